@@ -1,0 +1,3 @@
+//! The rsachat program.
+
+fn main() {}

@@ -1,0 +1,282 @@
+//! The vocabulary of the chat: names, numbers and identifiers.
+//!
+//! Every type here is validated on the way in and never re-checked: whoever holds a [`UserName`] holds a valid one.
+//! This module never does input or output, and knows nothing of keys, sockets or storage.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Longest user or room name, in bytes (the room's `#` not counted).
+pub const NAME_BYTES: usize = 32;
+
+/// Why a text is not a user or room name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing at all.
+    #[error("a name needs at least one character")]
+    Empty,
+    /// More than [`NAME_BYTES`] bytes.
+    #[error("a name has at most {NAME_BYTES} characters")]
+    TooLong,
+    /// The first character is not a letter or digit.
+    #[error("a name starts with a letter or a digit")]
+    BadStart,
+    /// A character outside `a-z 0-9 . _ -`.
+    #[error("a name has only letters a-z, digits, dots, underscores and hyphens")]
+    BadCharacter,
+    /// A room without its `#`.
+    #[error("a room's name starts with #")]
+    NoHash,
+}
+
+/// The characters of a name, inline: names are copied around freely, so they own no heap memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Name {
+    // Unused bytes are zero, so that the derived comparisons order names as their texts.
+    bytes: [u8; NAME_BYTES],
+    len: u8,
+}
+
+impl Name {
+    fn parse(text: &str) -> Result<Self, NameError> {
+        let first = text.bytes().next().ok_or(NameError::Empty)?;
+        if text.len() > NAME_BYTES {
+            return Err(NameError::TooLong);
+        }
+        let mut bytes = [0; NAME_BYTES];
+        for (slot, byte) in bytes.iter_mut().zip(text.bytes()) {
+            *slot = match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => byte,
+                b'A'..=b'Z' => byte.to_ascii_lowercase(),
+                _ => return Err(NameError::BadCharacter),
+            };
+        }
+        if !first.is_ascii_alphanumeric() {
+            return Err(NameError::BadStart);
+        }
+        let len = u8::try_from(text.len()).map_err(|_| NameError::TooLong)?;
+        Ok(Self { bytes, len })
+    }
+
+    fn as_str(&self) -> &str {
+        let used = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        std::str::from_utf8(used).unwrap_or_default()
+    }
+}
+
+/// A user's name: 1 to 32 of `a-z 0-9 . _ -`, starting with a letter or digit; upper case is folded on the way in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserName(Name);
+
+impl UserName {
+    /// The name's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Reads a name as a peer sends it: already folded, without anything else.
+    #[must_use]
+    pub fn from_wire(text: &str) -> Option<Self> {
+        Name::parse(text).ok().filter(|name| name.as_str() == text).map(Self)
+    }
+}
+
+impl FromStr for UserName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Name::parse(text).map(Self)
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserName({self})")
+    }
+}
+
+/// A room's name: the rules of a [`UserName`], written with a leading `#`, which is not stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomName(Name);
+
+impl RoomName {
+    /// The room that everyone is in.
+    #[must_use]
+    pub fn lobby() -> Self {
+        let mut bytes = [0; NAME_BYTES];
+        let text = b"common";
+        for (slot, byte) in bytes.iter_mut().zip(text) {
+            *slot = *byte;
+        }
+        Self(Name { bytes, len: 6 })
+    }
+
+    /// The name's text without the `#`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Reads a name as a peer sends it: without the `#`, already folded.
+    #[must_use]
+    pub fn from_wire(text: &str) -> Option<Self> {
+        Name::parse(text).ok().filter(|name| name.as_str() == text).map(Self)
+    }
+}
+
+impl FromStr for RoomName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let name = text.strip_prefix('#').ok_or(NameError::NoHash)?;
+        Name::parse(name).map(Self)
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.as_str())
+    }
+}
+
+impl fmt::Debug for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RoomName({self})")
+    }
+}
+
+/// A message's identifier, 16 random bytes, made by the client that wrote it: a retry under the same identifier is
+/// stored once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(pub [u8; 16]);
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MessageId({self})")
+    }
+}
+
+/// SHA-256 over a public key's DER SubjectPublicKeyInfo; shown as ssh shows its own, `SHA256:` and base64 without
+/// padding.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// A text that is not `SHA256:` and 43 characters of base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a fingerprint is SHA256: followed by 43 characters of base64")]
+pub struct FingerprintError;
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use base64ct::Encoding as _;
+        let mut text = [0; 43];
+        let encoded = base64ct::Base64Unpadded::encode(&self.0, &mut text).map_err(|_| fmt::Error)?;
+        write!(f, "SHA256:{encoded}")
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = FingerprintError;
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        use base64ct::Encoding as _;
+        let encoded = text.strip_prefix("SHA256:").ok_or(FingerprintError)?;
+        let mut bytes = [0; 32];
+        match base64ct::Base64Unpadded::decode(encoded, &mut bytes) {
+            Ok(decoded) if decoded.len() == 32 => Ok(Self(bytes)),
+            _ => Err(FingerprintError),
+        }
+    }
+}
+
+/// A message's place in its conversation: 1, 2, 3 ..., without gaps or repeats. 0 stands before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The place after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Counts the starts of a server on its database. A message that was delivered but not yet on disk when the server was
+/// killed is known by it: sequence numbers above the last one on disk begin anew in the next incarnation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Incarnation(pub u64);
+
+/// The server's wall-clock time, milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Timestamp(pub u64);
+
+/// A connection that has authenticated, as the hub and the shell around it name it. Never reused while the server
+/// runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fold_upper_case_and_refuse_the_rest() {
+        assert_eq!("Alice".parse::<UserName>().unwrap().as_str(), "alice");
+        assert_eq!("a".repeat(32).parse::<UserName>().unwrap().as_str().len(), 32);
+        for (text, error) in [
+            ("", NameError::Empty),
+            (&*"a".repeat(33), NameError::TooLong),
+            (".a", NameError::BadStart),
+            ("-a", NameError::BadStart),
+            ("a b", NameError::BadCharacter),
+            ("ä", NameError::BadCharacter),
+            ("a/b", NameError::BadCharacter),
+        ] {
+            assert_eq!(text.parse::<UserName>(), Err(error), "{text:?}");
+        }
+        assert_eq!("common".parse::<RoomName>(), Err(NameError::NoHash));
+        assert_eq!("#common".parse::<RoomName>().unwrap(), RoomName::lobby());
+        assert_eq!(RoomName::lobby().to_string(), "#common");
+    }
+
+    #[test]
+    fn names_order_as_their_texts() {
+        let mut names: Vec<UserName> = ["b", "a.b", "a", "aa", "0"].iter().map(|n| n.parse().unwrap()).collect();
+        names.sort();
+        let texts: Vec<&str> = names.iter().map(UserName::as_str).collect();
+        assert_eq!(texts, ["0", "a", "a.b", "aa", "b"]);
+    }
+
+    #[test]
+    fn a_fingerprint_reads_back_what_it_shows() {
+        let fingerprint = Fingerprint([7; 32]);
+        let text = fingerprint.to_string();
+        assert_eq!(text.len(), "SHA256:".len() + 43);
+        assert_eq!(text.parse(), Ok(fingerprint));
+        for bad in ["", "SHA256:", &text[1..], &text[..text.len() - 1], &format!("{text}A")] {
+            assert_eq!(bad.parse::<Fingerprint>(), Err(FingerprintError), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! The wire protocol, version 1 ("RSAC1"), without any input or output.
+pub mod message;
