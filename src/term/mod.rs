@@ -79,7 +79,7 @@ impl Look {
 }
 
 /// What the program writes to and asks through.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Term {
     out_colour: bool,
     err_colour: bool,
@@ -132,23 +132,23 @@ impl Term {
 
     /// Says on stderr what is going on.
     pub fn note(&self, text: impl fmt::Display) {
-        self.say("", &text.to_string());
+        say("", &text.to_string());
     }
 
     /// Says on stderr what may be wrong.
     pub fn warn(&self, text: impl fmt::Display) {
-        self.say(&format!("{}: ", paint(self.err_colour, Look::Warning, "warning")), &text.to_string());
+        say(&format!("{}: ", paint(self.err_colour, Look::Warning, "warning")), &text.to_string());
     }
 
     /// Says on stderr what to do next.
     pub fn hint(&self, text: impl fmt::Display) {
-        self.say(&format!("{}: ", paint(self.err_colour, Look::Hint, "hint")), &text.to_string());
+        say(&format!("{}: ", paint(self.err_colour, Look::Hint, "hint")), &text.to_string());
     }
 
     /// Says on stderr what went wrong and what to do about it; nothing for a quiet error.
     pub fn report(&self, error: &Error) {
         if !error.message.is_empty() {
-            self.say(&format!("{}: ", paint(self.err_colour, Look::Error, "error")), &error.message);
+            say(&format!("{}: ", paint(self.err_colour, Look::Error, "error")), &error.message);
         }
         if let Some(hint) = &error.hint {
             self.hint(hint);
@@ -174,18 +174,18 @@ impl Term {
         bar.enable_steady_tick(Duration::from_millis(100));
         Spinner(bar)
     }
+}
 
-    // One write for all, lest lines of several threads mix. There is nobody to tell that stderr is gone.
-    fn say(&self, label: &str, text: &str) {
-        let mut lines = String::new();
-        for line in text.lines() {
-            lines.push_str("rsachat: ");
-            lines.push_str(label);
-            lines.push_str(&sanitise(line));
-            lines.push('\n');
-        }
-        let _ = io::stderr().lock().write_all(lines.as_bytes());
+// One write for all, lest lines of several threads mix. There is nobody to tell that stderr is gone.
+fn say(label: &str, text: &str) {
+    let mut lines = String::new();
+    for line in text.lines() {
+        lines.push_str("rsachat: ");
+        lines.push_str(label);
+        lines.push_str(&sanitise(line));
+        lines.push('\n');
     }
+    let _ = io::stderr().lock().write_all(lines.as_bytes());
 }
 
 /// Shows that something takes its time; goes away when dropped.

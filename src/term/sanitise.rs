@@ -82,11 +82,9 @@ impl Writer {
         let mut chars = text.chars();
         while let Some(char) = chars.next() {
             match class(char) {
-                Class::Hidden => self.escape(char),
                 Class::Selector if self.last.is_some() && self.marks == 0 => self.mark(char),
-                Class::Selector => self.escape(char),
                 Class::Joiner if self.joins(char, chars.clone().next()) => self.mark(char),
-                Class::Joiner => self.escape(char),
+                Class::Hidden | Class::Selector | Class::Joiner => self.escape(char),
                 Class::Mark if self.marks < MARKS => {
                     if self.last.is_none() {
                         self.visible(DOTTED_CIRCLE);
