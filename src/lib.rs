@@ -1,3 +1,5 @@
 //! rsachat: encrypted chat for a team, from the shell.
+pub mod hub;
 pub mod model;
 pub mod proto;
+pub mod store;
