@@ -1,3 +1,6 @@
 //! rsachat: encrypted chat for a team, from the shell.
+pub mod crypto;
+pub mod hub;
 pub mod model;
 pub mod proto;
+pub mod store;

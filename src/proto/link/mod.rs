@@ -89,7 +89,7 @@ pub enum Output<R: Role> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
     /// The peer closed it, and said why.
-    #[error("{0}")]
+    #[error("{}", .0.text)]
     Closed(CloseReason),
     /// This side closed it.
     #[error("closed")]
@@ -237,7 +237,7 @@ impl<R: Role> Link<R> {
             let wanted = match Header::read(known) {
                 Ok(Some(header)) => HEADER_BYTES + header.length,
                 Ok(None) => HEADER_BYTES,
-                Err(error) => return self.violation(error.into(), now),
+                Err(error) => return self.violation(error.into()),
             };
             if self.frame.is_empty() && bytes.len() >= wanted && wanted > HEADER_BYTES {
                 // The whole frame is here: it is read where it stands.
@@ -265,7 +265,7 @@ impl<R: Role> Link<R> {
             State::Handshaking { received, .. } => {
                 *received += frame.len();
                 if *received > self.limits.handshake_bytes {
-                    return self.violation(Violation::HandshakeTooLong, now);
+                    return self.violation(Violation::HandshakeTooLong);
                 }
                 self.step(now, |handshake| handshake.frame(header, frame));
             }
@@ -276,30 +276,35 @@ impl<R: Role> Link<R> {
                         open.heard = now;
                         open.pinged = false;
                         open.confirmed = true;
-                        self.receive_record(header.kind, plaintext, now);
+                        // The borrow of the keys ends here: what follows may close the link.
+                        let plaintext = &*plaintext;
+                        self.receive_record(header.kind, plaintext);
                     }
-                    Err(error) => self.violation(error.into(), now),
+                    Err(error) => self.violation(error.into()),
                 }
             }
             State::Open(open) if !open.confirmed && header.kind == Kind::Refusal => {
                 match Refusal::parse(frame.get(HEADER_BYTES..).unwrap_or_default()) {
                     Ok(refusal) => self.end(Ended::Refused(refusal)),
-                    Err(error) => self.violation(error.into(), now),
+                    Err(error) => self.violation(error.into()),
                 }
             }
-            State::Open(_) => self.violation(Violation::Unexpected(header.kind), now),
+            State::Open(_) => self.violation(Violation::Unexpected(header.kind)),
             State::Closing { .. } | State::Closed => {}
         }
     }
 
-    fn receive_record(&mut self, kind: Kind, plaintext: &[u8], now: Instant) {
+    fn receive_record(&mut self, kind: Kind, plaintext: &[u8]) {
         match kind {
             Kind::Data => {
                 if let Err(violation) = self.receive_stream(plaintext) {
-                    self.violation(violation, now);
+                    self.violation(violation);
                 }
             }
-            Kind::Close => self.end(Ended::Closed(CloseReason::decode(plaintext))),
+            Kind::Close => match CloseReason::decode(plaintext) {
+                Ok(reason) => self.end(Ended::Closed(reason)),
+                Err(error) => self.violation(error.into()),
+            },
             Kind::Ping => self.transmit(Kind::Pong, &[]),
             _ => {}
         }
@@ -402,13 +407,13 @@ impl<R: Role> Link<R> {
         }
     }
 
-    fn violation(&mut self, violation: Violation, _now: Instant) {
+    fn violation(&mut self, violation: Violation) {
         match &self.state {
             State::Handshaking { .. } if R::REFUSES => {
                 self.outputs.push_back(Output::Transmit(Refusal::new(RefusalCode::Malformed).frame()));
             }
             State::Open(_) => {
-                let reason = CloseReason::new(CloseCode::ProtocolError, &violation.to_string());
+                let reason = CloseReason::new(CloseCode::ProtocolError, violation.to_string());
                 self.transmit(Kind::Close, &reason.encode());
             }
             _ => {}
