@@ -14,16 +14,15 @@ pub fn extract(salt: &Secret, input: &Secret) -> Secret {
 
 /// HKDF-Expand to 32 bytes. The info is, as in TLS 1.3's HkdfLabel, the length wanted (2 bytes), the length of the
 /// label (1 byte), the label `rsac1 ` + `label`, the length of the context (1 byte), the context.
+///
+/// # Panics
+/// Never: both lengths are constants within HKDF's limits.
 #[must_use]
-#[expect(clippy::expect_used, reason = "both lengths are constants within HKDF's limits")]
+#[expect(clippy::expect_used, reason = "see Panics")]
 pub fn expand(secret: &Secret, label: Label, context: &[u8; 32]) -> Secret {
     let label = label.text();
-    let mut info = Vec::with_capacity(64);
-    info.extend_from_slice(&32_u16.to_be_bytes());
-    info.push(u8::try_from(label.len()).expect("labels are short"));
-    info.extend_from_slice(label.as_bytes());
-    info.push(32);
-    info.extend_from_slice(context);
+    let length = u8::try_from(label.len()).expect("a label is short");
+    let info = [&[0, 32, length], label.as_bytes(), &[32], context].concat();
     let hkdf = Hkdf::<Sha256>::from_prk(secret.expose()).expect("a pseudorandom key of one hash length");
     Secret::filled_by(|out| hkdf.expand(&info, out).expect("an output of one hash length"))
 }

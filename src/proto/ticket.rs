@@ -145,8 +145,7 @@ impl TicketKeys {
         let key = std::iter::once(&self.newest).chain(&self.previous).find(|key| key.id == *id).ok_or(BadTicket)?;
         let mut block = Zeroizing::new(block.to_vec());
         key.key.open(nonce, id, &mut block, tag).map_err(|_| BadTicket)?;
-        let inside: Inside =
-            minicbor::decode(wire::unpad(&block).map_err(|_| BadTicket)?).map_err(|_| BadTicket)?;
+        let inside: Inside = minicbor::decode(wire::unpad(&block).map_err(|_| BadTicket)?).map_err(|_| BadTicket)?;
         if now.0.abs_diff(inside.issued.0) > ROTATE_MS {
             return Err(BadTicket);
         }
@@ -193,11 +192,7 @@ struct Kept {
 
 impl Kept {
     fn new(key: &TicketKey) -> Self {
-        Self {
-            id: ByteArray::from(key.id),
-            secret: key.secret.duplicate(),
-            made: key.made,
-        }
+        Self { id: ByteArray::from(key.id), secret: key.secret.duplicate(), made: key.made }
     }
 
     fn key(self) -> TicketKey {
@@ -207,7 +202,7 @@ impl Kept {
 
 mod secret_bytes {
     use minicbor::encode::Write;
-    use minicbor::{Decoder, Encoder, decode, encode};
+    use minicbor::{Decoder, Encoder};
 
     use crate::crypto::secret::Secret;
 
@@ -215,12 +210,12 @@ mod secret_bytes {
         secret: &Secret,
         e: &mut Encoder<W>,
         _: &mut C,
-    ) -> Result<(), encode::Error<W::Error>> {
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
         e.bytes(secret.expose())?.ok()
     }
 
-    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Secret, decode::Error> {
-        let bytes: &[u8; 32] = d.bytes()?.try_into().map_err(|_| decode::Error::message("not 32 bytes"))?;
+    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Secret, minicbor::decode::Error> {
+        let bytes: &[u8; 32] = d.bytes()?.try_into().map_err(|_| minicbor::decode::Error::message("not 32 bytes"))?;
         Ok(Secret::filled_by(|secret| secret.copy_from_slice(bytes)))
     }
 }

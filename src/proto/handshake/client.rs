@@ -4,16 +4,33 @@ use std::fmt;
 
 use rand::CryptoRng;
 
-use super::wire::{self, ClientHello, LayoutError, ResumeHello, ServerHello};
-use super::{Finish, Identity, directions, mix, open, seal, transcript, zeros};
+use super::wire::{self, ClientHello, LayoutError, Preamble, ResumeHello, ServerHello, VERSION};
+use super::{Finish, Identity, Traffic, mix, open, seal, traffic_secrets, transcript, zeros};
 use crate::crypto::aead::TAG_BYTES;
 use crate::crypto::kdf::{Label, Transcript, expand, extract};
 use crate::crypto::kem::EphemeralKey;
 use crate::crypto::rsa::{Label as OaepLabel, PrivateKey, PublicKey};
 use crate::crypto::secret::Secret;
 use crate::model::UserName;
-use crate::proto::frame::{HEADER_BYTES, Kind};
-use crate::proto::record::Direction;
+use crate::proto::frame::{HEADER_BYTES, Kind, frame};
+
+/// The frame with which a client that knows no key of the server asks for it. What comes back proves nothing: it is for
+/// a person to judge by its fingerprint.
+#[must_use]
+pub fn key_request() -> Vec<u8> {
+    frame(Kind::KeyRequest, &Preamble::ours())
+}
+
+/// Reads the payload of the answer: DER SubjectPublicKeyInfo.
+///
+/// # Errors
+/// [`LayoutError`] if it is of another version.
+pub fn key_reply(payload: &[u8]) -> Result<&[u8], LayoutError> {
+    match payload.split_first() {
+        Some((&VERSION, public_key)) => Ok(public_key),
+        _ => Err(LayoutError("key reply")),
+    }
+}
 
 /// What this program calls itself.
 pub const SOFTWARE: &str = concat!("rsachat/", env!("CARGO_PKG_VERSION"));
@@ -45,14 +62,14 @@ pub enum Job {
     /// Makes a resume hello: an ephemeral key.
     Resume(Resumption),
     /// Reads a server hello: a decapsulation, and one RSA private-key operation after a client hello.
-    Finish(ExpectServerHello, Vec<u8>),
+    Finish(Box<ExpectServerHello>, Vec<u8>),
 }
 
 /// What a job found out.
 #[derive(Debug)]
 pub enum Answer {
     /// A first message, a whole frame, and what to do with the server's answer to it.
-    Hello(Vec<u8>, ExpectServerHello),
+    Hello(Vec<u8>, Box<ExpectServerHello>),
     /// The last message, a whole frame, and the connection that it leaves.
     Finish(Vec<u8>, Finished),
 }
@@ -69,10 +86,8 @@ pub struct ExpectServerHello {
 /// A connection to a server that has proved itself.
 #[derive(Debug)]
 pub struct Finished {
-    /// Seals what the client sends.
-    pub send: Direction,
-    /// Opens what it gets.
-    pub receive: Direction,
+    /// The keys of the connection.
+    pub traffic: Box<Traffic>,
     /// Goes with the ticket that the server will send.
     pub resumption: Secret,
 }
@@ -102,12 +117,7 @@ impl Job {
     }
 }
 
-fn hello(
-    server: &PublicKey,
-    user: UserName,
-    own: &PublicKey,
-    rng: &mut dyn CryptoRng,
-) -> Result<Answer, ClientError> {
+fn hello(server: &PublicKey, user: UserName, own: &PublicKey, rng: &mut dyn CryptoRng) -> Result<Answer, ClientError> {
     let k_s = Secret::random(rng);
     let key = EphemeralKey::generate(rng);
     let mut identity = Vec::new();
@@ -120,7 +130,7 @@ fn hello(
     let early = extract(&zeros(), &k_s);
     let mut transcript = transcript();
     seal(&early, Label::Identity, &mut transcript, &mut frame, &block);
-    Ok(Answer::Hello(frame, ExpectServerHello { early, key, transcript, resuming: false }))
+    Ok(Answer::Hello(frame, Box::new(ExpectServerHello { early, key, transcript, resuming: false })))
 }
 
 fn resume(resumption: &Resumption, rng: &mut dyn CryptoRng) -> Answer {
@@ -129,16 +139,11 @@ fn resume(resumption: &Resumption, rng: &mut dyn CryptoRng) -> Answer {
     let early = extract(&zeros(), &resumption.secret);
     let mut transcript = transcript();
     seal(&early, Label::Binder, &mut transcript, &mut frame, &[]);
-    Answer::Hello(frame, ExpectServerHello { early, key, transcript, resuming: true })
+    Answer::Hello(frame, Box::new(ExpectServerHello { early, key, transcript, resuming: true }))
 }
 
 impl ExpectServerHello {
-    fn finish(
-        mut self,
-        frame: &[u8],
-        identity: &PrivateKey,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<Answer, ClientError> {
+    fn finish(mut self, frame: &[u8], identity: &PrivateKey, rng: &mut dyn CryptoRng) -> Result<Answer, ClientError> {
         let hello = ServerHello::parse(frame.get(HEADER_BYTES..).unwrap_or_default())?;
         let secret = mix(&self.early, &self.key.decapsulate(hello.kem_ciphertext));
         let block = open(&secret, Label::ServerHello, &mut self.transcript, frame, hello.sealed)
@@ -158,7 +163,7 @@ impl ExpectServerHello {
         let block = wire::pad(&finish, wire::SHORT_BLOCK)?;
         let mut frame = wire::head(Kind::ClientFinish, &[], block.len() + TAG_BYTES);
         seal(&auth, Label::ClientFinish, &mut self.transcript, &mut frame, &block);
-        let (send, receive) = directions(&auth, &self.transcript);
-        Ok(Answer::Finish(frame, Finished { send, receive, resumption }))
+        let (send, receive) = traffic_secrets(&auth, &self.transcript);
+        Ok(Answer::Finish(frame, Finished { traffic: Box::new(Traffic { send, receive }), resumption }))
     }
 }

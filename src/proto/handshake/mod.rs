@@ -31,7 +31,7 @@ pub mod wire;
 use minicbor::{Decode, Encode};
 
 use crate::crypto::aead::{Key, NONCE_BYTES, OpenError, TAG_BYTES};
-use crate::crypto::kdf::{self, Label, Transcript, expand, extract};
+use crate::crypto::kdf::{Label, Transcript, expand, extract};
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, UserName};
 use crate::proto::record::Direction;
@@ -104,12 +104,20 @@ fn open(
     Ok(block)
 }
 
-/// The two directions of the connection that a finished handshake leaves.
-fn directions(auth: &Secret, transcript: &Transcript) -> (Direction, Direction) {
+/// The keys of a connection, as its handshake leaves them.
+#[derive(Debug)]
+pub struct Traffic {
+    /// Seals what this end sends.
+    pub send: Direction,
+    /// Opens what it gets.
+    pub receive: Direction,
+}
+
+/// The first traffic secrets: from client to server, from server to client.
+fn traffic_secrets(auth: &Secret, transcript: &Transcript) -> (Direction, Direction) {
     let hash = transcript.hash();
-    let client_to_server = Direction::new(kdf::expand(auth, Label::ClientTraffic, &hash));
-    let server_to_client = Direction::new(kdf::expand(auth, Label::ServerTraffic, &hash));
-    (client_to_server, server_to_client)
+    let direction = |label| Direction::new(expand(auth, label, &hash));
+    (direction(Label::ClientTraffic), direction(Label::ServerTraffic))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rand::CryptoRng;
 
 use super::wire::{self, ClientHello, LayoutError, Preamble, RefusalCode, ResumeHello, ServerHello, VERSION};
-use super::{CLIENT_BYTES, Finish, Identity, directions, mix, open, seal, transcript, zeros};
+use super::{CLIENT_BYTES, Finish, Identity, Traffic, mix, open, seal, traffic_secrets, transcript, zeros};
 use crate::crypto::aead::TAG_BYTES;
 use crate::crypto::kdf::{Label, Transcript, expand, extract};
 use crate::crypto::kem;
@@ -17,7 +17,6 @@ use crate::crypto::rsa::{Label as OaepLabel, PrivateKey, PublicKey};
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, Timestamp, UserName};
 use crate::proto::frame::HEADER_BYTES;
-use crate::proto::record::Direction;
 use crate::proto::ticket::{Contents, TicketKeys};
 
 /// The registered users, as of now.
@@ -80,10 +79,8 @@ pub struct Authenticated {
     pub client: String,
     /// A ticket to come back with.
     pub ticket: Vec<u8>,
-    /// Opens what the client sends.
-    pub receive: Direction,
-    /// Seals what it gets.
-    pub send: Direction,
+    /// The keys of the connection.
+    pub traffic: Box<Traffic>,
 }
 
 impl From<LayoutError> for RefusalCode {
@@ -133,8 +130,7 @@ fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<
     let mut transcript = transcript();
     let block = open(&early, Label::Identity, &mut transcript, frame, hello.sealed)
         .map_err(|_| RefusalCode::AuthenticationFailed)?;
-    let identity: Identity =
-        minicbor::decode(wire::unpad(&block)?).map_err(|_| RefusalCode::AuthenticationFailed)?;
+    let identity: Identity = minicbor::decode(wire::unpad(&block)?).map_err(|_| RefusalCode::AuthenticationFailed)?;
 
     let registered = context.directory.find(&identity.user).filter(|key| key.fingerprint() == identity.fingerprint);
     // The decoy is the server's own key: nobody else can decrypt what is sent under it.
@@ -198,14 +194,13 @@ impl ExpectFinish {
         if !self.registered || finish.client.len() > CLIENT_BYTES {
             return Err(ERROR);
         }
-        let (receive, send) = directions(&self.auth, &self.transcript);
+        let (receive, send) = traffic_secrets(&self.auth, &self.transcript);
         Ok(Authenticated {
             user: self.user,
             fingerprint: self.fingerprint,
             client: finish.client,
             ticket: self.ticket,
-            receive,
-            send,
+            traffic: Box::new(Traffic { send, receive }),
         })
     }
 }

@@ -155,7 +155,7 @@ impl<'a> ServerHello<'a> {
         const ERROR: LayoutError = LayoutError("server hello");
         let (&[version], rest) = payload.split_first_chunk().ok_or(ERROR)?;
         let (kem_ciphertext, sealed) = rest.split_first_chunk().ok_or(ERROR)?;
-        if version != VERSION { Err(ERROR) } else { Ok(Self { kem_ciphertext, sealed }) }
+        if version == VERSION { Ok(Self { kem_ciphertext, sealed }) } else { Err(ERROR) }
     }
 
     /// A frame up to the sealed part, of which `sealed` bytes will follow.

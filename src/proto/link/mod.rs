@@ -30,10 +30,10 @@ use role::{Handshake, Step};
 
 use super::close::{CloseCode, CloseReason};
 use super::frame::{FrameError, HEADER_BYTES, Header, Kind};
+use super::handshake::Traffic;
 use super::handshake::client::ClientError;
 use super::handshake::wire::{LayoutError, Refusal, RefusalCode};
 use super::message::{Malformed, PREFIX_BYTES};
-use super::record::Direction;
 use crate::crypto::aead::OpenError;
 
 /// What a link tolerates, shared by all links of a program.
@@ -160,8 +160,7 @@ enum State<R: Role> {
 /// The keys of an open connection, and when it was last heard of.
 #[derive(Debug)]
 struct Open {
-    send: Direction,
-    receive: Direction,
+    traffic: Traffic,
     heard: Instant,
     pinged: bool,
     // Whether a record of the peer has opened: until then, a server may still refuse in the clear.
@@ -227,7 +226,7 @@ impl<R: Role> Link<R> {
     /// of [`Output::Transmit`] included. Does nothing on a link that is not open.
     pub fn seal(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         if let State::Open(open) = &mut self.state {
-            open.send.seal(Kind::Data, out, write);
+            open.traffic.send.seal(Kind::Data, out, write);
         }
     }
 
@@ -271,7 +270,7 @@ impl<R: Role> Link<R> {
             }
             State::Open(open) if header.kind.is_record() => {
                 let Some((_, payload)) = frame.split_first_chunk_mut::<HEADER_BYTES>() else { return };
-                match open.receive.open(header, payload) {
+                match open.traffic.receive.open(header, payload) {
                     Ok(plaintext) => {
                         open.heard = now;
                         open.pinged = false;
@@ -358,8 +357,8 @@ impl<R: Role> Link<R> {
                 self.outputs.extend(transmit.map(Output::Transmit));
                 self.outputs.extend(job.map(Output::Job));
             }
-            Ok(Step::Open { send, receive, transmit, opened, confirmed }) => {
-                self.state = State::Open(Box::new(Open { send, receive, heard: now, pinged: false, confirmed }));
+            Ok(Step::Open { traffic, transmit, opened, confirmed }) => {
+                self.state = State::Open(Box::new(Open { traffic: *traffic, heard: now, pinged: false, confirmed }));
                 self.outputs.extend(transmit.map(Output::Transmit));
                 self.outputs.push_back(Output::Opened(opened));
             }
@@ -402,7 +401,7 @@ impl<R: Role> Link<R> {
     fn transmit(&mut self, kind: Kind, plaintext: &[u8]) {
         if let State::Open(open) = &mut self.state {
             let mut record = Vec::new();
-            open.send.seal(kind, &mut record, |out| out.extend_from_slice(plaintext));
+            open.traffic.send.seal(kind, &mut record, |out| out.extend_from_slice(plaintext));
             self.outputs.push_back(Output::Transmit(record));
         }
     }

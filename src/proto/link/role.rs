@@ -9,10 +9,9 @@ use std::time::Instant;
 use super::{Ended, Failure, Limits, Link, Violation};
 use crate::crypto::secret::Secret;
 use crate::proto::frame::{HEADER_BYTES, Header, Kind, frame};
-use crate::proto::handshake::wire::{Preamble, Refusal, RefusalCode, VERSION};
-use crate::proto::handshake::{client, server};
+use crate::proto::handshake::wire::{Refusal, RefusalCode, VERSION};
+use crate::proto::handshake::{Traffic, client, server};
 use crate::proto::message::{Malformed, Request, RequestId, ServerMessage};
-use crate::proto::record::Direction;
 
 /// One end of a link.
 pub trait Role: Sized + Debug {
@@ -48,18 +47,8 @@ pub(super) trait Handshake<R: Role>: Sized {
 /// Where a step of the handshake leads.
 #[derive(Debug)]
 pub(super) enum Step<R: Role> {
-    Continue {
-        handshake: R::Handshake,
-        transmit: Option<Vec<u8>>,
-        job: Option<R::Job>,
-    },
-    Open {
-        send: Direction,
-        receive: Direction,
-        transmit: Option<Vec<u8>>,
-        opened: R::Opened,
-        confirmed: bool,
-    },
+    Continue { handshake: R::Handshake, transmit: Option<Vec<u8>>, job: Option<R::Job> },
+    Open { traffic: Box<Traffic>, transmit: Option<Vec<u8>>, opened: R::Opened, confirmed: bool },
 }
 
 impl<R: Role> Step<R> {
@@ -144,9 +133,9 @@ impl Handshake<Server> for ServerHandshake {
             }
             (Self::ExpectFinish(expect), Kind::ClientFinish) => {
                 let done = expect.finish(bytes).map_err(Failure::Refuse)?;
-                let server::Authenticated { user, fingerprint, client, ticket, receive, send } = done;
+                let server::Authenticated { user, fingerprint, client, ticket, traffic } = done;
                 let opened = Peer { user, fingerprint, client, ticket };
-                Ok(Step::Open { send, receive, transmit: None, opened, confirmed: true })
+                Ok(Step::Open { traffic, transmit: None, opened, confirmed: true })
             }
             (Self::ExpectHello { .. } | Self::AwaitAnswer | Self::ExpectFinish(_), _) => {
                 Err(Failure::Refuse(RefusalCode::Malformed))
@@ -224,20 +213,14 @@ impl Handshake<Client> for ClientHandshake {
     fn answer(self, answer: Result<client::Answer, client::ClientError>) -> Result<Step<Client>, Failure> {
         match (self, answer?) {
             (Self::AwaitHello, client::Answer::Hello(frame, expect)) => {
-                Ok(Step::transmit(Self::ExpectServerHello(Box::new(expect)), frame))
+                Ok(Step::transmit(Self::ExpectServerHello(expect), frame))
             }
             (Self::AwaitFinish, client::Answer::Finish(frame, finished)) => {
-                let client::Finished { send, receive, resumption } = finished;
-                Ok(Step::Open { send, receive, transmit: Some(frame), opened: resumption, confirmed: false })
+                let client::Finished { traffic, resumption } = finished;
+                Ok(Step::Open { traffic, transmit: Some(frame), opened: resumption, confirmed: false })
             }
             // An answer to another job than the one that is out belongs to nobody.
             (handshake, _) => Ok(Step::Continue { handshake, transmit: None, job: None }),
         }
     }
-}
-
-/// The frame with which a client asks for the server's public key.
-#[must_use]
-pub fn key_request() -> Vec<u8> {
-    frame(Kind::KeyRequest, &Preamble::ours())
 }
