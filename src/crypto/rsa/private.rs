@@ -209,7 +209,12 @@ impl PrivateKey {
     }
 
     /// RSAES-OAEP-DECRYPT (RFC 8017, 7.1.2), blinded.
-    fn decrypt_raw(&self, label: &[u8], ciphertext: &[u8], rng: &mut dyn CryptoRng) -> Option<Zeroizing<Vec<u8>>> {
+    pub(super) fn decrypt_raw(
+        &self,
+        label: &[u8],
+        ciphertext: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let padding = Oaep::<Sha256>::new_with_label(label);
         self.key.decrypt_blinded(rng, padding, ciphertext).ok().map(Zeroizing::new)
     }

@@ -12,8 +12,7 @@ fn a_secret_arrives_for_its_purpose_only() {
     let secret = Secret::random(&mut rng);
     let ciphertext = server().public().encrypt(Label::ServerHandshake, &secret, &mut rng);
     assert_eq!(ciphertext.len(), server().public().size());
-    let mut open =
-        |key: &PrivateKey, label, ciphertext: &[u8]| *key.decrypt(label, ciphertext, &mut rand::rng()).expose();
+    let open = |key: &PrivateKey, label, ciphertext: &[u8]| *key.decrypt(label, ciphertext, &mut rand::rng()).expose();
     assert_eq!(open(server(), Label::ServerHandshake, &ciphertext), *secret.expose());
     assert_ne!(open(server(), Label::ClientHandshake, &ciphertext), *secret.expose());
     assert_ne!(open(alice(), Label::ServerHandshake, &ciphertext), *secret.expose());
@@ -53,10 +52,8 @@ fn a_signature_is_for_one_message_and_one_key() {
 
 #[test]
 fn debug_shows_no_private_part() {
-    insta::assert_snapshot!(
-        format!("{:?}", alice()),
-        @""
-    );
+    let shown = "PrivateKey(PublicKey(2048 bits, SHA256:H4Jxn3g5vfMwRD/xZSHtYmZg/NxFaBKwxDw2q+QgJEk), ..)";
+    assert_eq!(format!("{:?}", alice()), shown);
 }
 
 #[test]
@@ -139,8 +136,8 @@ fn what_is_no_public_key_is_named() {
         (" \n", PublicKeyError::Empty),
         ("-----BEG", PublicKeyError::Unfinished),
         ("-----BEGIN PUBLIC KEY", PublicKeyError::Unfinished),
-        (&pem[..200], PublicKeyError::Unfinished),
-        (&pem[..pem.len() - 2], PublicKeyError::Unfinished),
+        (pem.get(..200).unwrap(), PublicKeyError::Unfinished),
+        (pem.get(..pem.len() - 2).unwrap(), PublicKeyError::Unfinished),
         (private, PublicKeyError::PrivateKey),
         (&format!("{pem}{private}"), PublicKeyError::PrivateKey),
         ("ssh-rsa AAAA alice@example", PublicKeyError::OpenSsh),
@@ -175,7 +172,7 @@ fn what_is_no_private_key_is_named() {
     let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
     for (text, error) in [
         ("", PrivateKeyError::Empty),
-        (&pem[..300], PrivateKeyError::Unfinished),
+        (pem.get(..300).unwrap(), PrivateKeyError::Unfinished),
         ("hello", PrivateKeyError::NotPem),
         (&alice().public().to_pem(), PrivateKeyError::PublicKey),
         ("ssh-rsa AAAA alice@example", PrivateKeyError::PublicKey),
