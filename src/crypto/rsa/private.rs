@@ -1,0 +1,253 @@
+//! Private keys: making, reading, writing, decrypting and signing with them.
+
+use std::fmt;
+
+use ::rsa::pkcs1::DecodeRsaPrivateKey as _;
+use ::rsa::{Oaep, Pss, RsaPrivateKey, pkcs1};
+use pkcs8::der::Decode as _;
+use pkcs8::der::asn1::OctetStringRef;
+use pkcs8::pkcs5::{self, pbes2, scrypt};
+use pkcs8::{EncodePrivateKey as _, EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
+use rand::CryptoRng;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::pem::Armor;
+use super::{Bits, Label, PublicKey, SALT_BYTES, Weakness, algorithm_name};
+use crate::crypto::secret::Secret;
+
+/// scrypt's cost for the files written here, as a power of two: N = 2^14, the largest that OpenSSL reads.
+const SCRYPT_LOG_N: u8 = 14;
+/// scrypt's block size.
+const SCRYPT_R: u32 = 8;
+/// scrypt's parallelization, to make up for the bounded N.
+const SCRYPT_P: u32 = 5;
+/// The most memory, in bytes, that the scrypt parameters of a file may ask for.
+const SCRYPT_MEMORY: u64 = 1 << 30;
+
+/// Why something is not an acceptable private key, or could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrivateKeyError {
+    /// Nothing at all.
+    #[error("it is empty")]
+    Empty,
+    /// A PEM block without its end.
+    #[error("it ends before the END line of its PEM block")]
+    Unfinished,
+    /// A public key.
+    #[error("it holds a public key, where the private key is expected")]
+    PublicKey,
+    /// The key is encrypted, and no passphrase was given.
+    #[error("it is protected by a passphrase")]
+    NeedsPassphrase,
+    /// The passphrase does not open it.
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    /// PKCS#1 with OpenSSL's old encryption (`Proc-Type: 4,ENCRYPTED`), whose key derivation is one MD5.
+    #[error("it is encrypted in the old OpenSSL format, which is too weak to be read here")]
+    LegacyEncryption,
+    /// PKCS#8 under an encryption that is not read here.
+    #[error("it is encrypted in a way that is not read here")]
+    OtherEncryption,
+    /// ssh's own format.
+    #[error("it is in ssh's own format, where PEM is expected")]
+    OpenSsh,
+    /// A PEM block of another kind.
+    #[error("it is a PEM file with a {0}, where a PRIVATE KEY is expected")]
+    OtherBlock(String),
+    /// No PEM file.
+    #[error("it is not a PEM file")]
+    NotPem,
+    /// A key of another type than RSA.
+    #[error("it is {0}, where an RSA key is expected")]
+    NotRsa(String),
+    /// Not a well-formed key, or its parts do not fit each other.
+    #[error("its contents are not a well-formed RSA private key")]
+    Malformed,
+    /// An RSA key, but not one to trust.
+    #[error(transparent)]
+    Weak(#[from] Weakness),
+}
+
+/// An operation with a private key failed: the arithmetic did not check out (a fault of the machine), or the key could
+/// not be encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the RSA operation failed on this machine")]
+pub struct OperationError;
+
+/// An RSA private key. Wiped when dropped.
+pub struct PrivateKey {
+    key: RsaPrivateKey,
+    public: PublicKey,
+}
+
+impl PrivateKey {
+    /// Makes a new key, with the public exponent 65537. Takes from a fraction of a second to many seconds.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn generate(bits: Bits, rng: &mut dyn CryptoRng) -> Result<Self, OperationError> {
+        let key = RsaPrivateKey::new(rng, bits.count()).map_err(|_| OperationError)?;
+        let public = PublicKey::from_rsa(key.to_public_key()).ok_or(OperationError)?;
+        Ok(Self { key, public })
+    }
+
+    /// Reads a PEM file: `PRIVATE KEY` and `ENCRYPTED PRIVATE KEY` (PKCS#8, RFC 5958; encrypted with PBES2 from
+    /// PBKDF2 or scrypt and AES) or `RSA PRIVATE KEY` (PKCS#1). The passphrase is not looked at where none is needed.
+    ///
+    /// # Errors
+    /// What the file is instead, what is wrong with the key, or with the passphrase.
+    pub fn from_pem(text: &str, passphrase: Option<&str>) -> Result<Self, PrivateKeyError> {
+        let label = match Armor::of(text) {
+            Armor::Empty => return Err(PrivateKeyError::Empty),
+            Armor::Unfinished => return Err(PrivateKeyError::Unfinished),
+            Armor::OpenSshPublic => return Err(PrivateKeyError::PublicKey),
+            Armor::Unknown => return Err(PrivateKeyError::NotPem),
+            Armor::Block(label) => label,
+        };
+        match label {
+            "PRIVATE KEY" => Self::from_pkcs8(decode(text)?.as_bytes()),
+            "ENCRYPTED PRIVATE KEY" => Self::from_encrypted_pkcs8(decode(text)?.as_bytes(), passphrase),
+            "RSA PRIVATE KEY" if text.contains("Proc-Type:") => Err(PrivateKeyError::LegacyEncryption),
+            "RSA PRIVATE KEY" => Self::from_pkcs1(decode(text)?.as_bytes()),
+            "OPENSSH PRIVATE KEY" => Err(PrivateKeyError::OpenSsh),
+            "PUBLIC KEY" | "RSA PUBLIC KEY" => Err(PrivateKeyError::PublicKey),
+            other => Err(PrivateKeyError::OtherBlock(other.to_owned())),
+        }
+    }
+
+    fn from_pkcs8(der: &[u8]) -> Result<Self, PrivateKeyError> {
+        let info = PrivateKeyInfoRef::try_from(der).map_err(|_| PrivateKeyError::Malformed)?;
+        if info.algorithm.oid != pkcs1::ALGORITHM_OID {
+            return Err(PrivateKeyError::NotRsa(algorithm_name(info.algorithm.oid)));
+        }
+        Self::from_pkcs1(info.private_key.as_bytes())
+    }
+
+    fn from_encrypted_pkcs8(der: &[u8], passphrase: Option<&str>) -> Result<Self, PrivateKeyError> {
+        let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| PrivateKeyError::OtherEncryption)?;
+        check_cost(&info.encryption_algorithm)?;
+        let passphrase = passphrase.ok_or(PrivateKeyError::NeedsPassphrase)?;
+        let document = info.decrypt(passphrase).map_err(|error| match error {
+            pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed) => PrivateKeyError::WrongPassphrase,
+            pkcs8::Error::EncryptedPrivateKey(_) => PrivateKeyError::OtherEncryption,
+            // The padding came out right by chance (one time in 256), the contents did not.
+            _ => PrivateKeyError::WrongPassphrase,
+        })?;
+        match Self::from_pkcs8(document.as_bytes()) {
+            Err(PrivateKeyError::Malformed) if PrivateKeyInfoRef::try_from(document.as_bytes()).is_err() => {
+                Err(PrivateKeyError::WrongPassphrase)
+            }
+            result => result,
+        }
+    }
+
+    /// Reads a DER RSAPrivateKey (RFC 8017, A.1.2). The primes must multiply to the modulus and the exponents must be
+    /// each other's inverse; what speeds up the arithmetic is computed anew, not taken from the file.
+    fn from_pkcs1(der: &[u8]) -> Result<Self, PrivateKeyError> {
+        let parts = pkcs1::RsaPrivateKeyRef::from_der(der).map_err(|_| PrivateKeyError::Malformed)?;
+        if let Some(weakness) = Weakness::find(parts.modulus.as_bytes(), parts.public_exponent.as_bytes()) {
+            return Err(weakness.into());
+        }
+        let key = RsaPrivateKey::from_pkcs1_der(der).map_err(|_| PrivateKeyError::Malformed)?;
+        let public = PublicKey::from_rsa(key.to_public_key()).ok_or(PrivateKeyError::Malformed)?;
+        Ok(Self { key, public })
+    }
+
+    /// The PEM file without encryption, `PRIVATE KEY`.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, OperationError> {
+        self.key.to_pkcs8_pem(LineEnding::LF).map_err(|_| OperationError)
+    }
+
+    /// The PEM file under a passphrase, `ENCRYPTED PRIVATE KEY`: PBES2 with scrypt (N=2^14, r=8, p=5) and AES-256-CBC,
+    /// which OpenSSL 3 reads too.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn to_encrypted_pem(
+        &self,
+        passphrase: &str,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Zeroizing<String>, OperationError> {
+        let (mut salt, mut iv) = ([0; 16], [0; 16]);
+        rng.fill_bytes(&mut salt);
+        rng.fill_bytes(&mut iv);
+        let cost = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| OperationError)?;
+        let scheme = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|_| OperationError)?;
+        let der = self.key.to_pkcs8_der().map_err(|_| OperationError)?;
+        let ciphertext = scheme.encrypt(passphrase, der.as_bytes()).map_err(|_| OperationError)?;
+        let info = EncryptedPrivateKeyInfoRef {
+            encryption_algorithm: scheme.into(),
+            encrypted_data: OctetStringRef::new(&ciphertext).map_err(|_| OperationError)?,
+        };
+        let document = SecretDocument::try_from(info).map_err(|_| OperationError)?;
+        document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|_| OperationError)
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Decrypts a secret that was encrypted for this purpose. Whatever is wrong with the ciphertext, the result is a
+    /// random secret, drawn before anything is known (implicit rejection): the caller goes down the same path with it
+    /// and fails where a peer with a wrong key fails.
+    #[must_use]
+    pub fn decrypt(&self, label: Label, ciphertext: &[u8], rng: &mut dyn CryptoRng) -> Secret {
+        let random = Secret::random(rng);
+        let Some(plaintext) = self.decrypt_raw(label.bytes(), ciphertext, rng) else {
+            return random;
+        };
+        match <&[u8; 32]>::try_from(plaintext.as_slice()) {
+            Ok(plaintext) => Secret::filled_by(|bytes| bytes.copy_from_slice(plaintext)),
+            Err(_) => random,
+        }
+    }
+
+    /// RSAES-OAEP-DECRYPT (RFC 8017, 7.1.2), blinded.
+    pub(super) fn decrypt_raw(
+        &self,
+        label: &[u8],
+        ciphertext: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let padding = Oaep::<Sha256>::new_with_label(label);
+        self.key.decrypt_blinded(rng, padding, ciphertext).ok().map(Zeroizing::new)
+    }
+
+    /// Signs `message`; [`PublicKey::size`] bytes.
+    ///
+    /// # Errors
+    /// If the machine miscalculated: a wrong signature would give the key away.
+    pub fn sign(&self, message: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, OperationError> {
+        let padding = Pss::<Sha256>::new_with_salt(SALT_BYTES);
+        self.key.sign_with_rng(rng, padding, &Sha256::digest(message)).map_err(|_| OperationError)
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({:?}, ..)", self.public)
+    }
+}
+
+fn decode(text: &str) -> Result<SecretDocument, PrivateKeyError> {
+    SecretDocument::from_pem(text.trim()).map(|(_, document)| document).map_err(|_| PrivateKeyError::Malformed)
+}
+
+/// Refuses encryption parameters that no program writes: they would take all memory, or make the crates below panic.
+fn check_cost(scheme: &pkcs5::EncryptionScheme) -> Result<(), PrivateKeyError> {
+    let scrypt = match scheme {
+        pkcs5::EncryptionScheme::Pbes2(parameters) => parameters.kdf.scrypt(),
+        _ => return Err(PrivateKeyError::OtherEncryption),
+    };
+    let acceptable = scrypt.is_none_or(|cost| {
+        let memory = u64::from(cost.block_size).saturating_mul(128).saturating_mul(cost.cost_parameter);
+        cost.cost_parameter > 0 && memory <= SCRYPT_MEMORY
+    });
+    if acceptable { Ok(()) } else { Err(PrivateKeyError::OtherEncryption) }
+}
