@@ -15,7 +15,7 @@ use crate::term::Colour;
 /// A server that you run, a client in your terminal, and RSA keys that say who is who. Everything that travels is
 /// encrypted, with keys that are thrown away afterwards.
 #[derive(Debug, Parser)]
-#[command(name = "rsachat", version, disable_help_subcommand = true, after_help = ROOT_EXAMPLES)]
+#[command(name = "rsachat", version, disable_help_subcommand = true, after_help = ROOT_EXAMPLES, after_long_help = ROOT_MORE)]
 pub struct Cli {
     /// What applies to every command
     #[command(flatten)]
@@ -27,15 +27,36 @@ pub struct Cli {
 
 const ROOT_EXAMPLES: &str = "\
 Examples:
-  rsachat demo                          try it: a server, you, and a companion, on this machine
-  rsachat keygen alice                  make a key pair
-  rsachat keys add key_alice.pem        let alice in (on the server)
-  rsachat serve                         run the server
-  rsachat connect chat.example.org      chat
+  rsachat demo                       try it: a server, you, and a companion, on this machine
+  rsachat keygen alice               make a key pair
+  rsachat keys add key_alice.pem     let alice in (on the server)
+  rsachat serve                      run the server
+  rsachat connect chat.example.org   chat";
+
+const ROOT_MORE: &str = "\
+Examples:
+  rsachat demo                       try it: a server, you, and a companion, on this machine
+  rsachat keygen alice               make a key pair
+  rsachat keys add key_alice.pem     let alice in (on the server)
+  rsachat serve                      run the server
+  rsachat connect chat.example.org   chat
 
 Exit status:
-  0 done, 1 failure, 2 usage, 3 network, 4 authentication, 5 a trusted key has changed, 6 refused,
-  130 interrupted, 143 terminated";
+  0     done
+  1     failure that none of the others describes
+  2     wrong command line or configuration
+  3     no connection, or no answer in time
+  4     not authenticated, or a key could not be unlocked
+  5     a key is not the one that was trusted before
+  6     refused by the server, or not delivered
+  130   interrupted (Ctrl-C)
+  143   terminated (SIGTERM)
+
+Environment:
+  NO_COLOR          if set, no colour
+  TERM              if dumb, no colour
+  XDG_CONFIG_HOME   where the client's user_config.json is, in rsachat/ (~/.config)
+  XDG_DATA_HOME     where the client's keys are, in rsachat/ (~/.local/share)";
 
 /// What applies to every command.
 #[derive(Debug, Clone, Args)]
