@@ -53,8 +53,65 @@ struct Peer {
     /// Requests without an answer.
     open: BTreeSet<RequestId>,
     next_id: RequestId,
-    /// The number of the last message of the lobby that it got, once it got one.
+    /// The number of the last message of the lobby that it got, once it is in there.
     last: Option<Seq>,
+    view: View,
+    /// Joins without an answer, and the parts that came for each request.
+    joins: BTreeMap<RequestId, Option<Position>>,
+    parts: BTreeMap<RequestId, Vec<Stored>>,
+}
+
+/// What a client has seen of the lobby: survives its connections and the server.
+#[derive(Debug, Clone, Default)]
+struct View {
+    messages: BTreeMap<Seq, MessageId>,
+    position: Option<Position>,
+    /// It once asked for a join from somewhere else than its position, so that it may be wrong.
+    muddled: bool,
+}
+
+impl Peer {
+    /// Does what a client does with the answer to a join, if what it says is possible.
+    fn check_join(&mut self, after: Option<Position>, joined: &Joined, parts: &[Stored], incarnation: Incarnation) {
+        assert!(parts.windows(2).all(|pair| pair[0].seq.next() == pair[1].seq), "a gap in {parts:?}");
+        if let Some(after) = after {
+            assert!(joined.withdrawn_after.is_none_or(|valid| valid < after.seq));
+            let from = joined.withdrawn_after.unwrap_or(after.seq);
+            assert_eq!(joined.last.0, from.0 + joined.gone + parts.len() as u64, "{after:?} {joined:?}");
+        } else {
+            assert_eq!((joined.gone, joined.withdrawn_after), (0, None));
+        }
+        assert!(parts.last().is_none_or(|part| part.seq == joined.last));
+        if after != self.view.position && self.view.position.is_some() {
+            self.view.muddled = true;
+        }
+        if let Some(valid) = joined.withdrawn_after {
+            self.view.messages.split_off(&valid.next());
+        }
+        for part in parts {
+            self.view.add(part, incarnation);
+        }
+        self.view.position = Some(Position { incarnation, seq: joined.last });
+        if joined.caught_up {
+            self.last = Some(joined.last);
+        }
+    }
+}
+
+impl View {
+    fn add(&mut self, stored: &Stored, incarnation: Incarnation) {
+        self.messages.insert(stored.seq, stored.message);
+        self.position = Some(Position { incarnation, seq: stored.seq });
+    }
+
+    /// Nothing in it was withdrawn without a word.
+    fn check(&self, truth: &BTreeMap<Seq, MessageId>) {
+        if !self.muddled {
+            for (seq, message) in &self.messages {
+                assert_eq!(truth.get(seq), Some(message), "number {seq}");
+            }
+        }
+    }
 }
 
 /// What a database holds, committed and not.
@@ -76,7 +133,8 @@ struct World {
     console: Vec<String>,
     log: Vec<LogEvent>,
     stopped: bool,
-    rooms_sent: Vec<ServerMessage>,
+    /// What is in the lobby, as all that are there must see it.
+    truth: BTreeMap<Seq, MessageId>,
     next_message: u128,
     incarnation: Incarnation,
 }
@@ -95,6 +153,7 @@ impl World {
         let last = disk.records.last().map_or(Seq(0), |record| record.seq);
         let window = disk.records.iter().rev().take(settings.history_limit as usize).rev().cloned().collect();
         let room = RestoredRoom { room: RoomName::lobby(), last, window, starts: disk.starts.clone() };
+        let truth = disk.records.iter().map(|record| (record.seq, record.message)).collect();
         let rooms = if last == Seq(0) { Vec::new() } else { vec![room] };
         Self {
             hub: Hub::new(settings, Restored { incarnation, rooms }),
@@ -106,7 +165,7 @@ impl World {
             console: Vec::new(),
             log: Vec::new(),
             stopped: false,
-            rooms_sent: Vec::new(),
+            truth,
             next_message: 0,
             incarnation,
         }
@@ -136,7 +195,13 @@ impl World {
             Output::To { session, bytes } => self.deliver(session, &bytes),
             Output::ToRoom { room, bytes } => {
                 assert_eq!(room, RoomName::lobby());
-                self.rooms_sent.extend(messages(&bytes));
+                for message in messages(&bytes) {
+                    if let ServerMessage::Message(stored) = message {
+                        let newest = self.truth.last_key_value().map_or(Seq(0), |(seq, _)| *seq);
+                        assert_eq!(stored.seq, newest.next());
+                        self.truth.insert(stored.seq, stored.message);
+                    }
+                }
                 let members: Vec<SessionId> =
                     self.peers.iter().filter(|(_, peer)| peer.in_room).map(|(id, _)| *id).collect();
                 for session in members {
@@ -174,22 +239,34 @@ impl World {
             match &message {
                 ServerMessage::Reply(id, reply) => {
                     assert!(peer.open.remove(id), "a second answer to {id}: {message:?}");
-                    if let Reply::Accepted(Accepted { seq, .. }) = reply {
-                        assert!(self.disk.records.iter().any(|record| record.seq == *seq), "not on disk: {seq}");
+                    let parts = peer.parts.remove(id).unwrap_or_default();
+                    match reply {
+                        Reply::Accepted(Accepted { seq, .. }) => {
+                            let stored = self.disk.records.iter().any(|record| record.seq == *seq);
+                            assert!(stored, "not on disk: {seq}");
+                        }
+                        Reply::Joined(joined) => {
+                            let after = peer.joins.remove(id).unwrap();
+                            peer.check_join(after, joined, &parts, self.incarnation);
+                            peer.view.check(&self.truth);
+                        }
+                        Reply::HistoryEnd(_) => {}
+                        _ => assert_eq!(parts, []),
                     }
                 }
-                ServerMessage::Part(id, _) => assert!(peer.open.contains(id), "a part after the answer to {id}"),
+                ServerMessage::Part(id, stored) => {
+                    assert!(peer.open.contains(id), "a part after the answer to {id}");
+                    assert_eq!(self.truth.get(&stored.seq), Some(&stored.message));
+                    peer.parts.entry(*id).or_default().push(stored.clone());
+                }
                 ServerMessage::Message(stored) => {
-                    let expected = peer.last.map(Seq::next);
-                    assert!(expected.is_none_or(|seq| seq == stored.seq), "{} instead of {expected:?}", stored.seq);
+                    assert_eq!(peer.last.map(Seq::next), Some(stored.seq));
                     peer.last = Some(stored.seq);
+                    peer.view.add(stored, self.incarnation);
                 }
                 ServerMessage::Welcome(_) => assert!(peer.inbox.is_empty()),
                 ServerMessage::Presence(_) => {}
                 other => panic!("unexpected {other:?}"),
-            }
-            if let ServerMessage::Reply(_, Reply::Joined(Joined { caught_up: true, last, .. })) = &message {
-                peer.last = Some(*last);
             }
             peer.inbox.push(message);
         }
@@ -224,6 +301,9 @@ impl World {
         peer.next_id += 1;
         if !peer.gone && peer.closed.is_none() {
             peer.open.insert(id);
+            if let Request::Join(join) = &request {
+                peer.joins.insert(id, join.after);
+            }
         }
         self.handle(Input::Request { session, id, request });
         id

@@ -47,7 +47,7 @@ fn who_comes_back_gets_just_what_was_missed() {
     assert_eq!(world.join(alice, Some((1, 20))), joined(25, 0, None));
     assert_eq!(texts(&world.inbox(alice)), numbers(21..=25));
     assert_eq!(world.join(alice, Some((1, 25))), joined(25, 0, None));
-    assert_eq!(texts(&world.inbox(alice)), numbers(1..=0), "a second join is harmless");
+    assert!(texts(&world.inbox(alice)).is_empty(), "a second join is harmless");
 }
 
 #[test]
