@@ -1,4 +1,10 @@
 //! rsachat: encrypted chat for a team, from the shell.
+pub mod cli;
+pub mod commands;
 pub mod crypto;
+pub mod error;
+pub mod hub;
 pub mod model;
 pub mod proto;
+pub mod store;
+pub mod term;

@@ -223,8 +223,9 @@ impl fmt::Display for Seq {
     }
 }
 
-/// Counts the starts of a server on its database. A message that was delivered but not yet on disk when the server was
-/// killed is known by it: sequence numbers above the last one on disk begin anew in the next incarnation.
+/// One start of a server on its database; each is greater than all before it, not always by one. A message that was
+/// delivered but not yet on disk when the server was killed is known by it: sequence numbers above the last one on disk
+/// begin anew in the next incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Incarnation(pub u64);
 
@@ -236,6 +237,39 @@ pub struct Timestamp(pub u64);
 /// runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
+
+/// Ties the answer of the store to what the hub asked of it. Never reused while the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PostToken(pub u64);
+
+/// A message as the database keeps it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// The room.
+    pub room: RoomName,
+    /// Its number in the room.
+    pub seq: Seq,
+    /// When the server got it.
+    pub time: Timestamp,
+    /// Who said it.
+    pub sender: UserName,
+    /// The sender's identifier for it.
+    pub message: MessageId,
+    /// What it says, encoded as on the wire; the store doesn't look inside.
+    pub body: Vec<u8>,
+}
+
+impl fmt::Debug for StoredRecord {
+    // Without what it says, so that a log can't hold it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredRecord")
+            .field("room", &self.room)
+            .field("seq", &self.seq)
+            .field("sender", &self.sender)
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}
 
 #[cfg(test)]
 mod tests {

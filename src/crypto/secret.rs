@@ -25,6 +25,12 @@ impl Secret {
         secret
     }
 
+    /// A second copy: not `Clone`, so that every copy is one that somebody meant.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self::filled_by(|bytes| bytes.copy_from_slice(&self.0[..]))
+    }
+
     /// The bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {

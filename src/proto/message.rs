@@ -138,6 +138,26 @@ impl Body {
             Self::Text { text } | Self::Action { text } => text,
         }
     }
+
+    /// The body alone, as the database keeps it.
+    #[must_use]
+    pub fn to_cbor(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.text().len() + 8);
+        // Writing into a Vec can't fail, and no encoder here refuses a value.
+        let _ = Encoder::new(&mut out).encode(self);
+        out
+    }
+
+    /// Reads what [`Body::to_cbor`] wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but one body of a kind that this version knows.
+    pub fn from_cbor(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes);
+        let body = decoder.decode()?;
+        finish(&decoder)?;
+        Ok(body)
+    }
 }
 
 /// Body of request 3. Answered by [`HistoryEnd`] after the messages as parts, oldest first.

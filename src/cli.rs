@@ -1,0 +1,300 @@
+//! The command line: what can be typed, and what `--help`, the man pages and the completions say about it.
+//!
+//! Declarations only. What a command does is in the file of its name in [`crate::commands`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::model::{Fingerprint, RoomName, UserName};
+use crate::term::Colour;
+
+/// Encrypted chat for a team, from the shell
+///
+/// A server that you run, a client in your terminal, and RSA keys that say who is who. Everything that travels is
+/// encrypted, with keys that are thrown away afterwards.
+#[derive(Debug, Parser)]
+#[command(name = "rsachat", version, disable_help_subcommand = true, after_help = ROOT_EXAMPLES)]
+pub struct Cli {
+    /// What applies to every command
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const ROOT_EXAMPLES: &str = "\
+Examples:
+  rsachat demo                          try it: a server, you, and a companion, on this machine
+  rsachat keygen alice                  make a key pair
+  rsachat keys add key_alice.pem        let alice in (on the server)
+  rsachat serve                         run the server
+  rsachat connect chat.example.org      chat
+
+Exit status:
+  0 done, 1 failure, 2 usage, 3 network, 4 authentication, 5 a trusted key has changed, 6 refused,
+  130 interrupted, 143 terminated";
+
+/// What applies to every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// When to use colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto, hide_possible_values = true,
+          help = "When to use colour: auto, always, never")]
+    pub color: Colour,
+    /// Ask nothing: fail, and name the option that was missing
+    #[arg(long, global = true)]
+    pub no_input: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a shell's completion script
+    #[command(hide = true)]
+    Completions(CompletionsArgs),
+    /// Write the man pages into a directory
+    #[command(hide = true)]
+    Man(ManArgs),
+}
+
+/// Make a key pair
+///
+/// Writes key_USER.pem, the public key, to give to the admin of the server, and key_USER.private.pem, the private key,
+/// encrypted with a passphrase, to keep. Prints both paths and the fingerprint. Any RSA key of 2048 to 4096 bits that
+/// OpenSSL or ssh-keygen made is as good.
+#[derive(Debug, Args)]
+#[command(after_help = KEYGEN_EXAMPLES)]
+pub struct KeygenArgs {
+    /// Whose key: 1 to 32 of a-z 0-9 . _ -, starting with a letter or a digit
+    #[arg(required_unless_present = "server", conflicts_with = "server")]
+    pub user: Option<UserName>,
+    /// Make the server's pair instead: server_private_key.pem, not encrypted, and server_public_key.pem
+    #[arg(long, conflicts_with_all = ["passphrase_file", "no_passphrase"])]
+    pub server: bool,
+    /// Size of the key: 2048, 3072 or 4096
+    #[arg(long, default_value = "3072", value_parser = bits, value_name = "BITS")]
+    pub bits: usize,
+    /// Where to write the files
+    #[arg(long, default_value = ".", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out_dir: PathBuf,
+    /// Read the passphrase from the first line of FILE, or of standard input if FILE is -
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub passphrase_file: Option<PathBuf>,
+    /// Don't encrypt the private key
+    #[arg(long, conflicts_with = "passphrase_file")]
+    pub no_passphrase: bool,
+    /// Replace files that exist
+    #[arg(long)]
+    pub force: bool,
+}
+
+const KEYGEN_EXAMPLES: &str = "\
+Examples:
+  rsachat keygen alice
+  rsachat keygen alice --out-dir ~/.local/share/rsachat --passphrase-file secret.txt
+  rsachat keygen --server --bits 4096";
+
+/// Look at a key, change its passphrase, or print its public half
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+/// What can be done with a key file.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Print a key's size, fingerprint and kind (as ssh-keygen -l)
+    #[command(after_help = "Example:\n  rsachat key show key_alice.pem")]
+    Show(KeyFileArgs),
+    /// Change a private key's passphrase (as ssh-keygen -p)
+    #[command(after_help = "Example:\n  rsachat key passwd key_alice.private.pem")]
+    Passwd(KeyPasswdArgs),
+    /// Print the public key of a private key (as ssh-keygen -y)
+    #[command(after_help = "Example:\n  rsachat key public key_alice.private.pem > key_alice.pem")]
+    Public(KeyFileArgs),
+}
+
+/// A key file and what opens it.
+#[derive(Debug, Args)]
+pub struct KeyFileArgs {
+    /// The key, public or private, in PEM
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Read the passphrase from the first line of FILE, or of standard input if FILE is -
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// A key file, what opens it, and what will.
+#[derive(Debug, Args)]
+pub struct KeyPasswdArgs {
+    /// The key and its passphrase
+    #[command(flatten)]
+    pub key: KeyFileArgs,
+    /// Read the new passphrase from the first line of FILE, or of standard input if FILE is -
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// Don't encrypt the private key any more
+    #[arg(long, conflicts_with = "new_passphrase_file")]
+    pub no_passphrase: bool,
+}
+
+/// List, add or remove the users of a server
+///
+/// A server lets in whoever has a public key in its keys directory, as keys/key_USER.pem. It notices changes at once.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// What to do with them
+    #[command(subcommand)]
+    pub command: KeysCommand,
+    /// The server's directory
+    #[arg(long, global = true, default_value = ".", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_dir: PathBuf,
+}
+
+/// What can be done with the registered keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List users with the fingerprints of their keys, and what is wrong with the files that are refused
+    #[command(after_help = "Example:\n  rsachat keys list --data-dir /var/lib/rsachat")]
+    List,
+    /// Let a user in: copy a public key into the keys directory
+    #[command(after_help = "Example:\n  rsachat keys add key_alice.pem")]
+    Add(KeysAddArgs),
+    /// Put a user out: delete the public key; open sessions end at once
+    #[command(after_help = "Example:\n  rsachat keys remove alice")]
+    Remove(KeysRemoveArgs),
+}
+
+/// A key to add.
+#[derive(Debug, Args)]
+pub struct KeysAddArgs {
+    /// The public key, in PEM
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Whose key it is, if the file's name is not key_USER.pem
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<UserName>,
+    /// Replace the key that the user has
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A user to remove.
+#[derive(Debug, Args)]
+pub struct KeysRemoveArgs {
+    /// Whose key to delete
+    pub user: UserName,
+}
+
+/// Run the server
+///
+/// Reads config.json, the registered keys in keys/, and its own key pair, which it makes if there is none; keeps
+/// messages in rsachat.db. On a terminal it takes console lines: /list, /kick, /shutdown. Ctrl-C or SIGTERM ends it in
+/// order; a second Ctrl-C at once.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct ServeArgs {
+    /// Where the server's files are
+    #[arg(long, default_value = ".", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_dir: PathBuf,
+    /// The configuration [default: config.json in the server's directory]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Check the configuration and the keys, say what is wrong with them, and end
+    #[arg(long)]
+    pub check: bool,
+    /// How to write the log on standard error: text, json
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", hide_possible_values = true)]
+    pub log_format: LogFormat,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  rsachat serve
+  rsachat serve --data-dir /var/lib/rsachat --log-format json
+  rsachat serve --check";
+
+/// How log events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+/// Chat
+///
+/// Connects to a server and shows the room. On a terminal you type into a line that stays whole while messages arrive;
+/// /help lists what can be typed. Without a terminal each line of standard input is a message, and messages come out on
+/// standard output. What is not said here comes from user_config.json.
+#[derive(Debug, Args)]
+#[command(after_help = CONNECT_EXAMPLES)]
+pub struct ConnectArgs {
+    /// The server, as HOST, HOST:PORT or [IPV6]:PORT [default port: 5000]
+    #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
+    pub server: Option<String>,
+    /// Your name on the server
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<UserName>,
+    /// Your private key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub identity: Option<PathBuf>,
+    /// The server's public key; any other is refused
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "fingerprint")]
+    pub server_key: Option<PathBuf>,
+    /// The fingerprint of the server's key; any other is refused
+    #[arg(long, value_name = "SHA256:...")]
+    pub fingerprint: Option<Fingerprint>,
+    /// The room to be in
+    #[arg(long, value_name = "ROOM", default_value = "#common")]
+    pub room: RoomName,
+    /// Read the passphrase from the first line of FILE, or of standard input if FILE is -
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+const CONNECT_EXAMPLES: &str = "\
+Examples:
+  rsachat connect
+  rsachat connect chat.example.org --user alice
+  echo 'the build is green' | rsachat connect chat.example.org --no-input";
+
+/// Try it: a server, you, and a companion, on this machine
+///
+/// Makes keys in a temporary directory, starts a server on a free port of the loopback interface, connects you through
+/// the real client, and a companion that answers. Leaves nothing behind. Without a terminal it plays a short
+/// conversation and ends.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  rsachat demo")]
+pub struct DemoArgs {}
+
+/// Which shell.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// bash, elvish, fish, powershell or zsh
+    #[arg(value_enum, hide_possible_values = true)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Where to.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The directory, made if missing
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+fn bits(text: &str) -> Result<usize, String> {
+    match text {
+        "2048" => Ok(2048),
+        "3072" => Ok(3072),
+        "4096" => Ok(4096),
+        _ => Err("2048, 3072 and 4096 are allowed".to_owned()),
+    }
+}

@@ -1,0 +1,88 @@
+//! One file per subcommand: turns its arguments into a call, and the result into words.
+
+use std::ffi::OsStr;
+
+use clap::ValueEnum as _;
+use clap::error::ErrorKind;
+
+use crate::cli::{Cli, Command};
+use crate::error::{Error, Exit};
+use crate::term::{Colour, Term};
+
+mod completions;
+mod man;
+
+/// Does what the command line asks for, and says so if it can't be done.
+#[must_use]
+pub fn run(cli: Cli) -> Exit {
+    let term = Term::new(cli.global.color, cli.global.no_input);
+    let result = match cli.command {
+        Command::Completions(args) => completions::run(&term, &args),
+        Command::Man(args) => man::run(&args),
+    };
+    match result {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            term.report(&error);
+            error.exit
+        }
+    }
+}
+
+/// Shows what clap has to say instead of a parsed command line: help and version on stdout, usage errors as every other
+/// error. `arguments` are the raw ones, looked through for `--color`.
+#[must_use]
+pub fn explain(error: &clap::Error, arguments: impl Iterator<Item = impl AsRef<OsStr>>) -> Exit {
+    let term = Term::new(wanted_colour(arguments), true);
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let text = error.render();
+            let text = if term.out_colour() { text.ansi().to_string() } else { text.to_string() };
+            match term.write_out(text.as_bytes()) {
+                Ok(()) => Exit::Done,
+                Err(error) => {
+                    term.report(&error);
+                    error.exit
+                }
+            }
+        }
+        _ => {
+            let error = usage_error(error);
+            term.report(&error);
+            error.exit
+        }
+    }
+}
+
+fn wanted_colour(arguments: impl Iterator<Item = impl AsRef<OsStr>>) -> Colour {
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        let Some(argument) = argument.as_ref().to_str() else { continue };
+        let value = match argument.strip_prefix("--color") {
+            Some("") => arguments.next().and_then(|value| value.as_ref().to_str().map(str::to_owned)),
+            Some(rest) => rest.strip_prefix('=').map(str::to_owned),
+            None => None,
+        };
+        if let Some(colour) = value.and_then(|value| Colour::from_str(&value, false).ok()) {
+            return colour;
+        }
+    }
+    Colour::Auto
+}
+
+/// clap's text is `error: MESSAGE`, then paragraphs: tips, the usage, and that there is `--help`.
+fn usage_error(error: &clap::Error) -> Error {
+    let text = error.render().to_string();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Error::usage("no command given").hint("rsachat --help lists them");
+    }
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+    // A list, of the arguments that are missing, goes into the sentence.
+    let message: Vec<&str> = message.lines().map(str::trim).collect();
+    let tips = rest.lines().filter_map(|line| line.trim_start().strip_prefix("tip: "));
+    let usage = rest.lines().filter_map(|line| line.strip_prefix("Usage: "));
+    let hints: Vec<&str> = tips.chain(usage).collect();
+    let error = Error::usage(message.join(" "));
+    if hints.is_empty() { error.hint("rsachat --help") } else { error.hint(hints.join("\n")) }
+}

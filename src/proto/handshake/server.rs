@@ -1,0 +1,206 @@
+//! The server's side of the handshake.
+//!
+//! [`Job::run`] holds all that is expensive, for a worker thread; [`ExpectFinish::finish`] is cheap. Whether a user is
+//! registered, which key it has, and whether an RSA ciphertext was well-formed never shows before the client's finish,
+//! where all of them end in the same "authentication failed".
+
+use std::sync::Arc;
+
+use rand::CryptoRng;
+
+use super::wire::{self, ClientHello, LayoutError, Preamble, RefusalCode, ResumeHello, ServerHello, VERSION};
+use super::{CLIENT_BYTES, Finish, Identity, Traffic, mix, open, seal, traffic_secrets, transcript, zeros};
+use crate::crypto::aead::TAG_BYTES;
+use crate::crypto::kdf::{Label, Transcript, expand, extract};
+use crate::crypto::kem;
+use crate::crypto::rsa::{Label as OaepLabel, PrivateKey, PublicKey};
+use crate::crypto::secret::Secret;
+use crate::model::{Fingerprint, Timestamp, UserName};
+use crate::proto::frame::HEADER_BYTES;
+use crate::proto::ticket::{Contents, TicketKeys};
+
+/// The registered users, as of now.
+pub trait Directory: Send + Sync {
+    /// The key registered for `user`.
+    fn find(&self, user: &UserName) -> Option<Arc<PublicKey>>;
+}
+
+/// What the jobs work with.
+#[derive(Clone)]
+pub struct Context {
+    /// The server's key.
+    pub key: Arc<PrivateKey>,
+    /// The registered users.
+    pub directory: Arc<dyn Directory>,
+    /// The ticket keys.
+    pub tickets: Arc<TicketKeys>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The expensive part of answering a hello: a whole frame, header included, whose kind is known.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Job {
+    /// A client hello: one RSA private-key operation, one RSA public-key operation, one encapsulation.
+    Full(Vec<u8>),
+    /// A resume hello: one encapsulation.
+    Resume(Vec<u8>),
+}
+
+/// What a job found out.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The server hello, a whole frame.
+    pub hello: Vec<u8>,
+    /// What to do with the client's finish.
+    pub expect: ExpectFinish,
+}
+
+/// Awaits the client's finish.
+#[derive(Debug)]
+pub struct ExpectFinish {
+    auth: Secret,
+    transcript: Transcript,
+    ticket: Vec<u8>,
+    user: UserName,
+    fingerprint: Fingerprint,
+    // False for whoever got a decoy: no finish can then be right.
+    registered: bool,
+}
+
+/// A client that has proved who it is.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// Its user.
+    pub user: UserName,
+    /// Its key.
+    pub fingerprint: Fingerprint,
+    /// Its software, as it says.
+    pub client: String,
+    /// A ticket to come back with.
+    pub ticket: Vec<u8>,
+    /// The keys of the connection.
+    pub traffic: Box<Traffic>,
+}
+
+impl From<LayoutError> for RefusalCode {
+    fn from(_: LayoutError) -> Self {
+        Self::Malformed
+    }
+}
+
+impl Job {
+    /// Does the work.
+    ///
+    /// # Errors
+    /// The refusal to send.
+    pub fn run(self, context: &Context, rng: &mut dyn CryptoRng) -> Result<Accepted, RefusalCode> {
+        match self {
+            Self::Full(frame) => run_full(&frame, context, rng),
+            Self::Resume(frame) => run_resume(&frame, context, rng),
+        }
+    }
+}
+
+/// Checks the versions, before anything that depends on them; returns the rest of the payload.
+fn supported(frame: &[u8]) -> Result<&[u8], RefusalCode> {
+    let payload = frame.get(HEADER_BYTES..).unwrap_or_default();
+    let (preamble, rest) = Preamble::split(payload)?;
+    // A client that speaks our highest version but was talked into a lower one is refused as one that speaks neither.
+    let downgraded = preamble.max_version >= VERSION && preamble.version < VERSION;
+    if preamble.version != VERSION || downgraded { Err(RefusalCode::UnsupportedVersion) } else { Ok(rest) }
+}
+
+/// Judges a first message before any work is spent on it.
+///
+/// # Errors
+/// The refusal to send.
+pub fn check_versions(frame: &[u8]) -> Result<(), RefusalCode> {
+    supported(frame).map(|_| ())
+}
+
+fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Accepted, RefusalCode> {
+    let hello = ClientHello::parse(supported(frame)?)?;
+    if *hello.server_key_id != context.key.public().fingerprint().0 {
+        return Err(RefusalCode::UnknownServerKey);
+    }
+    let (kem_ciphertext, shared) =
+        kem::encapsulate(hello.kem_key, rng).map_err(|kem::BadPublicKey| RefusalCode::Malformed)?;
+    let early = extract(&zeros(), &context.key.decrypt(OaepLabel::ServerHandshake, hello.encrypted_key, rng));
+    let mut transcript = transcript();
+    let block = open(&early, Label::Identity, &mut transcript, frame, hello.sealed)
+        .map_err(|_| RefusalCode::AuthenticationFailed)?;
+    let identity: Identity = minicbor::decode(wire::unpad(&block)?).map_err(|_| RefusalCode::AuthenticationFailed)?;
+
+    let registered = context.directory.find(&identity.user).filter(|key| key.fingerprint() == identity.fingerprint);
+    // The decoy is the server's own key: nobody else can decrypt what is sent under it.
+    let client_key = registered.as_deref().unwrap_or_else(|| context.key.public());
+    let k_c = Secret::random(rng);
+    let block = wire::pad(&client_key.encrypt(OaepLabel::ClientHandshake, &k_c, rng), wire::LONG_BLOCK)?;
+
+    let secret = mix(&early, &shared);
+    let mut hello = ServerHello::head(&kem_ciphertext, block.len() + TAG_BYTES);
+    seal(&secret, Label::ServerHello, &mut transcript, &mut hello, &block);
+    let auth = mix(&secret, &k_c);
+    accept(hello, auth, transcript, &identity, registered.is_some(), context, rng)
+}
+
+fn run_resume(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Accepted, RefusalCode> {
+    let hello = ResumeHello::parse(supported(frame)?)?;
+    let ticket = context.tickets.open(hello.ticket, context.now).map_err(|_| RefusalCode::TicketRefused)?;
+    let early = extract(&zeros(), &ticket.secret);
+    let mut transcript = transcript();
+    open(&early, Label::Binder, &mut transcript, frame, hello.sealed).map_err(|_| RefusalCode::TicketRefused)?;
+    let key = context.directory.find(&ticket.user).ok_or(RefusalCode::TicketRefused)?;
+    if key.fingerprint() != ticket.fingerprint {
+        return Err(RefusalCode::TicketRefused);
+    }
+    let (kem_ciphertext, shared) =
+        kem::encapsulate(hello.kem_key, rng).map_err(|kem::BadPublicKey| RefusalCode::Malformed)?;
+
+    let secret = mix(&early, &shared);
+    let mut hello = ServerHello::head(&kem_ciphertext, TAG_BYTES);
+    seal(&secret, Label::ServerHello, &mut transcript, &mut hello, &[]);
+    let auth = mix(&secret, &zeros());
+    let identity = Identity { user: ticket.user, fingerprint: ticket.fingerprint };
+    accept(hello, auth, transcript, &identity, true, context, rng)
+}
+
+fn accept(
+    hello: Vec<u8>,
+    auth: Secret,
+    transcript: Transcript,
+    identity: &Identity,
+    registered: bool,
+    context: &Context,
+    rng: &mut dyn CryptoRng,
+) -> Result<Accepted, RefusalCode> {
+    let &Identity { user, fingerprint } = identity;
+    let secret = expand(&auth, Label::Resumption, &transcript.hash());
+    let ticket = context.tickets.seal(&Contents { user, fingerprint, secret, issued: context.now }, rng)?;
+    Ok(Accepted { hello, expect: ExpectFinish { auth, transcript, ticket, user, fingerprint, registered } })
+}
+
+impl ExpectFinish {
+    /// Judges the client's finish, a whole frame of that kind.
+    ///
+    /// # Errors
+    /// The refusal to send: always [`RefusalCode::AuthenticationFailed`].
+    pub fn finish(mut self, frame: &[u8]) -> Result<Authenticated, RefusalCode> {
+        const ERROR: RefusalCode = RefusalCode::AuthenticationFailed;
+        let sealed = frame.get(HEADER_BYTES..).unwrap_or_default();
+        let block = open(&self.auth, Label::ClientFinish, &mut self.transcript, frame, sealed).map_err(|_| ERROR)?;
+        let finish: Finish = minicbor::decode(wire::unpad(&block).map_err(|_| ERROR)?).map_err(|_| ERROR)?;
+        if !self.registered || finish.client.len() > CLIENT_BYTES {
+            return Err(ERROR);
+        }
+        let (receive, send) = traffic_secrets(&self.auth, &self.transcript);
+        Ok(Authenticated {
+            user: self.user,
+            fingerprint: self.fingerprint,
+            client: finish.client,
+            ticket: self.ticket,
+            traffic: Box::new(Traffic { send, receive }),
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! The voice of the program. Nothing else writes to stdout or stderr, or reads an answer from a person.
+//!
+//! The policy:
+//!
+//! - stdout is the answer to what was asked (a key, a list, the chat), and nothing else, so that it can be piped.
+//! - stderr is everything about it: `rsachat: ...` for what is going on, `rsachat: warning: ...`, and for what ends the
+//!   program `rsachat: error: ...`, then `rsachat: hint: ...` with the next thing to type.
+//! - Colour is for people: on a terminal, unless NO_COLOR is set, TERM is dumb, or `--color` says otherwise. No meaning
+//!   is in colour alone.
+//! - Questions are asked on stderr and only of a terminal. Without one, or with `--no-input`, the program fails and
+//!   names the flag that answers.
+//! - A reader that has gone away (`rsachat ... | head`) ends the program quietly.
+//! - Text from elsewhere passes [`sanitise`] first.
+//!
+//! This module never decides anything for a command, and never ends the program.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use crate::error::{Error, Exit};
+
+mod prompt;
+mod sanitise;
+
+pub use prompt::passphrase_file;
+pub use sanitise::{sanitise, sanitise_lines};
+
+/// Whether to use colour: the value of `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    #[default]
+    Auto,
+    /// In pipes and files too
+    Always,
+    /// Nowhere
+    Never,
+}
+
+impl Colour {
+    fn on(self, terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+                terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+            }
+        }
+    }
+}
+
+/// How a piece of text looks where colour is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Something went wrong.
+    Error,
+    /// Something may be wrong.
+    Warning,
+    /// What to type next.
+    Hint,
+    /// Stands out.
+    Strong,
+    /// Stands back.
+    Dim,
+}
+
+impl Look {
+    fn codes(self) -> &'static str {
+        match self {
+            Self::Error => "1;31",
+            Self::Warning => "1;33",
+            Self::Hint => "1;36",
+            Self::Strong => "1",
+            Self::Dim => "2",
+        }
+    }
+}
+
+/// What the program writes to and asks through.
+#[derive(Debug, Clone)]
+pub struct Term {
+    out_colour: bool,
+    err_colour: bool,
+    asks: bool,
+}
+
+impl Term {
+    /// The terminal, pipes or files that the program was started with. `no_input` is the flag of that name.
+    #[must_use]
+    pub fn new(colour: Colour, no_input: bool) -> Self {
+        let err_terminal = io::stderr().is_terminal();
+        Self {
+            out_colour: colour.on(io::stdout().is_terminal()),
+            err_colour: colour.on(err_terminal),
+            asks: !no_input && err_terminal && io::stdin().is_terminal(),
+        }
+    }
+
+    /// Whether there is somebody to answer questions.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.asks
+    }
+
+    /// Whether stdout shows colour, for those who draw there themselves.
+    #[must_use]
+    pub fn out_colour(&self) -> bool {
+        self.out_colour
+    }
+
+    /// Writes a line of the answer to stdout.
+    ///
+    /// # Errors
+    /// A quiet one, exit code 0, if nobody reads any more; else what the system says (a full disk).
+    pub fn out(&self, line: impl fmt::Display) -> Result<(), Error> {
+        self.write_out(format!("{line}\n").as_bytes())
+    }
+
+    /// Writes bytes of the answer to stdout as they are, and flushes.
+    ///
+    /// # Errors
+    /// As [`Term::out`].
+    pub fn write_out(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Error::quiet(Exit::Done),
+            _ => Error::failure(error).context("can't write to standard output"),
+        })
+    }
+
+    /// Says on stderr what is going on.
+    pub fn note(&self, text: impl fmt::Display) {
+        say("", &text.to_string());
+    }
+
+    /// Says on stderr what may be wrong.
+    pub fn warn(&self, text: impl fmt::Display) {
+        say(&format!("{}: ", paint(self.err_colour, Look::Warning, "warning")), &text.to_string());
+    }
+
+    /// Says on stderr what to do next.
+    pub fn hint(&self, text: impl fmt::Display) {
+        say(&format!("{}: ", paint(self.err_colour, Look::Hint, "hint")), &text.to_string());
+    }
+
+    /// Says on stderr what went wrong and what to do about it; nothing for a quiet error.
+    pub fn report(&self, error: &Error) {
+        if !error.message.is_empty() {
+            say(&format!("{}: ", paint(self.err_colour, Look::Error, "error")), &error.message);
+        }
+        if let Some(hint) = &error.hint {
+            self.hint(hint);
+        }
+    }
+
+    /// `text` as it looks on stdout.
+    #[must_use]
+    pub fn paint(&self, look: Look, text: &str) -> String {
+        paint(self.out_colour, look, text)
+    }
+
+    /// A spinner with `text` on stderr until it is dropped; nothing where stderr is no terminal.
+    #[must_use]
+    pub fn spinner(&self, text: &str) -> Spinner {
+        // indicatif hides it by itself where stderr is no terminal.
+        let bar = indicatif::ProgressBar::new_spinner();
+        let template = if self.err_colour { "{spinner:.cyan} {msg} {elapsed}" } else { "{spinner} {msg} {elapsed}" };
+        if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(sanitise(text).into_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Spinner(bar)
+    }
+}
+
+// One write for all, lest lines of several threads mix. There is nobody to tell that stderr is gone.
+fn say(label: &str, text: &str) {
+    let mut lines = String::new();
+    for line in text.lines() {
+        lines.push_str("rsachat: ");
+        lines.push_str(label);
+        lines.push_str(&sanitise(line));
+        lines.push('\n');
+    }
+    let _ = io::stderr().lock().write_all(lines.as_bytes());
+}
+
+/// Shows that something takes its time; goes away when dropped.
+#[derive(Debug)]
+pub struct Spinner(indicatif::ProgressBar);
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn paint(colour: bool, look: Look, text: &str) -> String {
+    if colour { format!("\x1b[{}m{text}\x1b[0m", look.codes()) } else { text.to_owned() }
+}
