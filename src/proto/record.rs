@@ -117,12 +117,12 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_bit_anywhere_is_noticed(plaintext in proptest::collection::vec(any::<u8>(), 1..50), at: prop::sample::Index, bit in 0..8) {
+        fn a_changed_bit_anywhere_is_noticed(plaintext in proptest::collection::vec(any::<u8>(), 1..50), at: prop::sample::Index, bit in 0..8_u8) {
             let (mut from, mut to) = pair();
             let record = seal(&mut from, Kind::Data, &plaintext);
             let mut changed = record.clone();
             let at = at.index(changed.len());
-            changed[at] ^= 1 << bit;
+            changed[at] ^= 1_u8 << bit;
             if let Ok(Some(header)) = Header::read(&changed) {
                 let mut payload = changed[HEADER_BYTES..].to_vec();
                 prop_assert!(to.open(header, &mut payload).is_err());
