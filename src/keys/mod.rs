@@ -8,3 +8,5 @@
 pub mod file;
 pub mod identity;
 pub mod registry;
+pub mod trust;
+pub mod watch;

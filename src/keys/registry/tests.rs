@@ -120,7 +120,7 @@ fn an_unreadable_file_is_refused() {
     let directory = Directory::new();
     directory.put("key_alice.pem", pem_of(alice()));
     let path = directory.0.path().join("key_alice.pem");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     // The superuser reads everything.
     if fs::read(&path).is_err() {
         assert!(matches!(directory.fresh().refusals.first().unwrap().reason, Reason::Unreadable(_)));
