@@ -4,6 +4,7 @@ pub mod commands;
 pub mod crypto;
 pub mod error;
 pub mod hub;
+pub mod keys;
 pub mod model;
 pub mod proto;
 pub mod store;
