@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::config::ServerFlags;
 use crate::model::{Fingerprint, RoomName, UserName};
 use crate::term::Colour;
 
@@ -211,6 +212,9 @@ pub struct ServeArgs {
     /// How to write the log on standard error: text, json
     #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", hide_possible_values = true)]
     pub log_format: LogFormat,
+    /// Settings of the configuration
+    #[command(flatten)]
+    pub settings: ServerFlags,
 }
 
 const SERVE_EXAMPLES: &str = "\

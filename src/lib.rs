@@ -1,6 +1,7 @@
 //! rsachat: encrypted chat for a team, from the shell.
 pub mod cli;
 pub mod commands;
+pub mod config;
 pub mod crypto;
 pub mod error;
 pub mod hub;

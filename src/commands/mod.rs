@@ -80,9 +80,9 @@ fn usage_error(error: &clap::Error) -> Error {
     let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
     // A list, of the arguments that are missing, goes into the sentence.
     let message: Vec<&str> = message.lines().map(str::trim).collect();
-    let tips = rest.lines().filter_map(|line| line.trim_start().strip_prefix("tip: "));
-    let usage = rest.lines().filter_map(|line| line.strip_prefix("Usage: "));
-    let hints: Vec<&str> = tips.chain(usage).collect();
+    let tips = rest.lines().filter_map(|line| line.trim_start().strip_prefix("tip: ").map(str::to_owned));
+    let usage = rest.lines().filter(|line| line.starts_with("Usage: ")).map(|line| line.replacen('U', "u", 1));
+    let hints: Vec<String> = tips.chain(usage).collect();
     let error = Error::usage(message.join(" "));
     if hints.is_empty() { error.hint("rsachat --help") } else { error.hint(hints.join("\n")) }
 }

@@ -31,6 +31,9 @@ const MARKS: usize = 6;
 /// Shown where marks were cut.
 const CUT: char = '…';
 
+/// Stands for the end of an escaped character: any ASCII character that is no digit would do.
+const ESCAPE_END: char = '}';
+
 /// Carries a mark that has no letter.
 const DOTTED_CIRCLE: char = '◌';
 
@@ -82,7 +85,7 @@ impl Writer {
         let mut chars = text.chars();
         while let Some(char) = chars.next() {
             match class(char) {
-                Class::Selector if self.last.is_some() && self.marks == 0 => self.mark(char),
+                Class::Selector if self.selects(char) => self.mark(char),
                 Class::Joiner if self.joins(char, chars.clone().next()) => self.mark(char),
                 Class::Hidden | Class::Selector | Class::Joiner => self.escape(char),
                 Class::Mark if self.marks < MARKS => {
@@ -134,8 +137,17 @@ impl Writer {
             '\0'..='\u{ff}' => write!(self.text, "\\x{:02x}", u32::from(char)),
             _ => write!(self.text, "\\u{{{:x}}}", u32::from(char)),
         };
-        self.last = Some('}');
+        self.last = Some(ESCAPE_END);
         self.marks = 0;
+    }
+
+    /// Whether a variation selector has something to select: no ASCII character has variants, but for the keycaps.
+    fn selects(&self, selector: char) -> bool {
+        self.marks == 0
+            && self.last.is_some_and(|last| match last {
+                '0'..='9' | '#' | '*' => matches!(selector, TEXT_STYLE | EMOJI_STYLE),
+                last => !last.is_ascii(),
+            })
     }
 
     /// Whether a joiner does here what it is for.
@@ -151,6 +163,7 @@ impl Writer {
 
 const ZWNJ: char = '\u{200c}';
 const ZWJ: char = '\u{200d}';
+const TEXT_STYLE: char = '\u{fe0e}';
 const EMOJI_STYLE: char = '\u{fe0f}';
 
 /// What follows U+1F3F4 in the flags of England, Scotland and Wales.

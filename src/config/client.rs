@@ -1,0 +1,188 @@
+//! What a user keeps in `user_config.json`, so as not to type it each time.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::reader::{Reader, Setting};
+use super::{ConfigError, json, read_fields};
+use crate::model::{Fingerprint, RoomName, UserName};
+
+/// The port of a server that names none.
+const PORT: u16 = 5000;
+
+/// The client's settings, all valid. rsachat-config(5) explains each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// The user's name.
+    pub username: Option<UserName>,
+    /// The server: an address or a host's name.
+    pub server_ip: Option<String>,
+    /// The server's port.
+    pub server_port: u16,
+    /// The private key.
+    pub identity: Option<PathBuf>,
+    /// The server's public key.
+    pub server_key: Option<PathBuf>,
+    /// The fingerprint of the server's key.
+    pub fingerprint: Option<Fingerprint>,
+    /// The room to be in.
+    pub room: RoomName,
+    /// Whether to ring when the user is mentioned.
+    pub bell: bool,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self::declare(&mut Reader::default(), Path::new(""))
+    }
+}
+
+impl ClientConfig {
+    /// Reads the file. Paths in it are relative to its directory.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with all that is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(path, read_fields(path)?, json::Fields::default());
+        let config = Self::declare(&mut reader, path.parent().unwrap_or(Path::new("")));
+        match reader.finish() {
+            problems if problems.is_empty() => Ok(config),
+            problems => Err(ConfigError::Fields(problems)),
+        }
+    }
+
+    /// Writes the file, whole or not at all, and makes its directory. What has its default is left out, but for the
+    /// server and the name.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`] with what the system says.
+    pub fn save(&self, path: &Path) -> Result<(), ConfigError> {
+        let text = format!("{:#}\n", Value::Object(self.fields()));
+        let new = path.with_extension("json.new");
+        write_whole(path, &new, &text).map_err(|error| {
+            // Nothing more can be done about it.
+            let _ = fs::remove_file(&new);
+            ConfigError::File { verb: "write", path: path.to_owned(), error }
+        })
+    }
+
+    /// All settings, in the order in which they are explained.
+    #[must_use]
+    pub fn settings() -> Vec<Setting> {
+        let mut reader = Reader::default();
+        Self::declare(&mut reader, Path::new(""));
+        reader.settings
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        let default = Self::default();
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                fields.insert(name.to_owned(), value);
+            }
+        };
+        put("username", self.username.map(|user| json!(user.as_str())));
+        put("server_ip", self.server_ip.as_ref().map(|host| json!(host)));
+        put("server_port", Some(json!(self.server_port)));
+        put("identity", self.identity.as_ref().map(|path| json!(path)));
+        put("server_key", self.server_key.as_ref().map(|path| json!(path)));
+        put("fingerprint", self.fingerprint.map(|fingerprint| json!(fingerprint.to_string())));
+        put("room", (self.room != default.room).then(|| json!(self.room.to_string())));
+        put("bell", (self.bell != default.bell).then(|| json!(self.bell)));
+        fields
+    }
+
+    /// Every setting of the client, once.
+    fn declare(reader: &mut Reader, dir: &Path) -> Self {
+        let setting = |name, allowed: &str, default, example, about| Setting {
+            name,
+            placeholder: "",
+            allowed: allowed.to_owned(),
+            default: Some(default),
+            example: Some(example),
+            about,
+        };
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let path = |value: &Value| match value {
+            Value::Null => Some(None),
+            value => text(value).map(|text| Some(dir.join(text))),
+        };
+        let name = "a user name (1 to 32 of a-z 0-9 . _ -, starting with a letter or a digit)";
+        let username =
+            setting("username", name, Value::Null, json!("alice"), "Your name on the server. Asked for if missing.");
+        let server_ip = setting(
+            "server_ip",
+            "an IP address or the name of a host",
+            Value::Null,
+            json!("chat.example.org"),
+            "The server. Asked for if missing.",
+        );
+        let port = setting("server_port", "an integer from 1 to 65535", json!(PORT), json!(PORT), "The server's port.");
+        let identity = setting(
+            "identity",
+            "a path",
+            Value::Null,
+            json!("key_alice.private.pem"),
+            "Your private key, relative to the directory of this file. Without it the key is looked for where FILES says.",
+        );
+        let server_key = setting(
+            "server_key",
+            "a path",
+            Value::Null,
+            json!("server_public_key.pem"),
+            "The server's public key, relative to the directory of this file; any other is refused.",
+        );
+        let fingerprint = setting(
+            "fingerprint",
+            "SHA256: followed by 43 characters of base64",
+            Value::Null,
+            Value::Null,
+            "The fingerprint of the server's key; any other key is refused.",
+        );
+        let room = setting(
+            "room",
+            "the name of a room, as \"#common\"",
+            json!("#common"),
+            json!("#common"),
+            "The room to be in.",
+        );
+        let bell = setting(
+            "bell",
+            "true or false",
+            json!(true),
+            json!(true),
+            "Whether the terminal rings when somebody mentions you.",
+        );
+        Self {
+            username: reader.read(username, |value| value.as_str()?.parse().ok()),
+            server_ip: reader.read(server_ip, text),
+            server_port: reader
+                .read(port, |value| value.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0))
+                .unwrap_or(PORT),
+            identity: reader.read(identity, path).flatten(),
+            server_key: reader.read(server_key, path).flatten(),
+            fingerprint: reader
+                .read(fingerprint, |value| match value {
+                    Value::Null => Some(None),
+                    value => value.as_str()?.parse().ok().map(Some),
+                })
+                .flatten(),
+            room: reader.read(room, |value| value.as_str()?.parse().ok()).unwrap_or_else(RoomName::lobby),
+            bell: reader.read(bell, Value::as_bool).unwrap_or(true),
+        }
+    }
+}
+
+fn write_whole(path: &Path, new: &Path, text: &str) -> io::Result<()> {
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        fs::create_dir_all(dir)?;
+    }
+    let mut file = File::create(new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(new, path)
+}
