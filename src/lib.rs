@@ -5,6 +5,7 @@ pub mod config;
 pub mod crypto;
 pub mod error;
 pub mod hub;
+pub mod keys;
 pub mod model;
 pub mod proto;
 pub mod store;

@@ -35,255 +35,170 @@
 //! never takes a step whose time grows with the number of members of a room, but for closing them all at a shutdown.
 //! It allocates nothing without a bound that holds whatever peers do: see the constants here.
 
-use std::collections::HashSet;
-use std::num::NonZeroU32;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::model::{
-    Fingerprint, Incarnation, MessageId, PostToken, RoomName, Seq, SessionId, StoredRecord, Timestamp, UserName,
-};
-use crate::proto::close::CloseReason;
-use crate::proto::message::{ErrorCode, Request, RequestId};
+use crate::model::{Incarnation, MessageId, PostToken, RoomName, SessionId, Timestamp, UserName};
+use crate::proto::message::ServerMessage;
+
+mod invariants;
+mod io;
+mod limits;
+mod posts;
+mod presence;
+mod requests;
+mod rooms;
+mod sessions;
+mod shutdown;
+
+pub use io::{ConsoleCommand, Input, LogEvent, Output, Restored, RestoredRoom, Settings, StoreCommand};
+
+use posts::Pending;
+use rooms::Room;
+use sessions::{Session, User};
+use shutdown::Phase;
 
 /// Most bytes of messages in one answer to a join or history request; the first is sent whatever its length.
 pub const PAGE_BYTES: usize = 256 << 10;
 /// Most posts of one user, over all of the user's sessions, that wait for the store; more are refused.
 pub const UNACKNOWLEDGED: u32 = 256;
+/// Most people named in the answer to a people request, and lines about users on the operator's terminal.
+pub const PEOPLE: usize = 1000;
+/// Rooms with more users than this send no presence events.
+pub const PRESENCE_USERS: usize = 500;
+/// How long changes of presence are gathered before they are sent together.
+pub const PRESENCE_DELAY: Duration = Duration::from_millis(250);
+/// How long a shutdown waits for the store to take what was posted, before it closes the sessions regardless.
+pub const DRAIN: Duration = Duration::from_secs(2);
 
-/// What the operator decides.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The server's software and version, for [`Welcome`](crate::proto::message::Welcome).
-    pub server: String,
-    /// Longest text of a message, bytes.
-    pub message_bytes: u32,
-    /// Messages a user may post in a second, in the long run.
-    pub message_rate: NonZeroU32,
-    /// Messages a user may post at once after a silence.
-    pub message_burst: NonZeroU32,
-    /// Messages of each room kept in memory, to be read back.
-    pub history_limit: u32,
-    /// Messages sent to who joins a room for the first time.
-    pub join_backlog: u32,
-    /// Who may do what admins may.
-    pub admins: HashSet<UserName>,
+/// When an input is handled: by the clock that never goes back, and by the one on the wall.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    now: Instant,
+    wall: Timestamp,
 }
 
-/// What an earlier run of the server left on disk.
-#[derive(Debug, Clone, Default)]
-pub struct Restored {
-    /// Which start of the server this is.
-    pub incarnation: Incarnation,
-    /// Rooms in which something was said.
-    pub rooms: Vec<RestoredRoom>,
-}
-
-/// One room of [`Restored`].
-#[derive(Debug, Clone)]
-pub struct RestoredRoom {
-    /// The room.
-    pub room: RoomName,
-    /// The number of its last message.
-    pub last: Seq,
-    /// Its last messages, oldest first, up to `last`.
-    pub window: Vec<StoredRecord>,
-    /// For each earlier incarnation in which something was said here, the first number it gave; oldest first.
-    pub starts: Vec<(Incarnation, Seq)>,
-}
-
-/// What happened.
+/// The state machine; see the [module](self) for its contract.
 #[derive(Debug)]
-pub enum Input {
-    /// A user's key is registered; for a known user, it is another key now.
-    Registered {
-        /// The user.
-        user: UserName,
-        /// Of the user's key.
-        fingerprint: Fingerprint,
-    },
-    /// A user's key is no longer registered.
-    Unregistered {
-        /// The user.
-        user: UserName,
-    },
-    /// A connection has authenticated. The hub checks that the key is still registered, and sends the
-    /// [`Welcome`](crate::proto::message::Welcome).
-    Opened {
-        /// The connection, under a number that was never used before.
-        session: SessionId,
-        /// Whose it is.
-        user: UserName,
-        /// Of the key that authenticated it.
-        fingerprint: Fingerprint,
-        /// The client's software and version, as it says.
-        client: String,
-    },
-    /// A session asks for something.
-    Request {
-        /// The session.
-        session: SessionId,
-        /// The request's id.
-        id: RequestId,
-        /// What it asks for.
-        request: Request,
-    },
-    /// A connection has ended, for whatever reason; also the answer to [`Output::Close`].
-    Gone {
-        /// The session.
-        session: SessionId,
-    },
-    /// These messages are on disk.
-    Stored {
-        /// Their tokens, in the order of their [`StoreCommand::Append`]s.
-        commits: Vec<PostToken>,
-    },
-    /// The answer to a [`StoreCommand::Lookup`].
-    Found {
-        /// Its token.
-        token: PostToken,
-        /// Where the message is, if it is stored.
-        place: Option<(Seq, Timestamp)>,
-    },
-    /// The store can't write. It keeps what it has, and tries again.
-    StoreFailing {
-        /// Why, for people.
-        text: String,
-    },
-    /// The store can write again, and has written what it kept.
-    StoreRecovered,
-    /// The operator typed a command.
-    Console(ConsoleCommand),
-    /// The server is to end.
-    Shutdown {
-        /// Why, for people: a signal's name.
-        reason: String,
-    },
-    /// [`Hub::poll_timeout`] has passed.
-    Tick,
+pub struct Hub {
+    settings: Settings,
+    incarnation: Incarnation,
+    users: HashMap<UserName, User>,
+    /// Users with sessions.
+    online: BTreeSet<UserName>,
+    sessions: HashMap<SessionId, Session>,
+    /// Sessions that were told to close and are not gone yet.
+    closing: HashSet<SessionId>,
+    rooms: HashMap<RoomName, Room>,
+    /// What the store has not answered yet, in the order in which it was asked.
+    pending: BTreeMap<PostToken, Pending>,
+    /// Finds in `pending` what is under way already when it is posted again.
+    in_flight: HashMap<(UserName, MessageId), PostToken>,
+    store_failing: bool,
+    phase: Phase,
+    /// When the gathered changes of presence are sent, and for which rooms there are some.
+    presence_due: Option<Instant>,
+    presence_rooms: BTreeSet<RoomName>,
+    next_token: u64,
+    /// How many sessions were ever opened: orders a user's sessions by age.
+    opened: u64,
+    outputs: VecDeque<Output>,
+    steps: u64,
 }
 
-/// What the operator may type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConsoleCommand {
-    /// Who is connected.
-    List,
-    /// Close a user's connections.
-    Kick(UserName),
-    /// End the server.
-    Shutdown,
+impl Hub {
+    /// A server without users, which remembers what was said before. Users come as [`Input::Registered`].
+    #[must_use]
+    pub fn new(settings: Settings, restored: Restored) -> Self {
+        let mut rooms: HashMap<RoomName, Room> =
+            restored.rooms.into_iter().map(|room| (room.room, Room::restore(room, settings.history_limit))).collect();
+        rooms.entry(RoomName::lobby()).or_default();
+        Self {
+            settings,
+            incarnation: restored.incarnation,
+            users: HashMap::new(),
+            online: BTreeSet::new(),
+            sessions: HashMap::new(),
+            closing: HashSet::new(),
+            rooms,
+            pending: BTreeMap::new(),
+            in_flight: HashMap::new(),
+            store_failing: false,
+            phase: Phase::Running,
+            presence_due: None,
+            presence_rooms: BTreeSet::new(),
+            next_token: 0,
+            opened: 0,
+            outputs: VecDeque::new(),
+            steps: 0,
+        }
+    }
+
+    /// Takes one input. Fetch the outputs with [`Hub::poll`] afterwards, and look at [`Hub::poll_timeout`] anew.
+    pub fn handle(&mut self, input: Input, now: Instant, wall: Timestamp) {
+        if self.phase == Phase::Stopped {
+            return;
+        }
+        let at = At { now, wall };
+        self.presence_timer(now);
+        match input {
+            Input::Registered { user, fingerprint } => self.registered(user, fingerprint, at),
+            Input::Unregistered { user } => self.unregistered(user, at),
+            Input::Opened { session, user, fingerprint, client } => {
+                self.opened(session, user, fingerprint, &client, at);
+            }
+            Input::Request { session, id, request } => self.request(session, id, request, at),
+            Input::Gone { session } => self.gone(session, at),
+            Input::Stored { commits } => self.stored(&commits),
+            Input::Found { token, place } => self.found(token, place, at),
+            Input::StoreFailing { text } => self.store_fails(text),
+            Input::StoreRecovered => self.store_recovers(),
+            Input::Console(command) => self.console(&command, at),
+            Input::Shutdown { reason } => self.begin_shutdown(reason, at),
+            Input::Tick => {}
+        }
+        self.proceed_with_shutdown(at);
+        self.debug_check();
+    }
+
+    /// The next thing to do, or `None` until the next input.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due, if at all.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let presence = self.presence_due.filter(|_| self.phase != Phase::Stopped);
+        [presence, self.phase.timeout()].into_iter().flatten().min()
+    }
+
+    fn send(&mut self, session: SessionId, message: &ServerMessage) {
+        self.send_bytes(session, message.encode());
+    }
+
+    fn send_bytes(&mut self, session: SessionId, bytes: Vec<u8>) {
+        self.outputs.push_back(Output::To { session, bytes: Arc::from(bytes) });
+    }
+
+    fn log(&mut self, event: LogEvent) {
+        self.outputs.push_back(Output::Log(event));
+    }
+
+    /// Checks what must hold between inputs; its cost grows with all that the hub knows, so that a crowded hub is
+    /// checked less often.
+    fn debug_check(&mut self) {
+        if cfg!(debug_assertions) {
+            self.steps = self.steps.wrapping_add(1);
+            let size = self.users.len() + self.sessions.len() + self.pending.len();
+            if self.steps.is_multiple_of(1 + size as u64 / 64) {
+                let checked = self.check_invariants();
+                debug_assert_eq!(checked, Ok(()));
+            }
+        }
+    }
 }
 
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Send this to a session.
-    To {
-        /// The session.
-        session: SessionId,
-        /// Encoded messages with their prefixes, one or several.
-        bytes: Arc<[u8]>,
-    },
-    /// Send this to every session in a room.
-    ToRoom {
-        /// The room.
-        room: RoomName,
-        /// Encoded messages with their prefixes, one or several.
-        bytes: Arc<[u8]>,
-    },
-    /// From here on the session gets what is sent to the room.
-    Enter {
-        /// The session.
-        session: SessionId,
-        /// The room.
-        room: RoomName,
-    },
-    /// Send the session what is queued for it, then the reason, then close; and say [`Input::Gone`] when that is done or
-    /// has failed. The session is in no room any more.
-    Close {
-        /// The session.
-        session: SessionId,
-        /// Why.
-        reason: CloseReason,
-    },
-    /// The store is to do this.
-    Store(StoreCommand),
-    /// A line for the operator's terminal.
-    Console(String),
-    /// Something for the log.
-    Log(LogEvent),
-    /// After a shutdown: no session is left and nothing awaits the store. Comes once, and last.
-    Stopped,
-}
-
-/// What the hub asks of the store, which answers in the same order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreCommand {
-    /// Write a message; answered by [`Input::Stored`].
-    Append {
-        /// Ties the answer to this.
-        token: PostToken,
-        /// The message.
-        record: StoredRecord,
-    },
-    /// Look whether a message was written before; answered by [`Input::Found`], after everything that was asked before.
-    Lookup {
-        /// Ties the answer to this.
-        token: PostToken,
-        /// Who wrote the message.
-        user: UserName,
-        /// The writer's identifier for it.
-        message: MessageId,
-    },
-}
-
-/// What is worth a line in the log. Never holds what people say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogEvent {
-    /// A session authenticated with a key that is no longer registered, or came while the server ends.
-    SessionRefused {
-        /// The session.
-        session: SessionId,
-        /// Whose it is.
-        user: UserName,
-        /// Why.
-        reason: CloseReason,
-    },
-    /// A request was refused in a way that an operator may want to know. A refusal that follows others of its kind on
-    /// the same session without a success between them is not logged again.
-    RequestRefused {
-        /// The session.
-        session: SessionId,
-        /// Whose it is.
-        user: UserName,
-        /// Why.
-        code: ErrorCode,
-    },
-    /// A user's key was removed or replaced while the user was connected.
-    KeyRemoved {
-        /// The user.
-        user: UserName,
-        /// How many sessions are closed for it.
-        sessions: usize,
-    },
-    /// The operator closed a user's sessions.
-    Kicked {
-        /// The user.
-        user: UserName,
-        /// How many.
-        sessions: usize,
-    },
-    /// The server begins to end.
-    ShutdownBegun {
-        /// Who or what ends it.
-        by: String,
-        /// How many sessions are closed for it.
-        sessions: usize,
-    },
-    /// The store can't write.
-    StoreFailing {
-        /// Why.
-        text: String,
-    },
-    /// The store can write again.
-    StoreRecovered,
-}
+#[cfg(test)]
+mod tests;

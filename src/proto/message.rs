@@ -66,8 +66,8 @@ pub enum Request {
     Unknown(u64),
 }
 
-/// Body of request 1. Answered by [`Joined`] after the missed messages as parts. When that says it is not caught up,
-/// the client asks again from the last part.
+/// Body of request 1. Answered by [`Joined`] after the missed messages as parts, at most 256 KiB of them, but one at
+/// least. When that says it is not caught up, the client asks again from the last part.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Join {
@@ -160,7 +160,8 @@ impl Body {
     }
 }
 
-/// Body of request 3. Answered by [`HistoryEnd`] after the messages as parts, oldest first.
+/// Body of request 3. Answered by [`HistoryEnd`] after the messages as parts, oldest first: the latest of those that
+/// qualify, at most 256 KiB of them, but one at least. For more, the client asks again before the first part.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct History {

@@ -22,7 +22,7 @@ use crate::proto::ticket::{Contents, TicketKeys};
 /// The registered users, as of now.
 pub trait Directory: Send + Sync {
     /// The key registered for `user`.
-    fn find(&self, user: &UserName) -> Option<Arc<PublicKey>>;
+    fn find(&self, user: &UserName) -> Option<PublicKey>;
 }
 
 /// What the jobs work with.
@@ -134,7 +134,7 @@ fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<
 
     let registered = context.directory.find(&identity.user).filter(|key| key.fingerprint() == identity.fingerprint);
     // The decoy is the server's own key: nobody else can decrypt what is sent under it.
-    let client_key = registered.as_deref().unwrap_or_else(|| context.key.public());
+    let client_key = registered.as_ref().unwrap_or_else(|| context.key.public());
     let k_c = Secret::random(rng);
     let block = wire::pad(&client_key.encrypt(OaepLabel::ClientHandshake, &k_c, rng), wire::LONG_BLOCK)?;
 

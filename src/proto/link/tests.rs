@@ -16,20 +16,20 @@ fn key(name: &str) -> PrivateKey {
     PrivateKey::from_pem(&std::fs::read_to_string(path).unwrap(), None).unwrap()
 }
 
-struct Registered(Vec<(UserName, Arc<PublicKey>)>);
+struct Registered(Vec<(UserName, PublicKey)>);
 
 impl Directory for Registered {
-    fn find(&self, user: &UserName) -> Option<Arc<PublicKey>> {
-        self.0.iter().find(|(name, _)| name == user).map(|(_, key)| Arc::clone(key))
+    fn find(&self, user: &UserName) -> Option<PublicKey> {
+        self.0.iter().find(|(name, _)| name == user).map(|(_, key)| key.clone())
     }
 }
 
 fn context() -> Context {
-    static KEYS: OnceLock<(Arc<PrivateKey>, Arc<PublicKey>)> = OnceLock::new();
-    let (server, alice) = KEYS.get_or_init(|| (Arc::new(key("server")), Arc::new(key("alice").public().clone())));
+    static KEYS: OnceLock<(Arc<PrivateKey>, PublicKey)> = OnceLock::new();
+    let (server, alice) = KEYS.get_or_init(|| (Arc::new(key("server")), key("alice").public().clone()));
     Context {
         key: Arc::clone(server),
-        directory: Arc::new(Registered(vec![("alice".parse().unwrap(), Arc::clone(alice))])),
+        directory: Arc::new(Registered(vec![("alice".parse().unwrap(), alice.clone())])),
         tickets: Arc::new(TicketKeys::generate(Timestamp(0), &mut StdRng::seed_from_u64(1))),
         now: Timestamp(0),
     }
@@ -242,7 +242,7 @@ fn a_ticket_ends_with_its_registration_and_with_its_secret() {
     let pair = Pair::new(client::Job::Resume(resumption), "alice").run();
     assert_eq!(refused(pair.seen.client_ended), RefusalCode::TicketRefused, "another secret");
 
-    for users in [vec![], vec![("alice".parse().unwrap(), Arc::new(key("bob").public().clone()))]] {
+    for users in [vec![], vec![("alice".parse().unwrap(), key("bob").public().clone())]] {
         let resumption = Resumption { ticket: ticket.clone(), secret: secret.duplicate() };
         let mut pair = Pair::new(client::Job::Resume(resumption), "alice");
         pair.context.directory = Arc::new(Registered(users));

@@ -1,0 +1,220 @@
+//! What people say: checked, numbered, delivered, handed to the store, acknowledged when it is on disk.
+
+use std::time::Duration;
+
+use super::requests::{ending, no_room, refused, refused_for, refused_with_hint};
+use super::shutdown::Phase;
+use super::{At, Hub, LogEvent, Output, StoreCommand, UNACKNOWLEDGED};
+use crate::model::{MessageId, PostToken, RoomName, Seq, SessionId, StoredRecord, Timestamp, UserName};
+use crate::proto::message::{
+    Accepted, Body, Encoded, ErrorCode, Post, Refused, Reply, RequestId, ServerMessage, Stored,
+};
+
+/// When to post again what the store could not take.
+const STORE_RETRY: Duration = Duration::from_secs(2);
+/// When to post again after [`UNACKNOWLEDGED`] posts: about the time of a slow commit.
+const ACKNOWLEDGE_RETRY: Duration = Duration::from_millis(100);
+
+/// Something that the store has not answered yet.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) user: UserName,
+    pub(super) message: MessageId,
+    pub(super) room: RoomName,
+    pub(super) stage: Stage,
+    /// Who is told how it ended.
+    pub(super) waiters: Waiters,
+}
+
+/// What the store was asked.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// To look whether the message is stored; if not, it is posted then.
+    Looking(Body),
+    /// To write it, under this number.
+    Writing(Seq, Timestamp),
+}
+
+/// The requests that posted a message: one, and more if it is posted again while it is under way.
+#[derive(Debug)]
+pub(super) struct Waiters {
+    pub(super) first: (SessionId, RequestId),
+    pub(super) more: Vec<(SessionId, RequestId)>,
+}
+
+impl Waiters {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SessionId, RequestId)> {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.more.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+}
+
+impl Hub {
+    pub(super) fn post(&mut self, session: SessionId, id: RequestId, post: Post, at: At) -> Result<(), Refused> {
+        let Some(asking) = self.sessions.get(&session) else { return Ok(()) };
+        let user = asking.user;
+        if !asking.rooms.contains(&post.room) {
+            if !self.rooms.contains_key(&post.room) {
+                return Err(no_room(post.room));
+            }
+            let hint = format!("join {} first", post.room);
+            return Err(refused_with_hint(ErrorCode::Forbidden, format!("you are not in {}", post.room), hint));
+        }
+        self.check_text(post.body.text())?;
+        if self.store_failing {
+            return Err(storage_unavailable());
+        }
+        self.admit(user, post.retry, at)?;
+        if let Some(pending) = self.in_flight.get(&(user, post.message)).and_then(|token| self.pending.get_mut(token)) {
+            // Posted again while the first one is still under way: they end together.
+            pending.waiters.more.push((session, id));
+            return Ok(());
+        }
+        let waiters = Waiters { first: (session, id), more: Vec::new() };
+        if post.retry {
+            let Post { room, message, body, .. } = post;
+            let token = self.wait_for_store(Pending { user, message, room, stage: Stage::Looking(body), waiters });
+            self.outputs.push_back(Output::Store(StoreCommand::Lookup { token, user, message }));
+        } else {
+            self.publish(user, post.room, post.message, post.body, waiters, at);
+        }
+        Ok(())
+    }
+
+    fn check_text(&self, text: &str) -> Result<(), Refused> {
+        let limit = self.settings.message_bytes as usize;
+        if text.len() > limit {
+            return Err(refused_with_hint(
+                ErrorCode::TooLarge,
+                format!("the message has {} bytes, the server takes {limit}", text.len()),
+                "send it in parts",
+            ));
+        }
+        if text.contains('\0') {
+            return Err(refused(ErrorCode::Malformed, "a message can't contain the character NUL"));
+        }
+        if text.trim().is_empty() {
+            return Err(refused(ErrorCode::Malformed, "the message is empty"));
+        }
+        Ok(())
+    }
+
+    /// Charges a user for a post, and counts it as under way; or says why not.
+    fn admit(&mut self, user: UserName, retry: bool, at: At) -> Result<(), Refused> {
+        let Some(user) = self.users.get_mut(&user) else { return Err(ending()) };
+        if user.unacknowledged >= UNACKNOWLEDGED {
+            let text = format!("{UNACKNOWLEDGED} of your messages wait for the server's disk");
+            return Err(refused_for(ACKNOWLEDGE_RETRY, ErrorCode::RateLimited, text));
+        }
+        let cost = Duration::from_secs(1) / self.settings.message_rate.get();
+        let mut capacity = cost.saturating_mul(self.settings.message_burst.get());
+        if retry {
+            // What a client posts again after a broken connection was within the limits before, and a refusal in its
+            // midst would break its order. So it may overdraw; what is posted next waits for that.
+            capacity = capacity.saturating_add(cost.saturating_mul(UNACKNOWLEDGED));
+        }
+        let wait = user.posting.wait(cost, capacity, at.now);
+        if !wait.is_zero() {
+            let text = "you send too many messages in too short a time";
+            return Err(refused_for(wait, ErrorCode::RateLimited, text));
+        }
+        user.posting.take(cost, at.now);
+        user.unacknowledged += 1;
+        Ok(())
+    }
+
+    /// Gives a message its number, delivers it, and hands it to the store.
+    fn publish(&mut self, user: UserName, name: RoomName, message: MessageId, body: Body, waiters: Waiters, at: At) {
+        let Some(room) = self.rooms.get_mut(&name) else { return };
+        let (seq, time) = (room.last.next(), at.wall);
+        let bytes = body.to_cbor();
+        let encoded = Encoded::new(&Stored { room: name, seq, time, sender: user, message, body: Some(body) });
+        self.outputs.push_back(Output::ToRoom { room: name, bytes: encoded.event().clone() });
+        room.append(encoded, self.incarnation, self.settings.history_limit);
+        let stage = Stage::Writing(seq, time);
+        let token = self.wait_for_store(Pending { user, message, room: name, stage, waiters });
+        let record = StoredRecord { room: name, seq, time, sender: user, message, body: bytes };
+        self.outputs.push_back(Output::Store(StoreCommand::Append { token, record }));
+    }
+
+    fn wait_for_store(&mut self, pending: Pending) -> PostToken {
+        let token = PostToken(self.next_token);
+        self.next_token += 1;
+        self.in_flight.insert((pending.user, pending.message), token);
+        self.pending.insert(token, pending);
+        token
+    }
+
+    /// Ends the wait for an answer of the store, or `None` if this one is not waited for.
+    fn settle(&mut self, token: PostToken, is_answer: impl FnOnce(&Stage) -> bool) -> Option<Pending> {
+        if !is_answer(&self.pending.get(&token)?.stage) {
+            return None;
+        }
+        let pending = self.pending.remove(&token)?;
+        self.in_flight.remove(&(pending.user, pending.message));
+        Some(pending)
+    }
+
+    pub(super) fn stored(&mut self, commits: &[PostToken]) {
+        for token in commits {
+            let settled = self.settle(*token, |stage| matches!(stage, Stage::Writing(..)));
+            if let Some(Pending { user, stage: Stage::Writing(seq, time), waiters, .. }) = settled {
+                self.acknowledge(user, &waiters, &Reply::Accepted(Accepted { seq, time }));
+            }
+        }
+    }
+
+    pub(super) fn found(&mut self, token: PostToken, place: Option<(Seq, Timestamp)>, at: At) {
+        let settled = self.settle(token, |stage| matches!(stage, Stage::Looking(_)));
+        let Some(Pending { user, message, room, stage: Stage::Looking(body), waiters }) = settled else { return };
+        if let Some((seq, time)) = place {
+            self.acknowledge(user, &waiters, &Reply::Accepted(Accepted { seq, time }));
+        } else if self.phase != Phase::Running {
+            self.acknowledge(user, &waiters, &Reply::Error(ending()));
+        } else if self.store_failing {
+            self.acknowledge(user, &waiters, &Reply::Error(storage_unavailable()));
+        } else if waiters.iter().any(|(session, _)| self.sessions.contains_key(&session)) {
+            self.publish(user, room, message, body, waiters, at);
+        } else {
+            // Nobody is there to hear that it is stored: who posted it will do so again.
+            self.release(user, waiters.count());
+        }
+    }
+
+    fn acknowledge(&mut self, user: UserName, waiters: &Waiters, reply: &Reply) {
+        for (session, id) in waiters.iter() {
+            if self.sessions.contains_key(&session) {
+                self.send(session, &ServerMessage::Reply(id, reply.clone()));
+            }
+        }
+        self.release(user, waiters.count());
+    }
+
+    fn release(&mut self, user: UserName, count: u32) {
+        let Some(known) = self.users.get_mut(&user) else { return };
+        known.unacknowledged = known.unacknowledged.saturating_sub(count);
+        if known.key.is_none() {
+            self.forget_if_idle(user);
+        }
+    }
+
+    pub(super) fn store_fails(&mut self, text: String) {
+        self.store_failing = true;
+        self.log(LogEvent::StoreFailing { text });
+    }
+
+    pub(super) fn store_recovers(&mut self) {
+        if std::mem::take(&mut self.store_failing) {
+            self.log(LogEvent::StoreRecovered);
+        }
+    }
+}
+
+fn storage_unavailable() -> Refused {
+    let text = "the server can't write to its disk";
+    let refusal = refused_for(STORE_RETRY, ErrorCode::StorageUnavailable, text);
+    Refused { hint: Some("the server tries again by itself: send the message later".to_owned()), ..refusal }
+}

@@ -1,0 +1,158 @@
+//! A room: who is in it, its numbers, and its last messages.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::io::RestoredRoom;
+use super::{PAGE_BYTES, PRESENCE_USERS};
+use crate::model::{Incarnation, Seq, StoredRecord, UserName};
+use crate::proto::message::{Body, Encoded, Position, RequestId, Stored};
+
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// The number of the last message, on disk or on its way.
+    pub(super) last: Seq,
+    /// The last messages, oldest first, up to `last`.
+    pub(super) window: VecDeque<(Seq, Encoded)>,
+    /// The first number that each incarnation gave here, oldest first.
+    pub(super) starts: Vec<(Incarnation, Seq)>,
+    /// Who is here, with how many sessions.
+    pub(super) members: BTreeMap<UserName, u32>,
+    /// Who came or left since the last presence event, with whether the user was here before.
+    pub(super) changes: BTreeMap<UserName, bool>,
+    /// More came or left than a presence event tells.
+    pub(super) too_many_changes: bool,
+}
+
+/// Where a client that comes back goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Resume {
+    /// It has what is up to here.
+    pub(super) from: Seq,
+    /// So many after that are no longer in the window.
+    pub(super) gone: u64,
+    /// What it has beyond this was never stored.
+    pub(super) withdrawn_after: Option<Seq>,
+}
+
+impl Room {
+    pub(super) fn restore(restored: RestoredRoom, history_limit: u32) -> Self {
+        let mut room = Self { last: restored.last, starts: restored.starts, ..Self::default() };
+        // From the newest backwards, as far as there is no gap.
+        let mut expected = restored.last;
+        for record in restored.window.into_iter().rev().take(history_limit as usize) {
+            if record.seq != expected || expected == Seq(0) {
+                break;
+            }
+            expected = Seq(expected.0 - 1);
+            room.window.push_front((record.seq, encode(record)));
+        }
+        room
+    }
+
+    /// Adds the next message, under number `last.next()`.
+    pub(super) fn append(&mut self, encoded: Encoded, incarnation: Incarnation, history_limit: u32) {
+        self.last = self.last.next();
+        if self.starts.last().is_none_or(|&(newest, _)| newest < incarnation) {
+            self.starts.push((incarnation, self.last));
+        }
+        self.window.push_back((self.last, encoded));
+        if self.window.len() > history_limit as usize {
+            self.window.pop_front();
+        }
+    }
+
+    /// Where a client goes on that has what is up to `after`, or is here for the first time.
+    pub(super) fn resume(&self, after: Option<Position>, current: Incarnation, backlog: u32) -> Resume {
+        let Some(after) = after else {
+            let backlog = u64::from(backlog).min(self.window.len() as u64);
+            return Resume { from: Seq(self.last.0.saturating_sub(backlog)), gone: 0, withdrawn_after: None };
+        };
+        let valid = self.valid_up_to(after.incarnation, current);
+        let from = after.seq.min(valid);
+        let first = self.window.front().map_or(self.last.next(), |&(seq, _)| seq);
+        Resume {
+            from,
+            gone: first.0.saturating_sub(from.next().0),
+            withdrawn_after: (after.seq > valid).then_some(valid),
+        }
+    }
+
+    /// The last number that still means what it meant to who got it from `incarnation`: the last one that was on disk
+    /// when that ended.
+    fn valid_up_to(&self, incarnation: Incarnation, current: Incarnation) -> Seq {
+        if incarnation > current {
+            // The database is older than what the client saw of it, by an unknown number of messages.
+            return Seq(0);
+        }
+        let later = self.starts.get(self.starts.partition_point(|&(start, _)| start <= incarnation));
+        later.map_or(self.last, |&(_, first)| Seq(first.0.saturating_sub(1)))
+    }
+
+    /// Appends the messages after `from` as parts of an answer, as many as fit in a page. Returns the number of the last
+    /// one, and whether it is the room's last.
+    pub(super) fn page_after(&self, from: Seq, id: RequestId, out: &mut Vec<u8>) -> (Seq, bool) {
+        let mut last = from;
+        for (seq, encoded) in self.window.range(self.window.partition_point(|&(seq, _)| seq <= from)..) {
+            if last != from && out.len() + encoded.event().len() > PAGE_BYTES {
+                return (last, false);
+            }
+            encoded.append_part(id, out);
+            last = *seq;
+        }
+        (self.last, true)
+    }
+
+    /// Appends the latest messages before `before` as parts of an answer, at most `limit` and a page. Returns whether
+    /// there are messages before them.
+    pub(super) fn page_before(&self, before: Option<Seq>, limit: u32, id: RequestId, out: &mut Vec<u8>) -> bool {
+        let end = before.map_or(self.window.len(), |before| self.window.partition_point(|&(seq, _)| seq < before));
+        let mut start = end;
+        let mut bytes = 0;
+        for (_, encoded) in self.window.range(..end).rev().take(limit as usize) {
+            bytes += encoded.event().len();
+            if start != end && bytes > PAGE_BYTES {
+                break;
+            }
+            start -= 1;
+        }
+        for (_, encoded) in self.window.range(start..end) {
+            encoded.append_part(id, out);
+        }
+        start > 0
+    }
+
+    /// One more session of a user is here.
+    pub(super) fn enter(&mut self, user: UserName) {
+        let sessions = self.members.entry(user).or_insert(0);
+        *sessions += 1;
+        if *sessions == 1 {
+            self.note_change(user, false);
+        }
+    }
+
+    /// One session of a user is no longer here.
+    pub(super) fn leave(&mut self, user: UserName) {
+        let Some(sessions) = self.members.get_mut(&user) else { return };
+        *sessions = sessions.saturating_sub(1);
+        if *sessions == 0 {
+            self.members.remove(&user);
+            self.note_change(user, true);
+        }
+    }
+
+    fn note_change(&mut self, user: UserName, was_here: bool) {
+        if self.too_many_changes {
+            return;
+        }
+        self.changes.entry(user).or_insert(was_here);
+        if self.changes.len() > PRESENCE_USERS {
+            self.changes.clear();
+            self.too_many_changes = true;
+        }
+    }
+}
+
+fn encode(record: StoredRecord) -> Encoded {
+    let StoredRecord { room, seq, time, sender, message, body } = record;
+    Encoded::new(&Stored { room, seq, time, sender, message, body: Body::from_cbor(&body).ok() })
+}

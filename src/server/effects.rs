@@ -1,0 +1,119 @@
+//! Carries out what the hub decides, and feeds it what happened: the one place where the hub, the store and the
+//! reactors meet.
+//!
+//! Any thread may [`step`](Switchboard::step). The hub's lock is held while its outputs are queued, so that they reach
+//! every reactor and the store in the order in which the hub gave them; nothing under the lock waits or grows with the
+//! number of a room's members.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::context::wall_clock;
+use super::mailbox::{Mail, Mailbox};
+use super::session_ids::reactor_of;
+use super::Event;
+use crate::hub::{self, Hub, Input, LogEvent, Output};
+use crate::store::{self, StoreEvent};
+
+/// Ties the hub to the rest of the server.
+pub(super) struct Switchboard {
+    hub: Mutex<Hub>,
+    reactors: Vec<Arc<Mailbox>>,
+    store: store::Sender,
+    events: std::sync::mpsc::Sender<Event>,
+}
+
+impl Switchboard {
+    pub(super) fn new(
+        hub: Hub,
+        reactors: Vec<Arc<Mailbox>>,
+        store: store::Sender,
+        events: std::sync::mpsc::Sender<Event>,
+    ) -> Self {
+        Self { hub: Mutex::new(hub), reactors, store, events }
+    }
+
+    /// Tells the hub what happened, and queues what follows. `own` is the reactor that this thread is: it looks into its
+    /// mailbox anyway. Returns when the hub wants to be told that time has passed.
+    pub(super) fn step(&self, own: Option<usize>, inputs: impl IntoIterator<Item = Input>) -> Option<Instant> {
+        let now = Instant::now();
+        let wall = wall_clock();
+        let mut outputs = Vec::new();
+        let mut concerned = vec![false; self.reactors.len()];
+        let mut logged = Vec::new();
+        let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
+        for input in inputs {
+            hub.handle(input, now, wall);
+        }
+        while let Some(output) = hub.poll() {
+            match output {
+                Output::ToRoom { .. } => {
+                    concerned.fill(true);
+                    outputs.push(output);
+                }
+                Output::To { session, .. } | Output::Enter { session, .. } | Output::Close { session, .. } => {
+                    if let Some(concerned) = concerned.get_mut(reactor_of(session)) {
+                        *concerned = true;
+                    }
+                    outputs.push(output);
+                }
+                Output::Store(command) => self.store.send(match command {
+                    hub::StoreCommand::Append { token, record } => store::StoreCommand::Append { token, record },
+                    hub::StoreCommand::Lookup { token, user, message } => {
+                        store::StoreCommand::Lookup { token, user, message }
+                    }
+                }),
+                Output::Log(event) => logged.push(event),
+                Output::Console(line) => self.tell(Event::Console(line)),
+                Output::Stopped => self.tell(Event::Stopped),
+            }
+        }
+        let outputs: Arc<[Output]> = outputs.into();
+        let mut sleeping = Vec::new();
+        for (index, (mailbox, concerned)) in self.reactors.iter().zip(concerned).enumerate() {
+            if concerned && mailbox.leave(Mail::Outputs(Arc::clone(&outputs))) && own != Some(index) {
+                sleeping.push(mailbox);
+            }
+        }
+        let due = hub.poll_timeout();
+        drop(hub);
+        for mailbox in sleeping {
+            mailbox.wake();
+        }
+        logged.into_iter().for_each(log);
+        due
+    }
+
+    /// What the store has to say.
+    pub(super) fn stored(&self, event: StoreEvent) {
+        self.step(None, [match event {
+            StoreEvent::Stored { tokens } => Input::Stored { commits: tokens },
+            StoreEvent::Found { token, place } => Input::Found { token, place },
+            StoreEvent::Failing { text } => Input::StoreFailing { text },
+            StoreEvent::Recovered => Input::StoreRecovered,
+        }]);
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens any more once the server has ended.
+        let _ = self.events.send(event);
+    }
+}
+
+fn log(event: LogEvent) {
+    match event {
+        LogEvent::SessionRefused { session, user, reason } => {
+            tracing::warn!(session = session.0, %user, reason = reason.text, "session refused");
+        }
+        LogEvent::RequestRefused { session, user, code } => {
+            tracing::info!(session = session.0, %user, ?code, "request refused");
+        }
+        LogEvent::KeyRemoved { user, sessions } => tracing::info!(%user, sessions, "key removed"),
+        LogEvent::Kicked { user, sessions } => tracing::info!(%user, sessions, "kicked by the operator"),
+        LogEvent::ShutdownBegun { by, sessions } => tracing::info!(by, sessions, "shutting down"),
+        LogEvent::StoreFailing { text } => {
+            tracing::error!(error = text, "messages can't be stored: new ones are refused until they can");
+        }
+        LogEvent::StoreRecovered => tracing::info!("messages can be stored again"),
+    }
+}

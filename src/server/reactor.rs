@@ -1,0 +1,583 @@
+//! One thread of the server: an event loop over its own connections.
+//!
+//! A turn of the loop reads everything that is ready, hands what that means to the hub under one lock, queues what
+//! follows, and flushes every connection that got something, once. It never does an RSA or ML-KEM operation, never
+//! touches a file, and never waits for anything but its poll.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use super::admission::Admission;
+use super::connection::{Connection, Fate, Read};
+use super::effects::Switchboard;
+use super::mailbox::{Mail, Mailbox};
+use super::session_ids::{MAX_SLOTS, reactor_of, session_id, slot_of};
+use super::turn::{Message, Turn};
+use super::workers::{Task, Workers};
+use crate::hub::{Input, Output};
+use crate::model::{RoomName, SessionId};
+use crate::proto::close::{CloseCode, CloseReason};
+use crate::proto::handshake::server::{Accepted, Job};
+use crate::proto::handshake::wire::{Refusal, RefusalCode};
+use crate::proto::link::{self, Ended, Limits, Link, Peer, Server};
+use crate::proto::message::{ServerMessage, Ticket};
+use crate::proto::ticket;
+
+/// What all reactors share.
+pub(super) struct Shared {
+    pub(super) switchboard: Switchboard,
+    pub(super) workers: Workers,
+    pub(super) admission: Admission,
+    pub(super) limits: Arc<Limits>,
+    /// DER SubjectPublicKeyInfo.
+    pub(super) public_key: Arc<[u8]>,
+    pub(super) outbound_queue_bytes: usize,
+    pub(super) mailboxes: Vec<Arc<Mailbox>>,
+}
+
+/// Wakes a reactor whose mailbox has something.
+pub(super) const WAKER: Token = Token(usize::MAX);
+// Listeners have the tokens from here on, downwards from the waker's.
+const LISTENERS: usize = usize::MAX - 256;
+
+/// How often connections are looked at whether their time is up.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long a connection that ends may take to read what is left for it, and to hang up.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes read at once, from one connection after the other.
+const READ_BYTES: usize = 64 * 1024;
+/// Reads from one connection before the others have their turn.
+const READS_PER_TURN: usize = 4;
+
+/// An event loop.
+pub(super) struct Reactor {
+    index: usize,
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    poll: Poll,
+    listeners: Vec<TcpListener>,
+    next_reactor: usize,
+    connections: Slab<Connection>,
+    serial: u32,
+    rooms: HashMap<RoomName, Vec<usize>>,
+    // Answers whose tick has not come, by when and in which order they came.
+    delayed: BTreeMap<(Instant, u64), (SessionId, Result<Accepted, RefusalCode>)>,
+    answers: u64,
+    // What this turn has for the hub.
+    inputs: Vec<Input>,
+    turn: Turn,
+    dirty: Vec<usize>,
+    // Connections with more to read than one turn allows.
+    unread: Vec<usize>,
+    buffer: Vec<u8>,
+    scratch: Vec<u8>,
+    mail: Vec<Mail>,
+    hub_due: Option<Instant>,
+    next_sweep: Instant,
+    // The system had no more files for new connections.
+    exhausted: bool,
+    stopping: bool,
+}
+
+impl Reactor {
+    /// A reactor on `poll`, with `listeners` if it is the one that accepts.
+    pub(super) fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        mailbox: Arc<Mailbox>,
+        poll: Poll,
+        mut listeners: Vec<TcpListener>,
+    ) -> io::Result<Self> {
+        for (number, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(listener, Token(LISTENERS + number), Interest::READABLE)?;
+        }
+        Ok(Self {
+            index,
+            shared,
+            mailbox,
+            poll,
+            listeners,
+            next_reactor: 0,
+            connections: Slab::new(),
+            serial: 0,
+            rooms: HashMap::new(),
+            delayed: BTreeMap::new(),
+            answers: 0,
+            inputs: Vec::new(),
+            turn: Turn::default(),
+            dirty: Vec::new(),
+            unread: Vec::new(),
+            buffer: vec![0; READ_BYTES],
+            scratch: Vec::new(),
+            mail: Vec::new(),
+            hub_due: None,
+            next_sweep: Instant::now() + SWEEP,
+            exhausted: false,
+            stopping: false,
+        })
+    }
+
+    /// Turns until it is told to stop.
+    ///
+    /// # Errors
+    /// What the system says if polling fails, which it doesn't while there is memory.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        while !self.stopping {
+            match self.poll.poll(&mut events, Some(self.patience(Instant::now()))) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            let now = Instant::now();
+            for slot in std::mem::take(&mut self.unread) {
+                self.readable(slot, true, now);
+            }
+            for event in &events {
+                match event.token() {
+                    WAKER => {}
+                    Token(token) if token >= LISTENERS => self.accept(token - LISTENERS),
+                    Token(slot) => {
+                        if event.is_writable()
+                            && let Some(connection) = self.connections.get_mut(slot)
+                        {
+                            connection.writable();
+                            self.touch(slot);
+                        }
+                        if event.is_readable() || event.is_read_closed() || event.is_error() {
+                            self.readable(slot, event.is_read_closed(), now);
+                        }
+                    }
+                }
+            }
+            self.read_mail(now);
+            self.release(now);
+            if now >= self.next_sweep {
+                self.sweep(now);
+            }
+            if !self.inputs.is_empty() || self.hub_due.is_some_and(|due| due <= now) {
+                let ticks = self.hub_due.is_some_and(|due| due <= now).then_some(Input::Tick);
+                let inputs = self.inputs.drain(..).chain(ticks);
+                self.hub_due = self.shared.switchboard.step(Some(self.index), inputs);
+            }
+            self.read_mail(now);
+            self.flush(now);
+        }
+        Ok(())
+    }
+
+    /// How long to wait for events.
+    fn patience(&self, now: Instant) -> Duration {
+        if !self.unread.is_empty() || !self.inputs.is_empty() {
+            return Duration::ZERO;
+        }
+        let answer = self.delayed.keys().next().map(|(release, _)| *release);
+        let first = [answer, self.hub_due].into_iter().flatten().fold(self.next_sweep, Instant::min);
+        first.saturating_duration_since(now)
+    }
+
+    fn accept(&mut self, listener: usize) {
+        while let Some(listener) = self.listeners.get(listener) {
+            match listener.accept() {
+                Ok((stream, address)) => self.admit(stream, address),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.exhausted = false;
+                    return;
+                }
+                Err(error) if is_exhaustion(&error) => {
+                    // Those who wait are looked at again in a while; those who are here go on.
+                    if !self.exhausted {
+                        tracing::warn!(%error, "no more connections can be taken for now");
+                    }
+                    self.exhausted = true;
+                    return;
+                }
+                // The client is gone already.
+                Err(error) => tracing::debug!(%error, "a connection could not be accepted"),
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
+        if let Err(refused) = self.shared.admission.enter(address.ip()) {
+            tracing::info!(%address, reason = %refused, "connection refused");
+            // The buffer of a new socket has room for it, and a client that doesn't get it sees a cut.
+            let _ = io::Write::write(&mut &stream, &Refusal::busy(5).frame());
+            return;
+        }
+        let reactor = self.next_reactor;
+        self.next_reactor = (reactor + 1) % self.shared.mailboxes.len().max(1);
+        match self.shared.mailboxes.get(reactor) {
+            Some(mailbox) if reactor != self.index => mailbox.post(Mail::Connection(stream, address)),
+            _ => self.adopt(stream, address, Instant::now()),
+        }
+    }
+
+    /// Serves a new connection.
+    fn adopt(&mut self, mut stream: TcpStream, address: SocketAddr, now: Instant) {
+        let entry = self.connections.vacant_entry();
+        let slot = entry.key();
+        let registered = if slot < MAX_SLOTS {
+            // Records are written whole: there is nothing for the system to gather.
+            stream.set_nodelay(true).and_then(|()| {
+                self.poll.registry().register(&mut stream, Token(slot), Interest::READABLE | Interest::WRITABLE)
+            })
+        } else {
+            Err(io::ErrorKind::QuotaExceeded.into())
+        };
+        if let Err(error) = registered {
+            tracing::warn!(%address, %error, "a connection could not be served");
+            self.shared.admission.leave(address.ip());
+            return;
+        }
+        let id = session_id(self.serial, self.index, slot);
+        self.serial = self.serial.wrapping_add(1);
+        tracing::debug!(session = id.0, %address, "connected");
+        let link = Link::server(Arc::clone(&self.shared.public_key), Arc::clone(&self.shared.limits), now);
+        entry.insert(Connection::new(id, address.ip(), stream, link));
+    }
+
+    /// Reads what is there. `closed`: the end of the stream is among it, and won't be notified of again.
+    fn readable(&mut self, slot: usize, closed: bool, now: Instant) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for read in 1..=READS_PER_TURN {
+            let Some(connection) = self.connections.get_mut(slot) else { break };
+            let serving = matches!(connection.fate, Fate::Serving);
+            match connection.read(&mut buffer) {
+                Ok(Read::Bytes(bytes, more)) => {
+                    if serving {
+                        connection.link.handle(link::Input::Received(bytes), now);
+                        self.follow(slot, now);
+                    }
+                    if !more && !closed {
+                        break;
+                    }
+                    if read == READS_PER_TURN {
+                        self.unread.push(slot);
+                    }
+                }
+                Ok(Read::Eof) => {
+                    if serving {
+                        connection.link.handle(link::Input::Eof, now);
+                        self.follow(slot, now);
+                    } else {
+                        self.remove(slot);
+                    }
+                    break;
+                }
+                Ok(Read::Nothing) => break,
+                Err(error) => {
+                    tracing::debug!(session = connection.id.0, %error, "connection lost");
+                    self.remove(slot);
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Does what a connection's link wants done.
+    fn follow(&mut self, slot: usize, now: Instant) {
+        while let Some(connection) = self.connections.get_mut(slot) {
+            let id = connection.id;
+            match connection.link.poll() {
+                None => return,
+                Some(link::Output::Transmit(bytes)) => {
+                    connection.push_sealed(bytes);
+                    self.touch(slot);
+                }
+                Some(link::Output::Job(job)) => {
+                    let address = connection.address;
+                    if let Err(retry_after_s) = self.submit(id, address, job, now)
+                        && let Some(connection) = self.connections.get_mut(slot)
+                    {
+                        tracing::info!(session = id.0, %address, retry_after_s, "handshake put off");
+                        connection.link.handle(link::Input::Busy(retry_after_s), now);
+                    }
+                }
+                Some(link::Output::Opened(peer)) => self.opened(slot, peer),
+                Some(link::Output::Message((request_id, request))) => {
+                    self.inputs.push(Input::Request { session: id, id: request_id, request });
+                }
+                Some(link::Output::Ended(ended)) => {
+                    log_end(connection, &ended);
+                    self.forget_rooms(slot);
+                    match ended {
+                        // The peer has nothing more to say or to hear.
+                        Ended::Closed(_) | Ended::Truncated | Ended::TimedOut | Ended::Here => self.remove(slot),
+                        // It gets the reason, and time to read it.
+                        Ended::Refused(_) | Ended::Violation(_) => self.leave(slot, now + LINGER),
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Hands a job to the workers, or says after how many seconds the client may try again.
+    fn submit(&self, connection: SessionId, address: IpAddr, job: Job, now: Instant) -> Result<(), u16> {
+        if let Job::Full(_) = job {
+            self.shared.admission.handshake(address)?;
+        }
+        let task = Task { connection, mailbox: Arc::clone(&self.mailbox), received: now, job };
+        self.shared.workers.submit(task).map_err(|busy| busy.retry_after_s)
+    }
+
+    fn opened(&mut self, slot: usize, peer: Peer) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let Peer { user, fingerprint, client, ticket } = peer;
+        let session = connection.id;
+        tracing::info!(session = session.0, address = %connection.address, %user, client, "authenticated");
+        connection.user = Some(user);
+        let ticket = ServerMessage::Ticket(Ticket { ticket: ticket.into(), lifetime_s: ticket::LIFETIME_S });
+        let message = self.turn.add(ticket.encode().into());
+        self.deliver(slot, message);
+        self.inputs.push(Input::Opened { session, user, fingerprint, client });
+    }
+
+    fn read_mail(&mut self, now: Instant) {
+        let mut mail = std::mem::take(&mut self.mail);
+        self.mailbox.take(&mut mail);
+        for entry in mail.drain(..) {
+            match entry {
+                Mail::Connection(stream, address) => self.adopt(stream, address, now),
+                Mail::Answer { connection, release, answer } if release <= now => self.answer(connection, answer, now),
+                Mail::Answer { connection, release, answer } => {
+                    self.answers += 1;
+                    self.delayed.insert((release, self.answers), (connection, answer));
+                }
+                Mail::Outputs(outputs) => outputs.iter().for_each(|output| self.carry_out(output, now)),
+                Mail::Stop => self.stopping = true,
+            }
+        }
+        self.mail = mail;
+    }
+
+    /// Hands over the answers whose tick has come.
+    fn release(&mut self, now: Instant) {
+        while let Some(entry) = self.delayed.first_entry()
+            && entry.key().0 <= now
+        {
+            let (connection, answer) = entry.remove();
+            self.answer(connection, answer, now);
+        }
+    }
+
+    fn answer(&mut self, id: SessionId, answer: Result<Accepted, RefusalCode>, now: Instant) {
+        if let Some(slot) = self.find(id)
+            && let Some(connection) = self.connections.get_mut(slot)
+        {
+            connection.link.handle(link::Input::Answer(answer), now);
+            self.follow(slot, now);
+        }
+    }
+
+    /// Where a connection is, if it is one of this reactor's and still there.
+    fn find(&self, id: SessionId) -> Option<usize> {
+        let slot = slot_of(id);
+        let here = reactor_of(id) == self.index && self.connections.get(slot).is_some_and(|found| found.id == id);
+        here.then_some(slot)
+    }
+
+    fn carry_out(&mut self, output: &Output, now: Instant) {
+        match output {
+            Output::ToRoom { room, bytes } => {
+                let Some(slots) = self.rooms.get(room) else { return };
+                let message = self.turn.add(Arc::clone(bytes));
+                for &slot in slots {
+                    if let Some(connection) = self.connections.get_mut(slot) {
+                        self.turn.push(&mut connection.list, message);
+                        if !connection.dirty {
+                            connection.dirty = true;
+                            self.dirty.push(slot);
+                        }
+                    }
+                }
+            }
+            Output::To { session, bytes } => {
+                if let Some(slot) = self.find(*session) {
+                    let message = self.turn.add(Arc::clone(bytes));
+                    self.deliver(slot, message);
+                }
+            }
+            Output::Enter { session, room } => {
+                if let Some(slot) = self.find(*session)
+                    && let Some(connection) = self.connections.get_mut(slot)
+                    && matches!(connection.fate, Fate::Serving)
+                    && !connection.rooms.contains(room)
+                {
+                    connection.rooms.push(*room);
+                    self.rooms.entry(*room).or_default().push(slot);
+                }
+            }
+            Output::Close { session, reason } => {
+                if let Some(slot) = self.find(*session) {
+                    self.forget_rooms(slot);
+                    if let Some(connection) = self.connections.get_mut(slot)
+                        && matches!(connection.fate, Fate::Serving)
+                    {
+                        connection.fate = Fate::Draining { reason: reason.clone(), deadline: now + LINGER };
+                        self.touch(slot);
+                    }
+                }
+            }
+            Output::Store(_) | Output::Console(_) | Output::Log(_) | Output::Stopped => {}
+        }
+    }
+
+    fn deliver(&mut self, slot: usize, message: Message) {
+        if let Some(connection) = self.connections.get_mut(slot)
+            && matches!(connection.fate, Fate::Serving)
+        {
+            self.turn.push(&mut connection.list, message);
+            self.touch(slot);
+        }
+    }
+
+    fn touch(&mut self, slot: usize) {
+        if let Some(connection) = self.connections.get_mut(slot)
+            && !connection.dirty
+        {
+            connection.dirty = true;
+            self.dirty.push(slot);
+        }
+    }
+
+    /// Flushes the connections that got something.
+    fn flush(&mut self, now: Instant) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for slot in dirty.drain(..) {
+            self.flush_one(slot, now);
+        }
+        self.dirty = dirty;
+        self.turn.clear();
+    }
+
+    fn flush_one(&mut self, slot: usize, now: Instant) {
+        let limit = self.shared.outbound_queue_bytes;
+        loop {
+            let Some(connection) = self.connections.get_mut(slot) else { return };
+            connection.dirty = false;
+            let drained = match connection.flush(&self.turn, &mut self.scratch) {
+                Ok(drained) => drained,
+                Err(error) => {
+                    tracing::debug!(session = connection.id.0, %error, "connection lost");
+                    return self.remove(slot);
+                }
+            };
+            let reason = match &connection.fate {
+                Fate::Serving if connection.waiting() > limit => {
+                    tracing::info!(session = connection.id.0, bytes = connection.waiting(), "reads too slowly");
+                    connection.drop_queue();
+                    let text = "you read too slowly; what you missed is in the history";
+                    CloseReason::new(CloseCode::TooSlow, text)
+                }
+                Fate::Draining { reason, .. } if drained => reason.clone(),
+                Fate::Leaving { .. } if drained => return connection.shut_down(),
+                _ => return,
+            };
+            let deadline = match connection.fate {
+                Fate::Draining { deadline, .. } => deadline,
+                Fate::Serving | Fate::Leaving { .. } => now + LINGER,
+            };
+            connection.fate = Fate::Leaving { deadline };
+            connection.link.handle(link::Input::Close(reason), now);
+            while let Some(output) = connection.link.poll() {
+                if let link::Output::Transmit(bytes) = output {
+                    connection.push_sealed(bytes);
+                }
+            }
+            self.forget_rooms(slot);
+        }
+    }
+
+    /// Gives a connection whose link has ended until `deadline` to read what is left.
+    fn leave(&mut self, slot: usize, deadline: Instant) {
+        if let Some(connection) = self.connections.get_mut(slot) {
+            connection.drop_queue();
+            connection.fate = Fate::Leaving { deadline };
+            self.touch(slot);
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        self.next_sweep = now + SWEEP;
+        let mut due = Vec::new();
+        for (slot, connection) in &self.connections {
+            let time = match &connection.fate {
+                Fate::Serving => connection.link.poll_timeout(),
+                Fate::Draining { deadline, .. } | Fate::Leaving { deadline } => Some(*deadline),
+            };
+            if time.is_some_and(|time| time <= now) {
+                due.push(slot);
+            }
+        }
+        for slot in due {
+            match self.connections.get_mut(slot) {
+                Some(connection) if matches!(connection.fate, Fate::Serving) => {
+                    connection.link.handle(link::Input::Tick, now);
+                    self.follow(slot, now);
+                }
+                _ => self.remove(slot),
+            }
+        }
+        if !self.listeners.is_empty() {
+            self.shared.admission.forget();
+            if self.exhausted {
+                (0..self.listeners.len()).for_each(|listener| self.accept(listener));
+            }
+        }
+    }
+
+    fn forget_rooms(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        for room in std::mem::take(&mut connection.rooms) {
+            if let Some(slots) = self.rooms.get_mut(&room) {
+                if let Some(at) = slots.iter().position(|&other| other == slot) {
+                    slots.swap_remove(at);
+                }
+                if slots.is_empty() {
+                    self.rooms.remove(&room);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, slot: usize) {
+        self.forget_rooms(slot);
+        let Some(mut connection) = self.connections.try_remove(slot) else { return };
+        // Closing the socket would do as well; an error means that it is gone already.
+        let _ = self.poll.registry().deregister(&mut connection.stream);
+        self.shared.admission.leave(connection.address);
+        if connection.user.is_some() {
+            self.inputs.push(Input::Gone { session: connection.id });
+        }
+        tracing::debug!(session = connection.id.0, "disconnected");
+    }
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    // EMFILE, ENFILE, ENOBUFS, ENOMEM: this process or the system has no more to give.
+    use rustix::io::Errno;
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| exhausted.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+fn log_end(connection: &Connection, ended: &Ended) {
+    let session = connection.id.0;
+    let address = connection.address;
+    match (&connection.user, ended) {
+        (Some(user), ended) => tracing::info!(session, %user, reason = %ended, "session ended"),
+        (None, Ended::Refused(refusal)) if refusal.code != RefusalCode::Busy => {
+            tracing::warn!(session, %address, reason = %refusal.code, "handshake refused");
+        }
+        (None, ended) => tracing::debug!(session, %address, reason = %ended, "handshake ended"),
+    }
+}
