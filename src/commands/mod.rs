@@ -81,8 +81,12 @@ fn usage_error(error: &clap::Error) -> Error {
     // A list, of the arguments that are missing, goes into the sentence.
     let message: Vec<&str> = message.lines().map(str::trim).collect();
     let tips = rest.lines().filter_map(|line| line.trim_start().strip_prefix("tip: ").map(str::to_owned));
-    let usage = rest.lines().filter(|line| line.starts_with("Usage: ")).map(|line| line.replacen('U', "u", 1));
-    let hints: Vec<String> = tips.chain(usage).collect();
+    let mut hints: Vec<String> = tips.collect();
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        hints.push("rsachat --help lists the commands".to_owned());
+    } else {
+        hints.extend(rest.lines().filter(|line| line.starts_with("Usage: ")).map(|line| line.replacen('U', "u", 1)));
+    }
     let error = Error::usage(message.join(" "));
-    if hints.is_empty() { error.hint("rsachat --help") } else { error.hint(hints.join("\n")) }
+    if hints.is_empty() { error } else { error.hint(hints.join("\n")) }
 }

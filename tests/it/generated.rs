@@ -22,14 +22,14 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
-fn same(name: &str, generated: BTreeMap<String, Vec<u8>>) {
+fn same(name: &str, generated: &BTreeMap<String, Vec<u8>>) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if env::var_os("RSACHAT_UPDATE").is_some() {
         fs::create_dir_all(&dir).unwrap();
         for file in files(&dir).keys().filter(|file| *file != BY_HAND) {
             fs::remove_file(dir.join(file)).unwrap();
         }
-        for (file, text) in &generated {
+        for (file, text) in generated {
             fs::write(dir.join(file), text).unwrap();
         }
     }
@@ -46,7 +46,7 @@ fn man_pages_are_up_to_date() {
     rsachat(&["man", dir.path().to_str().unwrap()]);
     let mut generated = files(dir.path());
     generated.remove(BY_HAND);
-    same("man", generated);
+    same("man", &generated);
 }
 
 #[test]
@@ -54,5 +54,5 @@ fn completions_are_up_to_date() {
     let shells =
         [("bash", "rsachat.bash"), ("fish", "rsachat.fish"), ("powershell", "_rsachat.ps1"), ("zsh", "_rsachat")];
     let scripts = shells.into_iter().map(|(shell, file)| (file.to_owned(), rsachat(&["completions", shell])));
-    same("completions", scripts.collect());
+    same("completions", &scripts.collect());
 }
