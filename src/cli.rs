@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::config::ServerFlags;
+use crate::crypto::rsa::Bits;
 use crate::model::{Fingerprint, RoomName, UserName};
 use crate::term::Colour;
 
@@ -70,9 +71,13 @@ pub struct Global {
     pub no_input: bool,
 }
 
-/// The commands.
+/// The commands. What is said about one without a text here stands with its arguments.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum Command {
+    Keygen(KeygenArgs),
+    Key(KeyArgs),
+    Keys(KeysArgs),
     /// Print a shell's completion script
     #[command(hide = true)]
     Completions(CompletionsArgs),
@@ -97,7 +102,7 @@ pub struct KeygenArgs {
     pub server: bool,
     /// Size of the key: 2048, 3072 or 4096
     #[arg(long, default_value = "3072", value_parser = bits, value_name = "BITS")]
-    pub bits: usize,
+    pub bits: Bits,
     /// Where to write the files
     #[arg(long, default_value = ".", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out_dir: PathBuf,
@@ -315,11 +320,11 @@ pub struct ManArgs {
     pub dir: PathBuf,
 }
 
-fn bits(text: &str) -> Result<usize, String> {
+fn bits(text: &str) -> Result<Bits, String> {
     match text {
-        "2048" => Ok(2048),
-        "3072" => Ok(3072),
-        "4096" => Ok(4096),
+        "2048" => Ok(Bits::B2048),
+        "3072" => Ok(Bits::B3072),
+        "4096" => Ok(Bits::B4096),
         _ => Err("2048, 3072 and 4096 are allowed".to_owned()),
     }
 }

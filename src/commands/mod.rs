@@ -10,6 +10,10 @@ use crate::error::{Error, Exit};
 use crate::term::{Colour, Term};
 
 mod completions;
+mod key;
+mod key_files;
+mod keygen;
+mod keys;
 mod man;
 
 /// Does what the command line asks for, and says so if it can't be done.
@@ -17,6 +21,9 @@ mod man;
 pub fn run(cli: Cli) -> Exit {
     let term = Term::new(cli.global.color, cli.global.no_input);
     let result = match cli.command {
+        Command::Keygen(args) => keygen::run(&term, &args),
+        Command::Key(args) => key::run(&term, &args),
+        Command::Keys(args) => keys::run(&term, &args),
         Command::Completions(args) => completions::run(&term, &args),
         Command::Man(args) => man::run(&args),
     };
