@@ -9,4 +9,6 @@
 
 mod cmd;
 mod generated;
+mod judges;
+mod passphrases;
 mod streams;
