@@ -52,6 +52,8 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the server
+    Serve(ServeArgs),
     /// Print a shell's completion script
     #[command(hide = true)]
     Completions(CompletionsArgs),

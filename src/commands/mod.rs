@@ -11,6 +11,7 @@ use crate::term::{Colour, Term};
 
 mod completions;
 mod man;
+mod serve;
 
 /// Does what the command line asks for, and says so if it can't be done.
 #[must_use]
@@ -18,6 +19,7 @@ pub fn run(cli: Cli) -> Exit {
     let term = Term::new(cli.global.color, cli.global.no_input);
     let result = match cli.command {
         Command::Completions(args) => completions::run(&term, &args),
+        Command::Serve(args) => serve::run(&term, &args),
         Command::Man(args) => man::run(&args),
     };
     match result {
