@@ -42,8 +42,6 @@ pub(super) enum Refused {
     Connections,
     #[error("too many connections from this address")]
     ConnectionsFromAddress,
-    #[error("too many handshakes from this address")]
-    HandshakesFromAddress,
 }
 
 impl Admission {
