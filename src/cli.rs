@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::config::ServerFlags;
+use crate::crypto::rsa::Bits;
 use crate::model::{Fingerprint, RoomName, UserName};
 use crate::term::Colour;
 
@@ -15,7 +16,7 @@ use crate::term::Colour;
 /// A server that you run, a client in your terminal, and RSA keys that say who is who. Everything that travels is
 /// encrypted, with keys that are thrown away afterwards.
 #[derive(Debug, Parser)]
-#[command(name = "rsachat", version, disable_help_subcommand = true, after_help = ROOT_EXAMPLES)]
+#[command(name = "rsachat", version, disable_help_subcommand = true, after_help = ROOT_EXAMPLES, after_long_help = ROOT_MORE)]
 pub struct Cli {
     /// What applies to every command
     #[command(flatten)]
@@ -27,15 +28,36 @@ pub struct Cli {
 
 const ROOT_EXAMPLES: &str = "\
 Examples:
-  rsachat demo                          try it: a server, you, and a companion, on this machine
-  rsachat keygen alice                  make a key pair
-  rsachat keys add key_alice.pem        let alice in (on the server)
-  rsachat serve                         run the server
-  rsachat connect chat.example.org      chat
+  rsachat demo                       try it: a server, you, and a companion, on this machine
+  rsachat keygen alice               make a key pair
+  rsachat keys add key_alice.pem     let alice in (on the server)
+  rsachat serve                      run the server
+  rsachat connect chat.example.org   chat";
+
+const ROOT_MORE: &str = "\
+Examples:
+  rsachat demo                       try it: a server, you, and a companion, on this machine
+  rsachat keygen alice               make a key pair
+  rsachat keys add key_alice.pem     let alice in (on the server)
+  rsachat serve                      run the server
+  rsachat connect chat.example.org   chat
 
 Exit status:
-  0 done, 1 failure, 2 usage, 3 network, 4 authentication, 5 a trusted key has changed, 6 refused,
-  130 interrupted, 143 terminated";
+  0     done
+  1     failure that none of the others describes
+  2     wrong command line or configuration
+  3     no connection, or no answer in time
+  4     not authenticated, or a key could not be unlocked
+  5     a key is not the one that was trusted before
+  6     refused by the server, or not delivered
+  130   interrupted (Ctrl-C)
+  143   terminated (SIGTERM)
+
+Environment:
+  NO_COLOR          if set, no colour
+  TERM              if dumb, no colour
+  XDG_CONFIG_HOME   where the client's user_config.json is, in rsachat/ (~/.config)
+  XDG_DATA_HOME     where the client's keys are, in rsachat/ (~/.local/share)";
 
 /// What applies to every command.
 #[derive(Debug, Clone, Args)]
@@ -49,10 +71,13 @@ pub struct Global {
     pub no_input: bool,
 }
 
-/// The commands.
+/// The commands. What is said about one without a text here stands with its arguments.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum Command {
-    /// Run the server
+    Keygen(KeygenArgs),
+    Key(KeyArgs),
+    Keys(KeysArgs),
     Serve(ServeArgs),
     /// Print a shell's completion script
     #[command(hide = true)]
@@ -78,7 +103,7 @@ pub struct KeygenArgs {
     pub server: bool,
     /// Size of the key: 2048, 3072 or 4096
     #[arg(long, default_value = "3072", value_parser = bits, value_name = "BITS")]
-    pub bits: usize,
+    pub bits: Bits,
     /// Where to write the files
     #[arg(long, default_value = ".", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub out_dir: PathBuf,
@@ -296,11 +321,11 @@ pub struct ManArgs {
     pub dir: PathBuf,
 }
 
-fn bits(text: &str) -> Result<usize, String> {
+fn bits(text: &str) -> Result<Bits, String> {
     match text {
-        "2048" => Ok(2048),
-        "3072" => Ok(3072),
-        "4096" => Ok(4096),
+        "2048" => Ok(Bits::B2048),
+        "3072" => Ok(Bits::B3072),
+        "4096" => Ok(Bits::B4096),
         _ => Err("2048, 3072 and 4096 are allowed".to_owned()),
     }
 }

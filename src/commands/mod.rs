@@ -10,6 +10,10 @@ use crate::error::{Error, Exit};
 use crate::term::{Colour, Term};
 
 mod completions;
+mod key;
+mod key_files;
+mod keygen;
+mod keys;
 mod man;
 mod serve;
 
@@ -18,6 +22,9 @@ mod serve;
 pub fn run(cli: Cli) -> Exit {
     let term = Term::new(cli.global.color, cli.global.no_input);
     let result = match cli.command {
+        Command::Keygen(args) => keygen::run(&term, &args),
+        Command::Key(args) => key::run(&term, &args),
+        Command::Keys(args) => keys::run(&term, &args),
         Command::Completions(args) => completions::run(&term, &args),
         Command::Serve(args) => serve::run(&term, &args),
         Command::Man(args) => man::run(&args),
@@ -83,8 +90,12 @@ fn usage_error(error: &clap::Error) -> Error {
     // A list, of the arguments that are missing, goes into the sentence.
     let message: Vec<&str> = message.lines().map(str::trim).collect();
     let tips = rest.lines().filter_map(|line| line.trim_start().strip_prefix("tip: ").map(str::to_owned));
-    let usage = rest.lines().filter(|line| line.starts_with("Usage: ")).map(|line| line.replacen('U', "u", 1));
-    let hints: Vec<String> = tips.chain(usage).collect();
+    let mut hints: Vec<String> = tips.collect();
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        hints.push("rsachat --help lists the commands".to_owned());
+    } else {
+        hints.extend(rest.lines().filter(|line| line.starts_with("Usage: ")).map(|line| line.replacen('U', "u", 1)));
+    }
     let error = Error::usage(message.join(" "));
-    if hints.is_empty() { error.hint("rsachat --help") } else { error.hint(hints.join("\n")) }
+    if hints.is_empty() { error } else { error.hint(hints.join("\n")) }
 }

@@ -30,11 +30,12 @@ pub const MAX_EXPONENT: u64 = ::rsa::RsaPublicKey::MAX_PUB_EXPONENT;
 const SALT_BYTES: usize = 32;
 
 /// The size of a key to generate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bits {
     /// 2048 bits.
     B2048,
-    /// 3072 bits, about as strong as AES-128: the default.
+    /// 3072 bits, about as strong as AES-128.
+    #[default]
     B3072,
     /// 4096 bits.
     B4096,

@@ -161,6 +161,22 @@ pub fn write_public(path: &Path, key: &PublicKey, existing: Existing) -> Result<
     write(path, key.to_pem().as_bytes(), Access::Everyone, existing)
 }
 
+/// Writes both files of a key. The private one is written first: the public one can always be made from it.
+///
+/// # Errors
+/// As [`write_private`].
+pub fn write_pair(
+    private: &Path,
+    public: &Path,
+    key: &PrivateKey,
+    passphrase: Option<&str>,
+    existing: Existing,
+    rng: &mut dyn CryptoRng,
+) -> Result<(), IdentityError> {
+    write_private(private, key, passphrase, existing, rng)?;
+    write_public(public, key.public(), existing)
+}
+
 fn read(path: &Path) -> Result<file::Contents, IdentityError> {
     file::read(path, KEY_FILE_BYTES).map_err(|error| match error {
         ReadError::Io(error) if error.kind() == io::ErrorKind::NotFound => failed(path, Problem::Missing),

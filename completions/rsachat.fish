@@ -1,0 +1,115 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_rsachat_global_optspecs
+    string join \n color= no-input h/help V/version
+end
+
+function __fish_rsachat_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_rsachat_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_rsachat_using_subcommand
+    set -l cmd (__fish_rsachat_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c rsachat -n "__fish_rsachat_needs_command" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_needs_command" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_needs_command" -s V -l version -d 'Print version'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keygen" -d 'Make a key pair'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "key" -d 'Look at a key, change its passphrase, or print its public half'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keys" -d 'List, add or remove the users of a server'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "man" -d 'Write the man pages into a directory'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l bits -d 'Size of the key: 2048, 3072 or 4096' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l out-dir -d 'Where to write the files' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l server -d 'Make the server\'s pair instead: server_private_key.pem, not encrypted, and server_public_key.pem'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l no-passphrase -d 'Don\'t encrypt the private key'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l force -d 'Replace files that exist'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and not __fish_seen_subcommand_from show passwd public" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and not __fish_seen_subcommand_from show passwd public" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and not __fish_seen_subcommand_from show passwd public" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and not __fish_seen_subcommand_from show passwd public" -f -a "show" -d 'Print a key\'s size, fingerprint and kind (as ssh-keygen -l)'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and not __fish_seen_subcommand_from show passwd public" -f -a "passwd" -d 'Change a private key\'s passphrase (as ssh-keygen -p)'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and not __fish_seen_subcommand_from show passwd public" -f -a "public" -d 'Print the public key of a private key (as ssh-keygen -y)'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from show" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from show" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from show" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from passwd" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from passwd" -l new-passphrase-file -d 'Read the new passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from passwd" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from passwd" -l no-passphrase -d 'Don\'t encrypt the private key any more'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from passwd" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from passwd" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from public" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from public" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from public" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand key; and __fish_seen_subcommand_from public" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -l data-dir -d 'The server\'s directory' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -f -a "list" -d 'List users with the fingerprints of their keys, and what is wrong with the files that are refused'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -f -a "add" -d 'Let a user in: copy a public key into the keys directory'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Put a user out: delete the public key; open sessions end at once'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from list" -l data-dir -d 'The server\'s directory' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from list" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from list" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from add" -l user -d 'Whose key it is, if the file\'s name is not key_USER.pem' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from add" -l data-dir -d 'The server\'s directory' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from add" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from add" -l force -d 'Replace the key that the user has'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from add" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from remove" -l data-dir -d 'The server\'s directory' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from remove" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand completions" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand completions" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand man" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand man" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand man" -s h -l help -d 'Print help'

@@ -1,0 +1,121 @@
+//! What the commands that use key files share: opening them, asking for passphrases, and words for what goes wrong.
+
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::crypto::rsa::{PrivateKey, PrivateKeyError, PublicKey, PublicKeyError};
+use crate::error::{Error, Exit};
+use crate::keys::file::Existing;
+use crate::keys::identity::{self, IdentityError, KeyFile, Problem};
+use crate::term::{Term, passphrase_file};
+
+/// How often a person may try a passphrase.
+const TRIES: usize = 3;
+
+impl From<IdentityError> for Error {
+    fn from(error: IdentityError) -> Self {
+        let exit = match &error.problem {
+            Problem::Private(PrivateKeyError::NeedsPassphrase | PrivateKeyError::WrongPassphrase) => {
+                Exit::Authentication
+            }
+            _ => Exit::Failure,
+        };
+        let hint = error.hint();
+        Self { hint, ..Self::new(exit, error) }
+    }
+}
+
+/// Opens a private key. Its passphrase, if it has one, comes from `from_file` or from the person at the terminal.
+pub(super) fn unlock(term: &Term, path: &Path, from_file: Option<&Path>) -> Result<PrivateKey, Error> {
+    let file = KeyFile::read(path)?;
+    if !file.is_encrypted() {
+        return Ok(file.open(None)?);
+    }
+    if let Some(from_file) = from_file {
+        return Ok(file.open(Some(&passphrase_file(from_file)?))?);
+    }
+    let mut tries = 1;
+    loop {
+        let passphrase = term.password(&format!("Passphrase of {}", path.display()), "--passphrase-file FILE")?;
+        match file.open(Some(&passphrase)) {
+            Err(IdentityError { problem: Problem::Private(PrivateKeyError::WrongPassphrase), .. }) if tries < TRIES => {
+                term.warn("that is not its passphrase; try again");
+                tries += 1;
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// A key in a file, and which kind of file it is.
+pub(super) enum AnyKey {
+    Public(PublicKey),
+    Private(Box<PrivateKey>),
+}
+
+impl AnyKey {
+    /// Reads a public or a private key.
+    pub(super) fn read(term: &Term, path: &Path, passphrase: Option<&Path>) -> Result<Self, Error> {
+        match identity::read_public(path) {
+            Ok(key) => Ok(Self::Public(key)),
+            Err(IdentityError { problem: Problem::Public(PublicKeyError::PrivateKey), .. }) => {
+                unlock(term, path, passphrase).map(|key| Self::Private(Box::new(key)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn public(&self) -> &PublicKey {
+        match self {
+            Self::Public(key) => key,
+            Self::Private(key) => key.public(),
+        }
+    }
+}
+
+/// Where the passphrase of a key that is written comes from: none, a file, or the person at the terminal.
+pub(super) struct NewPassphrase<'a> {
+    pub(super) none: bool,
+    pub(super) file: Option<&'a Path>,
+    /// The flag that names the file.
+    pub(super) flag: &'static str,
+}
+
+impl NewPassphrase<'_> {
+    /// The passphrase; `None` if the key is not to be encrypted.
+    pub(super) fn get(&self, term: &Term, path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
+        if self.none {
+            return Ok(None);
+        }
+        let passphrase = match self.file {
+            Some(file) => passphrase_file(file)?,
+            None => term.new_password(
+                &format!("New passphrase for {}", path.display()),
+                &format!("{} FILE or --no-passphrase", self.flag),
+            )?,
+        };
+        if passphrase.is_empty() {
+            return Err(Error::usage("the passphrase is empty").hint("--no-passphrase leaves the key unencrypted"));
+        }
+        Ok(Some(passphrase))
+    }
+}
+
+/// Whether files may be written where some may be already: asks the person at the terminal if there are, unless
+/// `force` has answered.
+pub(super) fn replace(term: &Term, paths: &[&Path], force: bool) -> Result<Existing, Error> {
+    if force {
+        return Ok(Existing::Replace);
+    }
+    let Some(path) = paths.iter().find(|path| path.symlink_metadata().is_ok()) else {
+        return Ok(Existing::Keep);
+    };
+    if !term.asks() {
+        return Err(Error::failure(format!("{} exists already", path.display())).hint("--force replaces it"));
+    }
+    if term.confirm(&format!("{} exists already. Replace it?", path.display()), false, "--force")? {
+        return Ok(Existing::Replace);
+    }
+    Err(Error::failure("nothing was changed"))
+}

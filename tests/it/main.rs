@@ -1,0 +1,12 @@
+//! Tests of the program as its users run it, in one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where something is not as it should be; clippy.toml allows it in test functions, not in helpers"
+)]
+
+mod cmd;
+mod generated;
+mod streams;
