@@ -26,7 +26,7 @@ pub(super) enum Mail {
         /// Not to be handed over before: answers leave on a coarse tick, so that their timing tells nothing.
         release: Instant,
         /// The answer.
-        answer: Result<Accepted, RefusalCode>,
+        answer: Result<Box<Accepted>, RefusalCode>,
     },
     /// What the hub wants done, some of it by this reactor.
     Outputs(Arc<[Output]>),
