@@ -13,7 +13,9 @@ use expectrl::{Eof, Expect as _, Session};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn rsachat(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rsachat"));
+    let mut command = Command::new("sh");
+    // The pseudo-terminal comes without echo; with it, one can see when the program turns it off.
+    command.args(["-c", "stty echo && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_rsachat")]);
     command.args(arguments).current_dir(dir).env("TERM", "xterm").env_remove("NO_COLOR");
     command
 }
