@@ -19,7 +19,7 @@ use crate::store::{self, StoreEvent};
 pub(super) struct Switchboard {
     hub: Mutex<Hub>,
     reactors: Vec<Arc<Mailbox>>,
-    store: store::Sender,
+    store: store::StoreSender,
     events: std::sync::mpsc::Sender<Event>,
 }
 
@@ -27,7 +27,7 @@ impl Switchboard {
     pub(super) fn new(
         hub: Hub,
         reactors: Vec<Arc<Mailbox>>,
-        store: store::Sender,
+        store: store::StoreSender,
         events: std::sync::mpsc::Sender<Event>,
     ) -> Self {
         Self { hub: Mutex::new(hub), reactors, store, events }
@@ -63,7 +63,12 @@ impl Switchboard {
                         store::StoreCommand::Lookup { token, user, message }
                     }
                 }),
-                Output::Log(event) => logged.push(event),
+                Output::Log(event) => {
+                    if let LogEvent::ShutdownBegun { .. } = event {
+                        self.tell(Event::Stopping);
+                    }
+                    logged.push(event);
+                }
                 Output::Console(line) => self.tell(Event::Console(line)),
                 Output::Stopped => self.tell(Event::Stopped),
             }

@@ -26,7 +26,7 @@ use crate::model::{RoomName, SessionId};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::handshake::server::{Accepted, Job};
 use crate::proto::handshake::wire::{Refusal, RefusalCode};
-use crate::proto::link::{self, Ended, Limits, Link, Peer, Server};
+use crate::proto::link::{self, Ended, Limits, Link, Peer};
 use crate::proto::message::{ServerMessage, Ticket};
 use crate::proto::ticket;
 
