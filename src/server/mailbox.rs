@@ -30,6 +30,8 @@ pub(super) enum Mail {
     },
     /// What the hub wants done, some of it by this reactor.
     Outputs(Arc<[Output]>),
+    /// The hub wants to be told when this time has come.
+    HubDue(Instant),
     /// Everything is done: end.
     Stop,
 }

@@ -361,6 +361,7 @@ impl Reactor {
                     self.delayed.insert((release, self.answers), Delayed { connection, answer });
                 }
                 Mail::Outputs(outputs) => outputs.iter().for_each(|output| self.carry_out(output, now)),
+                Mail::HubDue(due) => self.hub_due = Some(self.hub_due.map_or(due, |sooner| sooner.min(due))),
                 Mail::Stop => self.stopping = true,
             }
         }
