@@ -78,6 +78,7 @@ pub enum Command {
     Keygen(KeygenArgs),
     Key(KeyArgs),
     Keys(KeysArgs),
+    Serve(ServeArgs),
     /// Print a shell's completion script
     #[command(hide = true)]
     Completions(CompletionsArgs),

@@ -8,5 +8,6 @@ pub mod hub;
 pub mod keys;
 pub mod model;
 pub mod proto;
+pub mod server;
 pub mod store;
 pub mod term;

@@ -15,6 +15,7 @@ mod key_files;
 mod keygen;
 mod keys;
 mod man;
+mod serve;
 
 /// Does what the command line asks for, and says so if it can't be done.
 #[must_use]
@@ -25,6 +26,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Key(args) => key::run(&term, &args),
         Command::Keys(args) => keys::run(&term, &args),
         Command::Completions(args) => completions::run(&term, &args),
+        Command::Serve(args) => serve::run(&term, &args),
         Command::Man(args) => man::run(&args),
     };
     match result {

@@ -24,6 +24,8 @@ pub struct ServerPaths {
     pub public_key: PathBuf,
     /// The messages.
     pub database: PathBuf,
+    /// The keys of resumption tickets.
+    pub ticket_keys: PathBuf,
 }
 
 impl ServerPaths {
@@ -38,6 +40,7 @@ impl ServerPaths {
             private_key: file("server_private_key.pem"),
             public_key: file(SERVER_PUBLIC_KEY),
             database: file("rsachat.db"),
+            ticket_keys: file("ticket_keys"),
         }
     }
 }

@@ -12,12 +12,13 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-/// The bounds.
+/// The bounds; nothing for no bound.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    pub(super) connections: usize,
-    pub(super) connections_per_address: usize,
-    pub(super) handshakes_per_second_per_address: NonZeroU32,
+    pub(super) connections: u32,
+    pub(super) connections_per_address: Option<NonZeroU32>,
+    pub(super) handshakes_per_second_per_address: Option<NonZeroU32>,
+    pub(super) handshake_burst_per_address: NonZeroU32,
 }
 
 /// Counts connections and handshakes.
@@ -25,13 +26,13 @@ pub(super) struct Bounds {
 pub(super) struct Admission {
     bounds: Bounds,
     counts: Mutex<Counts>,
-    handshakes: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>,
+    handshakes: Option<RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
-    all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    all: u32,
+    by_address: HashMap<IpAddr, u32>,
 }
 
 /// Too many.
@@ -41,16 +42,14 @@ pub(super) enum Refused {
     Connections,
     #[error("too many connections from this address")]
     ConnectionsFromAddress,
-    #[error("too many handshakes from this address")]
-    HandshakesFromAddress,
 }
 
 impl Admission {
     pub(super) fn new(bounds: Bounds) -> Self {
-        // Twice the rate at once: a page of clients behind one address may start together.
-        let rate = bounds.handshakes_per_second_per_address;
-        let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)));
-        Self { bounds, counts: Mutex::default(), handshakes: RateLimiter::hashmap(quota) }
+        let handshakes = bounds
+            .handshakes_per_second_per_address
+            .map(|rate| RateLimiter::hashmap(Quota::per_second(rate).allow_burst(bounds.handshake_burst_per_address)));
+        Self { bounds, counts: Mutex::default(), handshakes }
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -64,7 +63,7 @@ impl Admission {
             return Err(Refused::Connections);
         }
         let here = counts.by_address.entry(subscriber(address)).or_default();
-        if *here >= self.bounds.connections_per_address {
+        if self.bounds.connections_per_address.is_some_and(|most| *here >= most.get()) {
             return Err(Refused::ConnectionsFromAddress);
         }
         *here += 1;
@@ -87,7 +86,8 @@ impl Admission {
 
     /// Counts a full handshake; if there are too many, says after how many seconds there won't be.
     pub(super) fn handshake(&self, address: IpAddr) -> Result<(), u16> {
-        self.handshakes.check_key(&subscriber(address)).map_err(|not_until| {
+        let Some(handshakes) = &self.handshakes else { return Ok(()) };
+        handshakes.check_key(&subscriber(address)).map_err(|not_until| {
             let wait = not_until.wait_time_from(DefaultClock::default().now());
             u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX)
         })
@@ -95,8 +95,10 @@ impl Admission {
 
     /// Forgets the addresses that have done nothing for a while. Cheap enough for once in a few seconds.
     pub(super) fn forget(&self) {
-        self.handshakes.retain_recent();
-        self.handshakes.shrink_to_fit();
+        if let Some(handshakes) = &self.handshakes {
+            handshakes.retain_recent();
+            handshakes.shrink_to_fit();
+        }
     }
 }
 
@@ -117,15 +119,17 @@ mod tests {
     fn admission() -> Admission {
         Admission::new(Bounds {
             connections: 3,
-            connections_per_address: 2,
-            handshakes_per_second_per_address: NonZeroU32::new(2).unwrap(),
+            connections_per_address: NonZeroU32::new(2),
+            handshakes_per_second_per_address: NonZeroU32::new(2),
+            handshake_burst_per_address: NonZeroU32::new(4).unwrap(),
         })
     }
 
     #[test]
     fn places_are_counted_in_all_and_per_subscriber_and_given_back() {
         let admission = admission();
-        let [a, same, b]: [IpAddr; 3] = ["2001:db8::1", "2001:db8::ffff", "192.0.2.1"].map(|text| text.parse().unwrap());
+        let [a, same, b]: [IpAddr; 3] =
+            ["2001:db8::1", "2001:db8::ffff", "192.0.2.1"].map(|text| text.parse().unwrap());
         let b_mapped: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
         assert_eq!(admission.enter(a), Ok(()));
         assert_eq!(admission.enter(same), Ok(()));

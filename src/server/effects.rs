@@ -8,10 +8,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use super::Event;
 use super::context::wall_clock;
 use super::mailbox::{Mail, Mailbox};
 use super::session_ids::reactor_of;
-use super::Event;
 use crate::hub::{self, Hub, Input, LogEvent, Output};
 use crate::store::{self, StoreEvent};
 
@@ -19,7 +19,7 @@ use crate::store::{self, StoreEvent};
 pub(super) struct Switchboard {
     hub: Mutex<Hub>,
     reactors: Vec<Arc<Mailbox>>,
-    store: store::Sender,
+    store: store::StoreSender,
     events: std::sync::mpsc::Sender<Event>,
 }
 
@@ -27,14 +27,15 @@ impl Switchboard {
     pub(super) fn new(
         hub: Hub,
         reactors: Vec<Arc<Mailbox>>,
-        store: store::Sender,
+        store: store::StoreSender,
         events: std::sync::mpsc::Sender<Event>,
     ) -> Self {
         Self { hub: Mutex::new(hub), reactors, store, events }
     }
 
     /// Tells the hub what happened, and queues what follows. `own` is the reactor that this thread is: it looks into its
-    /// mailbox anyway. Returns when the hub wants to be told that time has passed.
+    /// mailbox anyway, and gets to know when the hub wants to be told that time has passed. For a thread that is none,
+    /// the first reactor keeps that time.
     pub(super) fn step(&self, own: Option<usize>, inputs: impl IntoIterator<Item = Input>) -> Option<Instant> {
         let now = Instant::now();
         let wall = wall_clock();
@@ -63,7 +64,12 @@ impl Switchboard {
                         store::StoreCommand::Lookup { token, user, message }
                     }
                 }),
-                Output::Log(event) => logged.push(event),
+                Output::Log(event) => {
+                    if let LogEvent::ShutdownBegun { .. } = event {
+                        self.tell(Event::Stopping);
+                    }
+                    logged.push(event);
+                }
                 Output::Console(line) => self.tell(Event::Console(line)),
                 Output::Stopped => self.tell(Event::Stopped),
             }
@@ -81,17 +87,23 @@ impl Switchboard {
             mailbox.wake();
         }
         logged.into_iter().for_each(log);
+        if let (None, Some(due), Some(first)) = (own, due, self.reactors.first()) {
+            first.post(Mail::HubDue(due));
+        }
         due
     }
 
     /// What the store has to say.
     pub(super) fn stored(&self, event: StoreEvent) {
-        self.step(None, [match event {
-            StoreEvent::Stored { tokens } => Input::Stored { commits: tokens },
-            StoreEvent::Found { token, place } => Input::Found { token, place },
-            StoreEvent::Failing { text } => Input::StoreFailing { text },
-            StoreEvent::Recovered => Input::StoreRecovered,
-        }]);
+        self.step(
+            None,
+            [match event {
+                StoreEvent::Stored { tokens } => Input::Stored { commits: tokens },
+                StoreEvent::Found { token, place } => Input::Found { token, place },
+                StoreEvent::Failing { text } => Input::StoreFailing { text },
+                StoreEvent::Recovered => Input::StoreRecovered,
+            }],
+        );
     }
 
     fn tell(&self, event: Event) {

@@ -5,6 +5,7 @@
 //! handshake leaves on a tick of [`TICK`] counted from its hello, not when the arithmetic ends.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,8 +22,8 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 const QUEUE_PER_WORKER: usize = 256;
 /// Resumptions that wait for each worker, at most: ten thousand clients may come back at once.
 const RESUMPTIONS_PER_WORKER: usize = 16 * 1024;
-/// What a full handshake costs, about, to tell a refused client when to come back.
-const FULL_COST: Duration = Duration::from_millis(6);
+/// When a refused client may come back: a full queue is worked off by then, at about 6 ms a full handshake.
+const RETRY_AFTER_S: u16 = 2;
 
 /// A job and whom its answer is for.
 #[derive(Debug)]
@@ -56,7 +57,6 @@ struct Queue {
 #[derive(Debug)]
 pub(super) struct Workers {
     queue: Arc<Queue>,
-    threads: Vec<JoinHandle<()>>,
     count: usize,
 }
 
@@ -65,7 +65,7 @@ impl Workers {
     ///
     /// # Errors
     /// What the system says if it gives no threads.
-    pub(super) fn start(count: usize, contexts: &Arc<Contexts>) -> std::io::Result<Self> {
+    pub(super) fn start(count: usize, contexts: &Arc<Contexts>) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let queue = Arc::new(Queue::default());
         let threads = (0..count)
             .map(|index| {
@@ -73,7 +73,7 @@ impl Workers {
                 std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || work(&queue, &contexts))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { queue, threads, count })
+        Ok((Self { queue, count }, threads))
     }
 
     /// Queues a task.
@@ -87,8 +87,7 @@ impl Workers {
             Job::Full(_) => (&mut waiting.full, QUEUE_PER_WORKER * self.count),
         };
         if tasks.len() >= limit {
-            let seconds = (FULL_COST * QUEUE_PER_WORKER as u32).as_secs() + 1;
-            return Err(Busy { retry_after_s: u16::try_from(seconds).unwrap_or(u16::MAX) });
+            return Err(Busy { retry_after_s: RETRY_AFTER_S });
         }
         tasks.push_back(task);
         drop(waiting);
@@ -96,15 +95,10 @@ impl Workers {
         Ok(())
     }
 
-    /// Ends the threads; what waits is dropped.
-    pub(super) fn stop(self) {
+    /// Lets the threads end; what waits is dropped.
+    pub(super) fn close(&self) {
         self.queue.lock().closed = true;
         self.queue.ready.notify_all();
-        for thread in self.threads {
-            if thread.join().is_err() {
-                tracing::error!("a worker has panicked");
-            }
-        }
     }
 }
 

@@ -1,10 +1,38 @@
 //! What was said, on disk: SQLite, written by one thread.
 //!
-//! [`StoreCommand`]s go in, [`StoreEvent`]s come out in the same order. A message is reported stored when its
-//! transaction is committed and synced, and not before; all that waits is committed together. The store knows nothing of
-//! the hub, of sessions or of the wire, and never looks inside a message's body.
+//! [`Store::open`] checks the database and says what an earlier run left in it; [`Store::start`] gives it to its thread.
+//! From then on [`StoreCommand`]s go in and [`StoreEvent`]s come out, in the same order. All that waits is committed
+//! together, in one transaction with one sync (group commit). A message is reported stored when that is done, and not
+//! before.
+//!
+//! When the disk is full, read-only or broken, nothing is lost and nothing is reported stored: the thread says
+//! [`StoreEvent::Failing`], keeps what it was asked, and tries again every second.
+//!
+//! The store knows nothing of the hub, of sessions or of the wire, and never looks inside a message's body. It never
+//! changes a file that it refuses to open.
+
+use std::path::PathBuf;
 
 use crate::model::{Incarnation, MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp, UserName};
+
+mod open;
+mod thread;
+mod writer;
+
+pub use open::OpenError;
+pub use thread::{Running, StopError, StoreSender};
+pub use writer::Store;
+
+/// Where to store, and how much.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The database's file; made if it isn't there, in a directory that is.
+    pub path: PathBuf,
+    /// How long messages are kept.
+    pub keep: Keep,
+    /// How many messages of each room are loaded at the start.
+    pub window: u32,
+}
 
 /// How long messages are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +59,7 @@ pub struct LoadedRoom {
     pub room: RoomName,
     /// The number of its last message, whether that is still kept or not.
     pub last: Seq,
-    /// Its last messages, oldest first, up to `last`, without gaps.
+    /// Its last messages that are kept, oldest first.
     pub window: Vec<StoredRecord>,
     /// For each incarnation in which something was said here, the first number it gave; oldest first.
     pub starts: Vec<(Incarnation, Seq)>,
@@ -40,14 +68,14 @@ pub struct LoadedRoom {
 /// What the store is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreCommand {
-    /// Write a message; answered by [`StoreEvent::Stored`].
+    /// Write a message, the next of its room; answered by [`StoreEvent::Stored`].
     Append {
         /// Ties the answer to this.
         token: PostToken,
         /// The message.
         record: StoredRecord,
     },
-    /// Look whether a message was written before, be it kept or not; answered by [`StoreEvent::Found`].
+    /// Look whether a message was written in the last 7 days, be it kept or not; answered by [`StoreEvent::Found`].
     Lookup {
         /// Ties the answer to this.
         token: PostToken,
@@ -73,11 +101,14 @@ pub enum StoreEvent {
         /// Where the message is or was, if it was written.
         place: Option<(Seq, Timestamp)>,
     },
-    /// Writing fails. What was asked is kept, and tried again every second.
+    /// Writing fails, for this reason since now. What was asked is kept, and tried again every second.
     Failing {
         /// Why, for people.
         text: String,
     },
-    /// Writing works again; what was kept is on disk.
+    /// Writing works again; the answers to what was kept follow.
     Recovered,
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,12 @@ impl Term {
         self.out_colour
     }
 
+    /// Whether stderr shows colour, likewise.
+    #[must_use]
+    pub fn err_colour(&self) -> bool {
+        self.err_colour
+    }
+
     /// Writes a line of the answer to stdout.
     ///
     /// # Errors

@@ -10,5 +10,6 @@
 mod cmd;
 mod generated;
 mod judges;
-mod passphrases;
+#[cfg(unix)]
+mod prompts;
 mod streams;

@@ -1,0 +1,191 @@
+//! `rsachat serve`: prepares the server's files, runs it, and ends it in order when a signal or the operator says so.
+
+mod console;
+mod logging;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli::ServeArgs;
+use crate::config::{ServerConfig, ServerPaths};
+use crate::crypto::rsa::{Bits, PrivateKey};
+use crate::error::{Error, Exit};
+use crate::keys::file::Existing;
+use crate::keys::identity::{self, KeyFile, Problem};
+use crate::keys::registry::{self, Loaded, Registry};
+use crate::server::{Event, Options, Server, StartError};
+use crate::term::Term;
+
+/// How long a shutdown may take; what was accepted is on disk all the time.
+const SHUTDOWN: Duration = Duration::from_secs(4);
+
+/// Runs the server until it is told to end.
+pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
+    let paths = ServerPaths::new(&args.data_dir, args.config.as_deref());
+    let config = ServerConfig::load(&paths, &args.settings)?;
+    if args.check {
+        return check(term, &paths);
+    }
+    logging::start(args.log_format, term);
+    create_keys_directory(&paths.keys)?;
+    let registered = registry::load(&paths.keys, &Registry::default());
+    for refusal in &registered.refusals {
+        term.warn(refusal);
+    }
+    let users = registered.registry.len();
+    let key = server_key(term, &paths)?;
+
+    // Signals are caught before anything is announced: whoever waits for the announcement may send one.
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::failure)?;
+    // The first interrupt arms the second, which ends the program wherever it is.
+    let armed = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register_conditional_shutdown(SIGINT, Exit::Interrupted.code().into(), Arc::clone(&armed))
+        .and_then(|_| signal_hook::flag::register(SIGINT, armed))
+        .map_err(Error::failure)?;
+
+    let server = Server::start(Options {
+        config: &config,
+        key,
+        keys: &paths.keys,
+        registered,
+        database: &paths.database,
+        ticket_keys: &paths.ticket_keys,
+    })
+    .map_err(start_error)?;
+    let control = server.control();
+    announce(term, &server, users, &paths)?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            control.shut_down(if signal == SIGINT { "an interrupt" } else { "SIGTERM" });
+        }
+    });
+    if term.asks() {
+        console::start(term, server.control());
+    }
+    serve(term, server)
+}
+
+/// Waits for the end.
+fn serve(term: &Term, server: Server) -> Result<(), Error> {
+    let mut deadline: Option<Instant> = None;
+    let result = loop {
+        let patience = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            Some(Duration::ZERO) => {
+                tracing::warn!("some connections did not end in time");
+                break Ok(());
+            }
+            Some(left) => left,
+            None => Duration::from_secs(60),
+        };
+        match server.next_event(patience) {
+            Some(Event::Console(line)) => term.out(line)?,
+            Some(Event::Stopping) => deadline = Some(Instant::now() + SHUTDOWN),
+            Some(Event::Stopped) => break Ok(()),
+            Some(Event::Failed(text)) => break Err(Error::failure(text)),
+            None => {}
+        }
+    };
+    server.end();
+    if result.is_ok() {
+        tracing::info!("stopped");
+    }
+    result
+}
+
+fn check(term: &Term, paths: &ServerPaths) -> Result<(), Error> {
+    let loaded: Loaded = registry::load(&paths.keys, &Registry::default());
+    for refusal in &loaded.refusals {
+        term.warn(refusal);
+    }
+    let key = match KeyFile::read(&paths.private_key).and_then(|file| file.open(None)) {
+        Ok(key) => format!("server key {}", key.public().fingerprint()),
+        Err(error) if matches!(error.problem, Problem::Missing) => "no server key yet: serve makes one".to_owned(),
+        Err(error) => return Err(error.into()),
+    };
+    if loaded.refusals.is_empty() {
+        term.out(format_args!("configuration is valid, {} registered, {key}", users(loaded.registry.len())))
+    } else {
+        Err(Error::failure("the configuration is valid, but there are key files that do not count")
+            .hint("mend or remove the files named above"))
+    }
+}
+
+fn create_keys_directory(path: &Path) -> Result<(), Error> {
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Error::failure(format_args!("can't make the directory {}: {error}", path.display()))
+                .hint("--data-dir DIR names the server's directory, which has to exist and to be writable"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The server's key: the one that is there, or a new pair.
+fn server_key(term: &Term, paths: &ServerPaths) -> Result<PrivateKey, Error> {
+    match KeyFile::read(&paths.private_key).and_then(|file| file.open(None)) {
+        Ok(key) => Ok(key),
+        Err(error) if matches!(error.problem, Problem::Missing) => {
+            let mut rng = rand::rng();
+            let key = {
+                let _spinner = term.spinner("making the server's key pair");
+                PrivateKey::generate(Bits::B3072, &mut rng).map_err(Error::failure)?
+            };
+            // The private half last: whoever finds it finds both.
+            identity::write_public(&paths.public_key, key.public(), Existing::Replace)?;
+            identity::write_private(&paths.private_key, &key, None, Existing::Keep, &mut rng)?;
+            term.note(format_args!("made {} and {}", paths.private_key.display(), paths.public_key.display()));
+            Ok(key)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn announce(term: &Term, server: &Server, users_count: usize, paths: &ServerPaths) -> Result<(), Error> {
+    for address in server.addresses() {
+        term.out(format_args!("listening at {address}"))?;
+    }
+    term.out(format_args!("fingerprint  {}", server.fingerprint()))?;
+    term.out(format_args!("registered   {} in {}", users(users_count), paths.keys.display()))?;
+    if let Some(address) = server.addresses().first() {
+        let host = if address.ip().is_unspecified() { "HOST".to_owned() } else { host(address.ip()) };
+        let port = address.port();
+        term.out(format_args!("to connect   rsachat connect {host}:{port} --user NAME"))?;
+    }
+    Ok(())
+}
+
+fn host(ip: std::net::IpAddr) -> String {
+    if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }
+}
+
+fn users(count: usize) -> String {
+    if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
+}
+
+fn start_error(error: StartError) -> Error {
+    use std::io::ErrorKind;
+    let shown = Error::failure(&error);
+    match error {
+        StartError::Listen(error) => match error.error.kind() {
+            ErrorKind::AddrInUse => shown.hint(format_args!(
+                "another program listens there: end it, or take another port (--server-port), as in --server-port {}",
+                error.address.port().wrapping_add(1).max(1024)
+            )),
+            ErrorKind::PermissionDenied => {
+                shown.hint("ports below 1024 need a privilege: take another (--server-port 5000)")
+            }
+            ErrorKind::AddrNotAvailable => shown.hint("this machine does not have that address: see --server-ip"),
+            _ => shown,
+        },
+        StartError::Store(error) => {
+            let hint = error.hint();
+            shown.hint(hint)
+        }
+        StartError::System(_) => shown,
+    }
+}

@@ -1,0 +1,306 @@
+//! The server: the hub and the protocol on real sockets, threads and disks.
+//!
+//! ```text
+//! reactors   each an event loop over its own connections            reactor.rs, connection.rs, turn.rs
+//! workers    RSA and X-Wing operations of handshakes                workers.rs, context.rs
+//! store      one thread that writes messages to the database        crate::store
+//! watcher    one thread that watches the keys directory             crate::keys::watch
+//! ```
+//!
+//! They meet in the [`Switchboard`](effects::Switchboard), which holds the hub. Whoever starts a [`Server`] decides what
+//! to do about signals and the operator's terminal; nothing here does.
+
+mod admission;
+mod connection;
+mod context;
+mod effects;
+mod listen;
+mod mailbox;
+mod reactor;
+mod session_ids;
+mod turn;
+mod workers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mio::{Poll, Waker};
+
+use admission::{Admission, Bounds};
+use context::{Contexts, wall_clock};
+use effects::Switchboard;
+pub use listen::ListenError;
+use mailbox::{Mail, Mailbox};
+use reactor::{Reactor, Shared, WAKER};
+use workers::Workers;
+
+use crate::config::ServerConfig;
+use crate::crypto::rsa::PrivateKey;
+use crate::hub::{self, ConsoleCommand, Hub, Input};
+use crate::keys::registry::{Change, Loaded};
+use crate::keys::watch::{Update, Watch};
+use crate::model::Fingerprint;
+use crate::proto::handshake::client::SOFTWARE;
+use crate::proto::link::Limits;
+use crate::proto::message::POST_OVERHEAD;
+use crate::store::{self, OpenError, Running, Store};
+
+/// What a server starts with.
+pub struct Options<'a> {
+    /// Its settings.
+    pub config: &'a ServerConfig,
+    /// Its key.
+    pub key: PrivateKey,
+    /// The directory of the registered keys.
+    pub keys: &'a Path,
+    /// What is in it.
+    pub registered: Loaded,
+    /// The messages.
+    pub database: &'a Path,
+    /// The keys of resumption tickets.
+    pub ticket_keys: &'a Path,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It can't listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Its database is not usable.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The system gives it no threads or no poll.
+    #[error("the system gives the server no thread or poll: {0}")]
+    System(#[source] io::Error),
+}
+
+/// What a running server tells.
+#[derive(Debug)]
+pub enum Event {
+    /// A line for the operator's terminal.
+    Console(String),
+    /// A shutdown has begun.
+    Stopping,
+    /// A shutdown is complete: nobody is connected, and all that was accepted is on disk.
+    Stopped,
+    /// A thread that the server can't do without has ended.
+    Failed(String),
+}
+
+/// Tells a running server what to do.
+#[derive(Clone)]
+pub struct Control(Arc<Shared>);
+
+/// A running server.
+pub struct Server {
+    shared: Arc<Shared>,
+    contexts: Arc<Contexts>,
+    addresses: Vec<SocketAddr>,
+    events: Receiver<Event>,
+    threads: Vec<JoinHandle<()>>,
+    store: Running,
+    watch: Watch,
+}
+
+impl Control {
+    /// Does what the operator typed.
+    pub fn console(&self, command: ConsoleCommand) {
+        self.0.switchboard.step(None, [Input::Console(command)]);
+    }
+
+    /// Begins to end the server; [`Event::Stopping`] and [`Event::Stopped`] follow.
+    pub fn shut_down(&self, reason: &str) {
+        self.0.switchboard.step(None, [Input::Shutdown { reason: reason.to_owned() }]);
+    }
+}
+
+impl Server {
+    /// Opens the database, listens, and serves.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub fn start(options: Options<'_>) -> Result<Self, StartError> {
+        let Options { config, key, keys, registered, database, ticket_keys } = options;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = |wanted: Option<NonZeroU32>| wanted.map_or(cores, |count| count.get() as usize);
+        let reactors = threads(config.reactors).min(session_ids::MAX_REACTORS);
+
+        listen::raise_file_limit(config.max_connections);
+        let mut listeners = listen::listen(&config.listen())?;
+        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let settings =
+            store::Settings { path: database.to_owned(), window: config.history_limit, keep: config.history_keep };
+        let (store, loaded) = Store::open(&settings, wall_clock())?;
+        // Nothing is asked of the store before all is in place, and so nothing is told.
+        let reports: Arc<OnceLock<Arc<Shared>>> = Arc::default();
+        let reported = Arc::clone(&reports);
+        let store = store.start(move |event| {
+            if let Some(shared) = reported.get() {
+                shared.switchboard.stored(event);
+            }
+        });
+        let store = store.map_err(StartError::System)?;
+
+        let contexts = Arc::new(Contexts::new(key, Arc::new(registered.registry.clone()), ticket_keys));
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..reactors {
+            let poll = Poll::new().map_err(StartError::System)?;
+            let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::System)?;
+            mailboxes.push(Arc::new(Mailbox::new(waker)));
+            polls.push(poll);
+        }
+
+        let (tell, events) = channel();
+        let hub = Hub::new(hub_settings(config), restored(loaded));
+        let switchboard = Switchboard::new(hub, mailboxes.clone(), store.sender(), tell.clone());
+        let users = registered.registry.iter();
+        switchboard.step(None, users.map(|(user, key)| Input::Registered { user, fingerprint: key.fingerprint() }));
+        let (workers, mut running) = Workers::start(threads(config.workers), &contexts).map_err(StartError::System)?;
+        let shared = Arc::new(Shared {
+            switchboard,
+            workers,
+            admission: Admission::new(Bounds {
+                connections: config.max_connections,
+                connections_per_address: config.max_connections_per_address,
+                handshakes_per_second_per_address: config.handshakes_per_second_per_address,
+                handshake_burst_per_address: config.handshake_burst_per_address,
+            }),
+            limits: Arc::new(limits(config)),
+            public_key: contexts.public_key().spki_der().into(),
+            outbound_queue_bytes: config.outbound_queue_bytes,
+            mailboxes,
+        });
+
+        let _ = reports.set(Arc::clone(&shared));
+        let (updated, admitting) = (Arc::clone(&shared), Arc::clone(&contexts));
+        let watch = Watch::start(keys, &registered, move |update| apply(update, &updated, &admitting))
+            .map_err(StartError::System)?;
+        for (index, (poll, mailbox)) in polls.into_iter().zip(&shared.mailboxes).enumerate() {
+            // The first reactor accepts for all.
+            let listeners = std::mem::take(&mut listeners);
+            let reactor = Reactor::new(index, Arc::clone(&shared), Arc::clone(mailbox), poll, listeners)
+                .map_err(StartError::System)?;
+            running.push(spawn(index, reactor, tell.clone()).map_err(StartError::System)?);
+        }
+        Ok(Self { shared, contexts, addresses, events, threads: running, store, watch })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Of its key.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.contexts.public_key().fingerprint()
+    }
+
+    /// For those who tell it what to do.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.shared))
+    }
+
+    /// What it has to tell, waiting for at most `patience`.
+    #[must_use]
+    pub fn next_event(&self, patience: Duration) -> Option<Event> {
+        self.contexts.rotate_tickets();
+        self.events.recv_timeout(patience).ok()
+    }
+
+    /// Ends all threads. To be called after [`Event::Stopped`], or when there is no more time to wait for that; what was
+    /// accepted is on disk in either case.
+    pub fn end(self) {
+        drop(self.watch);
+        for mailbox in &self.shared.mailboxes {
+            mailbox.post(Mail::Stop);
+        }
+        self.shared.workers.close();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread has panicked");
+            }
+        }
+        if let Err(error) = self.store.stop() {
+            tracing::error!(%error, "what was not acknowledged is lost");
+        }
+    }
+}
+
+fn spawn(index: usize, reactor: Reactor, tell: Sender<Event>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("reactor-{index}")).spawn(move || {
+        if let Err(error) = reactor.run() {
+            // Nobody listens any more once the server has ended.
+            let _ = tell.send(Event::Failed(format!("an event loop has failed: {error}")));
+        }
+    })
+}
+
+/// The keys directory has changed. Those who handshake from now on find the new registry before the hub ends the
+/// sessions of those who are no longer in it, so that nobody slips in between.
+fn apply(update: Update, shared: &Shared, contexts: &Contexts) {
+    contexts.register(Arc::clone(&update.registry));
+    for refusal in &update.refusals {
+        tracing::warn!(file = %refusal.path.display(), reason = %refusal.reason, "key file refused");
+    }
+    let inputs = update.changes.into_iter().map(|change| {
+        let user = change.user();
+        match change {
+            Change::Added { fingerprint, .. } => {
+                tracing::info!(%user, %fingerprint, "user registered");
+                Input::Registered { user, fingerprint }
+            }
+            Change::Replaced { fingerprint, .. } => {
+                tracing::info!(%user, %fingerprint, "user's key replaced");
+                Input::Registered { user, fingerprint }
+            }
+            Change::Removed { .. } => {
+                tracing::info!(%user, "user removed");
+                Input::Unregistered { user }
+            }
+        }
+    });
+    shared.switchboard.step(None, inputs.collect::<Vec<_>>());
+}
+
+fn hub_settings(config: &ServerConfig) -> hub::Settings {
+    hub::Settings {
+        server: SOFTWARE.to_owned(),
+        message_bytes: config.message_bytes,
+        message_rate: config.message_rate,
+        message_burst: config.message_burst,
+        history_limit: config.history_limit,
+        join_backlog: config.join_backlog,
+        admins: config.admins.clone(),
+    }
+}
+
+fn restored(loaded: store::Loaded) -> hub::Restored {
+    let rooms = loaded.rooms.into_iter().map(|room| {
+        let store::LoadedRoom { room, last, window, starts } = room;
+        hub::RestoredRoom { room, last, window, starts }
+    });
+    hub::Restored { incarnation: loaded.incarnation, rooms: rooms.collect() }
+}
+
+fn limits(config: &ServerConfig) -> Limits {
+    Limits {
+        handshake_bytes: config.handshake_bytes,
+        handshake: config.handshake_time,
+        message_bytes: config.message_bytes as usize + POST_OVERHEAD,
+        // Clients ask first, after less silence; a server that still hears nothing asks too.
+        ping: config.idle_time * 3 / 5,
+        idle: config.idle_time,
+        linger: Duration::from_secs(2),
+    }
+}

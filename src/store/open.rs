@@ -1,0 +1,259 @@
+//! Opening a database: made if it isn't there, refused if it isn't ours or isn't sound, and in that case left alone.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
+
+use super::writer::Store;
+use super::{Loaded, LoadedRoom, Settings};
+use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
+
+/// "RSAC", in the header of our databases.
+const APPLICATION_ID: u32 = 0x5253_4143;
+/// The format that this version reads and writes.
+const FORMAT: u32 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// Why a database was not opened. The text says what is wrong, [`OpenError::hint`] what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Not a database, or another program's.
+    #[error("{} is not a database of rsachat", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by a newer version of this program.
+    #[error("{} was written by a newer rsachat (format {found}; this one knows {FORMAT})", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// It doesn't hold together.
+    #[error("{} is damaged: {detail}", path.display())]
+    Corrupted {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite found first.
+        detail: String,
+    },
+    /// Another process has it open.
+    #[error("{} is in use by another server", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system refuses.
+    #[error("can't open {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It can be read, but not written.
+    #[error("can't write to {}: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}
+
+impl OpenError {
+    /// The next thing to do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Foreign { path } => {
+                format!(
+                    "nothing was changed; move {} away, or choose another directory with --data-dir",
+                    path.display()
+                )
+            }
+            Self::Newer { .. } => {
+                "nothing was changed; run the newer version, or restore a backup from before it".to_owned()
+            }
+            Self::Corrupted { path, .. } => {
+                let path = path.display();
+                format!(
+                    "nothing was changed; copy {path} and {path}-wal to a safe place, then restore a backup, or save what \
+                     is left with `sqlite3 {path} .recover`, or move both away to begin without history"
+                )
+            }
+            Self::InUse { .. } => "stop that server first, or choose another directory with --data-dir".to_owned(),
+            Self::Io { .. } | Self::Unwritable { .. } => {
+                "the server's user must be able to write to the file and its directory, and the disk must have room"
+                    .to_owned()
+            }
+        }
+    }
+
+    fn of(path: &Path, error: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Corrupted { path, detail: error.to_string() }
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::InUse { path },
+            // Tables or values that are not ours.
+            Some(ErrorCode::Unknown) | None => Self::Corrupted { path, detail: error.to_string() },
+            Some(_) => Self::Unwritable { path, source: error },
+        }
+    }
+}
+
+impl Store {
+    /// Opens a database, or makes it, readable for its owner only; begins a new incarnation; and loads what the hub
+    /// needs. `wall` is the time now. A process must not open a file that it has open: that would end its lock on it for
+    /// other processes (a peculiarity of POSIX locks).
+    ///
+    /// # Errors
+    /// [`OpenError`] if the file isn't ours, isn't sound, isn't writable, or is in use. It is then as it was before.
+    pub fn open(settings: &Settings, wall: Timestamp) -> Result<(Self, Loaded), OpenError> {
+        let path = &settings.path;
+        let is_new = prepare(path)?;
+        let wal = wal_path(path);
+        let had_wal = wal.exists();
+        let opened = connect(path, is_new)
+            .and_then(|connection| begin(connection, settings, wall).map_err(|error| OpenError::of(path, error)));
+        if opened.is_err() && !had_wal && std::fs::metadata(&wal).is_ok_and(|file| file.len() == 0) {
+            // SQLite makes it to look whether there is something in it.
+            let _ = std::fs::remove_file(&wal);
+        }
+        opened
+    }
+}
+
+fn wal_path(path: &Path) -> PathBuf {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
+}
+
+/// Makes the file if there is none, else looks whether it is ours, without SQLite: that may write when it opens a file.
+/// Returns whether the file is empty.
+fn prepare(path: &Path) -> Result<bool, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => return Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(io(error)),
+    }
+    let mut header = Vec::with_capacity(100);
+    File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)).map_err(io)?;
+    if header.is_empty() {
+        return Ok(true);
+    }
+    // https://www.sqlite.org/fileformat.html, section 1.3
+    let number = |at| header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
+    let is_ours = header.starts_with(b"SQLite format 3\0") && number(68) == APPLICATION_ID;
+    check_format(path, is_ours, number(60))?;
+    Ok(false)
+}
+
+fn check_format(path: &Path, is_ours: bool, format: u32) -> Result<(), OpenError> {
+    match format {
+        _ if !is_ours => Err(OpenError::Foreign { path: path.to_owned() }),
+        FORMAT => Ok(()),
+        found => Err(OpenError::Newer { path: path.to_owned(), found }),
+    }
+}
+
+/// Opens the file for us alone, and checks it without changing it.
+fn connect(path: &Path, is_new: bool) -> Result<Connection, OpenError> {
+    let sqlite = |error| OpenError::of(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    connection.busy_timeout(Duration::ZERO).map_err(sqlite)?;
+    // Until it is accepted, closing it must not move the write-ahead log into it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sqlite)?;
+    let _: String = connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |row| row.get(0)).map_err(sqlite)?;
+    if !is_new {
+        // What the header said may be outdated by the write-ahead log.
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0)).map_err(sqlite);
+        check_format(path, pragma("application_id")? == APPLICATION_ID, pragma("user_version")?)?;
+        let detail: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(sqlite)?;
+        if detail != "ok" {
+            return Err(OpenError::Corrupted { path: path.to_owned(), detail });
+        }
+    }
+    Ok(connection)
+}
+
+/// Makes the tables if need be, begins a new incarnation, and loads.
+fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> rusqlite::Result<(Store, Loaded)> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    if transaction.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? == 0 {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+    }
+    // Not just counted: a database restored from a backup must not give a number that was given before.
+    let incarnation = Incarnation(transaction.query_row(
+        "INSERT INTO meta VALUES ('incarnation', ?1)
+         ON CONFLICT DO UPDATE SET value = max(value + 1, excluded.value) RETURNING value",
+        params![(wall.0 / 1000).max(1)],
+        |row| row.get(0),
+    )?);
+    transaction.commit()?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    // The database was made with a rollback journal, so that its header is in the file itself from the first moment.
+    let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let store = Store::new(connection, settings.keep, incarnation);
+    store.prune_all(wall)?;
+    let rooms = load_rooms(&store.connection, settings.window)?;
+    Ok((store, Loaded { incarnation, rooms }))
+}
+
+fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<LoadedRoom>> {
+    let mut statement = connection.prepare("SELECT id, name, last FROM room ORDER BY id")?;
+    let rooms = statement.query_map([], |row| {
+        let id = row.get(0)?;
+        let room = name(row, 1, RoomName::from_wire)?;
+        let window = load_window(connection, id, room, window)?;
+        Ok(LoadedRoom { room, last: Seq(row.get(2)?), window, starts: load_starts(connection, id)? })
+    })?;
+    rooms.collect()
+}
+
+fn load_window(connection: &Connection, id: i64, room: RoomName, window: u32) -> rusqlite::Result<Vec<StoredRecord>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM (SELECT seq, time, sender, id, body FROM message WHERE room = ?1 ORDER BY seq DESC LIMIT ?2)
+         ORDER BY seq",
+    )?;
+    let records = statement.query_map(params![id, window], |row| {
+        Ok(StoredRecord {
+            room,
+            seq: Seq(row.get(0)?),
+            time: Timestamp(row.get(1)?),
+            sender: name(row, 2, UserName::from_wire)?,
+            message: MessageId(row.get(3)?),
+            body: row.get(4)?,
+        })
+    })?;
+    records.collect()
+}
+
+fn load_starts(connection: &Connection, id: i64) -> rusqlite::Result<Vec<(Incarnation, Seq)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT incarnation, first FROM start WHERE room = ?1 ORDER BY incarnation")?;
+    statement.query_map([id], |row| Ok((Incarnation(row.get(0)?), Seq(row.get(1)?))))?.collect()
+}
+
+fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    read(&text).ok_or_else(|| {
+        let cause = format!("{text:?} is not a name").into();
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, cause)
+    })
+}

@@ -1,0 +1,40 @@
+-- Format 1. Times are milliseconds since 1970, names are without their '#', bodies are the CBOR of the wire.
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE room (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    -- The number of the last message, whether that is still kept or not.
+    last INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE message (
+    room   INTEGER NOT NULL REFERENCES room (id),
+    seq    INTEGER NOT NULL,
+    time   INTEGER NOT NULL,
+    sender TEXT NOT NULL,
+    id     BLOB NOT NULL,
+    body   BLOB NOT NULL,
+    UNIQUE (room, seq)
+) STRICT;
+
+-- The first number that each start of the server gave in a room. Outlives the messages.
+CREATE TABLE start (
+    room        INTEGER NOT NULL REFERENCES room (id),
+    incarnation INTEGER NOT NULL,
+    first       INTEGER NOT NULL,
+    PRIMARY KEY (room, incarnation)
+) STRICT, WITHOUT ROWID;
+
+-- What was posted in the last days, in the order of posting, so that a retry is recognised. Outlives the messages.
+CREATE TABLE posted (
+    place  INTEGER PRIMARY KEY,
+    sender TEXT NOT NULL,
+    id     BLOB NOT NULL,
+    seq    INTEGER NOT NULL,
+    time   INTEGER NOT NULL,
+    UNIQUE (sender, id)
+) STRICT;

@@ -1,0 +1,161 @@
+//! Transactions: a batch of commands is carried out whole, or not at all.
+
+use std::collections::HashMap;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+use super::{Keep, StoreCommand, StoreEvent};
+use crate::model::{Incarnation, RoomName, Seq, StoredRecord, Timestamp};
+
+/// How long the identifiers of posts are kept, milliseconds.
+const POSTED_KEPT: u64 = 7 * DAY;
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// A database that was opened, and is not running yet.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) connection: Connection,
+    keep: Keep,
+    incarnation: Incarnation,
+    /// The identifiers of rooms in which this incarnation has said something: known only when committed.
+    rooms: HashMap<RoomName, i64>,
+}
+
+impl Store {
+    pub(super) fn new(connection: Connection, keep: Keep, incarnation: Incarnation) -> Self {
+        Self { connection, keep, incarnation, rooms: HashMap::new() }
+    }
+
+    /// Carries out a batch and commits it; returns the answers. After an error nothing of it is done.
+    pub(super) fn carry_out(&mut self, batch: &[StoreCommand]) -> rusqlite::Result<Vec<StoreEvent>> {
+        let mut work = Work {
+            transaction: self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?,
+            incarnation: self.incarnation,
+            known: &self.rooms,
+            used: HashMap::new(),
+            newest: Timestamp(0),
+        };
+        let mut events = Vec::new();
+        for command in batch {
+            match command {
+                StoreCommand::Append { token, record } => {
+                    work.append(record)?;
+                    if let Some(StoreEvent::Stored { tokens }) = events.last_mut() {
+                        tokens.push(*token);
+                    } else {
+                        events.push(StoreEvent::Stored { tokens: vec![*token] });
+                    }
+                }
+                StoreCommand::Lookup { token, user, message } => {
+                    let mut find = work
+                        .transaction
+                        .prepare_cached("SELECT seq, time FROM posted WHERE sender = ?1 AND id = ?2")?;
+                    let place = find
+                        .query_row(params![user.as_str(), message.0], |row| {
+                            Ok((Seq(row.get(0)?), Timestamp(row.get(1)?)))
+                        })
+                        .optional()?;
+                    events.push(StoreEvent::Found { token: *token, place });
+                }
+            }
+        }
+        let used = work.finish(self.keep)?;
+        self.rooms.extend(used.into_iter().map(|(name, (room, _))| (name, room)));
+        Ok(events)
+    }
+
+    /// Removes what is no longer kept, in every room.
+    pub(super) fn prune_all(&self, wall: Timestamp) -> rusqlite::Result<()> {
+        let mut rooms = self.connection.prepare_cached("SELECT id, last FROM room")?;
+        let rooms =
+            rooms.query_map([], |row| Ok((row.get(0)?, Seq(row.get(1)?))))?.collect::<rusqlite::Result<Vec<_>>>()?;
+        for (room, last) in rooms {
+            prune(&self.connection, self.keep, room, last, wall)?;
+        }
+        prune_posted(&self.connection, wall)
+    }
+}
+
+/// A transaction under way. Dropped, it is rolled back.
+struct Work<'a> {
+    transaction: Transaction<'a>,
+    incarnation: Incarnation,
+    known: &'a HashMap<RoomName, i64>,
+    /// The rooms that the batch writes to, with the number of the last message.
+    used: HashMap<RoomName, (i64, Seq)>,
+    newest: Timestamp,
+}
+
+impl Work<'_> {
+    fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.transaction.prepare_cached(sql)
+    }
+
+    fn append(&mut self, record: &StoredRecord) -> rusqlite::Result<()> {
+        let StoredRecord { room, seq, time, sender, message, body } = record;
+        let id = match (self.used.get(room), self.known.get(room)) {
+            (Some(&(id, _)), _) | (None, Some(&id)) => id,
+            (None, None) => self.begin_room(*room, *seq)?,
+        };
+        self.statement("INSERT INTO message (room, seq, time, sender, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![id, seq.0, time.0, sender.as_str(), message.0, body])?;
+        // A client that posts two messages under one identifier, without a word that it retries, has both said; a later
+        // retry finds the first.
+        self.statement("INSERT INTO posted (sender, id, seq, time) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
+            .execute(params![sender.as_str(), message.0, seq.0, time.0])?;
+        self.used.insert(*room, (id, *seq));
+        self.newest = self.newest.max(*time);
+        Ok(())
+    }
+
+    /// The first message of this incarnation in a room.
+    fn begin_room(&self, room: RoomName, first: Seq) -> rusqlite::Result<i64> {
+        self.statement("INSERT INTO room (name, last) VALUES (?1, 0) ON CONFLICT DO NOTHING")?
+            .execute([room.as_str()])?;
+        let id = self.statement("SELECT id FROM room WHERE name = ?1")?.query_row([room.as_str()], |row| row.get(0))?;
+        self.statement("INSERT INTO start (room, incarnation, first) VALUES (?1, ?2, ?3)")?.execute(params![
+            id,
+            self.incarnation.0,
+            first.0
+        ])?;
+        Ok(id)
+    }
+
+    fn finish(self, keep: Keep) -> rusqlite::Result<HashMap<RoomName, (i64, Seq)>> {
+        for &(room, last) in self.used.values() {
+            self.statement("UPDATE room SET last = ?2 WHERE id = ?1")?.execute(params![room, last.0])?;
+            prune(&self.transaction, keep, room, last, self.newest)?;
+        }
+        if !self.used.is_empty() {
+            prune_posted(&self.transaction, self.newest)?;
+        }
+        self.transaction.commit()?;
+        Ok(self.used)
+    }
+}
+
+/// Removes what is no longer kept from the beginning of a room. Looks at nothing but that and one message more.
+fn prune(connection: &Connection, keep: Keep, room: i64, last: Seq, now: Timestamp) -> rusqlite::Result<()> {
+    match keep {
+        Keep::Count(count) => connection
+            .prepare_cached("DELETE FROM message WHERE room = ?1 AND seq <= ?2")?
+            .execute(params![room, last.0.saturating_sub(count)])?,
+        Keep::Days(days) => connection
+            .prepare_cached(
+                "DELETE FROM message WHERE room = ?1 AND seq < coalesce(
+                     (SELECT seq FROM message WHERE room = ?1 AND time >= ?2 ORDER BY seq LIMIT 1), ?3 + 1)",
+            )?
+            .execute(params![room, now.0.saturating_sub(u64::from(days) * DAY), last.0])?,
+    };
+    Ok(())
+}
+
+fn prune_posted(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "DELETE FROM posted WHERE place <
+                 (SELECT place FROM posted WHERE time >= ?1 ORDER BY place LIMIT 1)",
+        )?
+        .execute([now.0.saturating_sub(POSTED_KEPT)])?;
+    Ok(())
+}
