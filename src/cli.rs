@@ -63,11 +63,11 @@ Environment:
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// When to use colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto, hide_possible_values = true,
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto, hide_possible_values = true, display_order = 900,
           help = "When to use colour: auto, always, never")]
     pub color: Colour,
     /// Ask nothing: fail, and name the option that was missing
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     pub no_input: bool,
 }
 

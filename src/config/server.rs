@@ -315,6 +315,7 @@ impl Args for ServerFlags {
                 .long(setting.flag())
                 .value_name(setting.placeholder)
                 .help(short.trim_end_matches('.').to_owned())
+                .long_help(format!("{} Must be {}.", setting.about, setting.allowed))
                 .help_heading("Settings, which win over the configuration file")
                 .allow_negative_numbers(true)
         };
