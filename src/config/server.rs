@@ -165,8 +165,8 @@ impl ServerConfig {
             "handshakes_per_second_per_address",
             50,
             0..=100_000,
-            "Handshakes a second from one IP address, or from one /64 network of IPv6, in the long run. A handshake costs \
-             the server one or two milliseconds of RSA. 0 sets no limit.",
+            "Handshakes a second from one IP address, or from one /64 network of IPv6, in the long run. Each costs the \
+             server milliseconds of RSA. Who comes back with a ticket costs none and is not counted. 0 sets no limit.",
         );
         let handshake_burst_per_address = reader.count(
             "handshake_burst_per_address",

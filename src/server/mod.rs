@@ -212,6 +212,7 @@ impl Server {
     }
 
     /// What it has to tell, waiting for at most `patience`.
+    #[must_use]
     pub fn next_event(&self, patience: Duration) -> Option<Event> {
         self.contexts.rotate_tickets();
         self.events.recv_timeout(patience).ok()
