@@ -132,7 +132,7 @@ impl ServerConfig {
         let admins = reader.users(
             "admins",
             json!(["alice"]),
-            "Users who may end the server with /shutdown, and do what else admins may. They need not be registered yet.",
+            "Users who may end the server with /shutdown, and what else admins may. They need not be registered yet.",
         );
         let history_limit = reader.count(
             "history_limit",
