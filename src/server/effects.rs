@@ -8,10 +8,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use super::Event;
 use super::context::wall_clock;
 use super::mailbox::{Mail, Mailbox};
 use super::session_ids::reactor_of;
-use super::Event;
 use crate::hub::{self, Hub, Input, LogEvent, Output};
 use crate::store::{self, StoreEvent};
 
@@ -34,7 +34,8 @@ impl Switchboard {
     }
 
     /// Tells the hub what happened, and queues what follows. `own` is the reactor that this thread is: it looks into its
-    /// mailbox anyway. Returns when the hub wants to be told that time has passed.
+    /// mailbox anyway, and gets to know when the hub wants to be told that time has passed. For a thread that is none,
+    /// the first reactor keeps that time.
     pub(super) fn step(&self, own: Option<usize>, inputs: impl IntoIterator<Item = Input>) -> Option<Instant> {
         let now = Instant::now();
         let wall = wall_clock();
@@ -86,17 +87,23 @@ impl Switchboard {
             mailbox.wake();
         }
         logged.into_iter().for_each(log);
+        if let (None, Some(due), Some(first)) = (own, due, self.reactors.first()) {
+            first.post(Mail::HubDue(due));
+        }
         due
     }
 
     /// What the store has to say.
     pub(super) fn stored(&self, event: StoreEvent) {
-        self.step(None, [match event {
-            StoreEvent::Stored { tokens } => Input::Stored { commits: tokens },
-            StoreEvent::Found { token, place } => Input::Found { token, place },
-            StoreEvent::Failing { text } => Input::StoreFailing { text },
-            StoreEvent::Recovered => Input::StoreRecovered,
-        }]);
+        self.step(
+            None,
+            [match event {
+                StoreEvent::Stored { tokens } => Input::Stored { commits: tokens },
+                StoreEvent::Found { token, place } => Input::Found { token, place },
+                StoreEvent::Failing { text } => Input::StoreFailing { text },
+                StoreEvent::Recovered => Input::StoreRecovered,
+            }],
+        );
     }
 
     fn tell(&self, event: Event) {

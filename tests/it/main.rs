@@ -9,4 +9,6 @@
 
 mod cmd;
 mod generated;
+#[cfg(unix)]
+mod prompts;
 mod streams;

@@ -94,7 +94,7 @@ impl Job {
     ///
     /// # Errors
     /// The refusal to send.
-    pub fn run(self, context: &Context, rng: &mut dyn CryptoRng) -> Result<Accepted, RefusalCode> {
+    pub fn run(self, context: &Context, rng: &mut dyn CryptoRng) -> Result<Box<Accepted>, RefusalCode> {
         match self {
             Self::Full(frame) => run_full(&frame, context, rng),
             Self::Resume(frame) => run_resume(&frame, context, rng),
@@ -119,7 +119,7 @@ pub fn check_versions(frame: &[u8]) -> Result<(), RefusalCode> {
     supported(frame).map(|_| ())
 }
 
-fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Accepted, RefusalCode> {
+fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Box<Accepted>, RefusalCode> {
     let hello = ClientHello::parse(supported(frame)?)?;
     if *hello.server_key_id != context.key.public().fingerprint().0 {
         return Err(RefusalCode::UnknownServerKey);
@@ -145,7 +145,7 @@ fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<
     accept(hello, auth, transcript, &identity, registered.is_some(), context, rng)
 }
 
-fn run_resume(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Accepted, RefusalCode> {
+fn run_resume(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Box<Accepted>, RefusalCode> {
     let hello = ResumeHello::parse(supported(frame)?)?;
     let ticket = context.tickets.open(hello.ticket, context.now).map_err(|_| RefusalCode::TicketRefused)?;
     let early = extract(&zeros(), &ticket.secret);
@@ -174,11 +174,12 @@ fn accept(
     registered: bool,
     context: &Context,
     rng: &mut dyn CryptoRng,
-) -> Result<Accepted, RefusalCode> {
+) -> Result<Box<Accepted>, RefusalCode> {
     let &Identity { user, fingerprint } = identity;
     let secret = expand(&auth, Label::Resumption, &transcript.hash());
     let ticket = context.tickets.seal(&Contents { user, fingerprint, secret, issued: context.now }, rng)?;
-    Ok(Accepted { hello, expect: ExpectFinish { auth, transcript, ticket, user, fingerprint, registered } })
+    let expect = ExpectFinish { auth, transcript, ticket, user, fingerprint, registered };
+    Ok(Box::new(Accepted { hello, expect }))
 }
 
 impl ExpectFinish {
