@@ -79,6 +79,13 @@ impl Term {
         self.asks
     }
 
+    /// Whether a line can be edited while other lines appear: on a terminal that is not a dumb one.
+    #[must_use]
+    pub fn chats(&self) -> bool {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
+    }
+
     /// The colours of stdout, for those who draw there themselves.
     #[must_use]
     pub fn out_paint(&self) -> Paint {
@@ -172,4 +179,3 @@ impl Drop for Spinner {
         self.0.finish_and_clear();
     }
 }
-

@@ -59,12 +59,14 @@ impl Paint {
     #[must_use]
     pub fn name(self, user: UserName) -> String {
         const COLOURS: [&str; 12] = [
-            "32", "33", "34", "35", "36", "38;5;30", "38;5;64", "38;5;97", "38;5;131", "38;5;136", "38;5;167", "38;5;168",
+            "32", "33", "34", "35", "36", "38;5;30", "38;5;64", "38;5;97", "38;5;131", "38;5;136", "38;5;167",
+            "38;5;168",
         ];
         // FNV-1a: any function that spreads short names will do, as long as it stays the same.
-        let hash = user.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = user
+            .as_str()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         let index = usize::try_from(hash % COLOURS.len() as u64).unwrap_or_default();
         self.codes(COLOURS.get(index).copied().unwrap_or_default(), user.as_str())
     }
