@@ -127,7 +127,7 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'How to write the log on standard error: text, json')
             [CompletionResult]::new('--server-ip', '--server-ip', [CompletionResultType]::ParameterName, 'Address to listen at')
             [CompletionResult]::new('--server-port', '--server-port', [CompletionResultType]::ParameterName, 'Port to listen at')
-            [CompletionResult]::new('--admins', '--admins', [CompletionResultType]::ParameterName, 'Users who may end the server with /shutdown, and do what else admins may')
+            [CompletionResult]::new('--admins', '--admins', [CompletionResultType]::ParameterName, 'Users who may end the server with /shutdown, and what else admins may')
             [CompletionResult]::new('--history-limit', '--history-limit', [CompletionResultType]::ParameterName, 'Messages of a room that can be read back')
             [CompletionResult]::new('--history-keep', '--history-keep', [CompletionResultType]::ParameterName, 'What stays on disk')
             [CompletionResult]::new('--join-backlog', '--join-backlog', [CompletionResultType]::ParameterName, 'Messages shown to a user who comes into a room for the first time')

@@ -9,6 +9,7 @@
 
 mod cmd;
 mod generated;
+mod judges;
 #[cfg(unix)]
 mod prompts;
 mod streams;

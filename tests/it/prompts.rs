@@ -73,6 +73,22 @@ fn a_new_passphrase_is_asked_twice_and_not_shown() {
 }
 
 #[test]
+fn three_wrong_passphrases_are_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("passphrase"), "battery").unwrap();
+    let keygen = ["keygen", "alice", "--bits", "2048", "--passphrase-file", "passphrase"];
+    let (text, code) = end(start(rsachat(dir.path(), &keygen)));
+    assert_eq!(code, 0, "{text}");
+    let mut session = start(rsachat(dir.path(), &["key", "show", "key_alice.private.pem"]));
+    for _ in 0..3 {
+        type_secret(&mut session, "Passphrase of key_alice.private.pem", "guess");
+    }
+    let (text, code) = end(session);
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("the passphrase is wrong"), "{text}");
+}
+
+#[test]
 fn a_file_is_replaced_only_after_a_yes() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("key_alice.pem");
