@@ -31,9 +31,9 @@ mod tests {
     fn what_fits_in_a_record_is_never_cut() {
         let mut outgoing = Outgoing::default();
         outgoing.push(&[1; 10]);
-        outgoing.push(&[2; RECORD_BYTES - 5]);
+        outgoing.push(&vec![2; RECORD_BYTES - 5]);
         outgoing.push(&[3; 5]);
-        outgoing.push(&[4; RECORD_BYTES + 1]);
+        outgoing.push(&vec![4; RECORD_BYTES + 1]);
         outgoing.push(&[5; 2]);
         let lengths: Vec<usize> = outgoing.take().iter().map(Vec::len).collect();
         assert_eq!(lengths, [10, RECORD_BYTES, RECORD_BYTES, 3]);

@@ -3,8 +3,8 @@
 use super::*;
 use crate::proto::message::{HistoryEnd, Join, Position, Presence};
 
-fn position(incarnation: u64, seq: u64) -> Option<Position> {
-    Some(Position { incarnation: Incarnation(incarnation), seq: Seq(seq) })
+fn position(incarnation: u64, seq: u64) -> Position {
+    Position { incarnation: Incarnation(incarnation), seq: Seq(seq) }
 }
 
 fn part(id: RequestId, seq: u64, what: &str) -> ServerMessage {
@@ -43,7 +43,7 @@ fn after_a_cut_just_what_was_missed_is_asked_for_with_a_ticket() {
     });
     assert_eq!(offline, Some(0));
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: lobby(), after: position(1, 6) }));
+    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 6)) }));
     world.tell(&[part(id, 7, "y"), joined(id, 7)]);
     assert_eq!(world.shown(), ["7 y"]);
 }
@@ -60,7 +60,7 @@ fn a_long_absence_is_caught_up_with_in_pages_and_what_is_gone_is_counted() {
     };
     world.tell(&[part(id, 10, "a"), part(id, 11, "b"), page(id, 11, 4)]);
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: lobby(), after: position(1, 11) }));
+    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 11)) }));
     world.tell(&[part(id, 12, "c"), joined(id, 12)]);
     assert!(world.events.contains(&Event::Missed { room: lobby(), gone: 4 }));
     assert_eq!(world.shown(), ["10 a", "11 b", "12 c"]);
@@ -76,7 +76,7 @@ fn what_the_server_lost_is_withdrawn_and_its_numbers_are_used_anew() {
     world.incarnation = 4;
     world.come_back();
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: lobby(), after: position(1, 8) }));
+    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 8)) }));
     let answer = Joined { room: lobby(), caught_up: true, last: Seq(7), gone: 0, withdrawn_after: Some(Seq(6)) };
     world.tell(&[part(id, 7, "new"), ServerMessage::Reply(id, Reply::Joined(answer))]);
     let withdrawn = world.events.iter().find_map(|event| match event {
@@ -89,7 +89,7 @@ fn what_the_server_lost_is_withdrawn_and_its_numbers_are_used_anew() {
     assert_eq!(world.shown(), ["8 newer"]);
     // It now belongs to the new incarnation.
     world.come_back();
-    assert_eq!(world.request().1, Request::Join(Join { room: lobby(), after: position(4, 8) }));
+    assert_eq!(world.request().1, Request::Join(Join { room: lobby(), after: Some(position(4, 8)) }));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_gap_breaks_the_connection_and_is_closed_by_the_next_one() {
     assert!(world.link.is_none());
     world.come_back();
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: lobby(), after: position(1, 5) }));
+    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 5)) }));
     world.tell(&[part(id, 6, "x"), part(id, 7, "y"), joined(id, 7)]);
     assert_eq!(world.shown(), ["6 x", "7 y"]);
 }
