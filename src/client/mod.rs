@@ -1,6 +1,8 @@
-//! The client: what a user's chat is ([`session`]), and the thread and the socket it runs on ([`driver`]).
+//! The client: what a user's chat is ([`session`]), the socket under it ([`driver`]), and its faces ([`ui`]).
 //!
-//! A face of the client knows the session's events and commands, and nothing of connections.
+//! A face knows the session's events and commands, and nothing of connections.
 
+pub mod commands;
 pub mod driver;
 pub mod session;
+pub mod ui;
