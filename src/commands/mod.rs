@@ -46,7 +46,7 @@ pub fn explain(error: &clap::Error, arguments: impl Iterator<Item = impl AsRef<O
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let text = error.render();
-            let text = if term.out_colour() { text.ansi().to_string() } else { text.to_string() };
+            let text = if term.out_paint().is_on() { text.ansi().to_string() } else { text.to_string() };
             match term.write_out(text.as_bytes()) {
                 Ok(()) => Exit::Done,
                 Err(error) => {
