@@ -81,6 +81,7 @@ pub enum Command {
     Key(KeyArgs),
     Keys(KeysArgs),
     Serve(ServeArgs),
+    Demo(DemoArgs),
     /// Print a shell's completion script
     #[command(hide = true)]
     Completions(CompletionsArgs),

@@ -67,9 +67,26 @@ pub struct About {
 }
 
 impl About {
-    fn renderer(&self, paint: Paint) -> render::Renderer {
+    /// What puts events into words for this user.
+    #[must_use]
+    pub fn renderer(&self, paint: Paint) -> render::Renderer {
         render::Renderer::new(self.me, paint, jiff::tz::TimeZone::system())
     }
+}
+
+/// Writes the chat to stdout, and what is to be known about it to stderr.
+///
+/// # Errors
+/// What writing to standard output meets.
+pub fn show(term: &Term, pieces: Vec<render::Piece>) -> Result<(), Error> {
+    for piece in pieces {
+        match piece {
+            render::Piece::Chat(text) => term.out(text)?,
+            render::Piece::Notice(text) => term.note(text),
+            render::Piece::Bell => {}
+        }
+    }
+    Ok(())
 }
 
 /// The session's part of what was typed; nothing if a face does it by itself.

@@ -8,8 +8,7 @@ use std::io::BufRead as _;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::render::Piece;
-use super::{About, command};
+use super::{About, command, show};
 use crate::client::commands::{self, Action};
 use crate::client::driver::{Handle, Told};
 use crate::client::session::{Command, Outcome};
@@ -37,17 +36,6 @@ pub fn run(term: &Term, about: &About, handle: &Handle, told: &Receiver<Told>) -
             Err(_) => return Err(Error::failure("the connection's thread has ended")),
         }
     }
-}
-
-fn show(term: &Term, pieces: Vec<Piece>) -> Result<(), Error> {
-    for piece in pieces {
-        match piece {
-            Piece::Chat(text) => term.out(text)?,
-            Piece::Notice(text) => term.note(text),
-            Piece::Bell => {}
-        }
-    }
-    Ok(())
 }
 
 /// Reads the input.
