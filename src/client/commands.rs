@@ -196,7 +196,12 @@ impl Entry {
     /// How it is typed.
     #[must_use]
     pub fn usage(&self) -> String {
-        format!("/{} {}", self.name, self.arguments).trim_end().to_owned()
+        self.usage_as(self.name)
+    }
+
+    /// How it is typed under one of its names.
+    fn usage_as(&self, name: &str) -> String {
+        format!("/{name} {}", self.arguments).trim_end().to_owned()
     }
 
     /// Everything about it, in lines.
@@ -251,21 +256,21 @@ pub fn parse(line: &str) -> Result<Action, Mistake> {
         None => Err(Mistake {
             text: format!("there is no command /{name}"),
             hint: match nearest(name) {
-                Some(entry) => format!("{}, or //{command} to say it", entry.usage()),
+                Some((name, entry)) => format!("{}, or //{command} to say it", entry.usage_as(name)),
                 None => format!("/help lists the commands; //{command} says it"),
             },
         }),
     }
 }
 
-fn nearest(name: &str) -> Option<&'static Entry> {
-    let name = name.to_ascii_lowercase();
-    let likeness = |entry: &Entry| entry.names().map(|known| strsim::jaro_winkler(known, &name)).fold(0.0, f64::max);
-    TABLE
-        .iter()
-        .map(|entry| (likeness(entry), entry))
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .and_then(|(similarity, entry)| (similarity > 0.75).then_some(entry))
+/// The name that is most like what was typed, and its command.
+fn nearest(typed: &str) -> Option<(&'static str, &'static Entry)> {
+    let typed = typed.to_ascii_lowercase();
+    let names = TABLE.iter().flat_map(|entry| entry.names().map(move |name| (name, entry)));
+    names
+        .map(|(name, entry)| (strsim::jaro_winkler(name, &typed), name, entry))
+        .max_by(|(a, ..), (b, ..)| a.total_cmp(b))
+        .and_then(|(likeness, name, entry)| (likeness > 0.75).then_some((name, entry)))
 }
 
 #[cfg(test)]
@@ -304,6 +309,7 @@ mod tests {
     fn mistakes_name_the_next_thing_to_type() {
         for (line, text, hint) in [
             ("/shutdwon", "there is no command /shutdwon", "/shutdown, or //shutdwon to say it"),
+            ("/hlep", "there is no command /hlep", "/help [COMMAND], or //hlep to say it"),
             ("/xyzzy", "there is no command /xyzzy", "/help lists the commands; //xyzzy says it"),
             ("/", "there is no command /", "/help lists the commands; // says it"),
             ("/history many", "/history: many is not a number of messages", "/history [N]"),

@@ -46,9 +46,9 @@ pub(super) fn run(term: &Term, _: &DemoArgs) -> Result<(), Error> {
         .map_err(|error| Error::failure(error).context("can't make a temporary directory"))?;
     let (stage, alice) = Stage::set(term, directory)?;
     let port = stage.target.port;
-    term.note("made keys for a server, you (alice) and a companion (bob) in a temporary directory");
-    term.note(format_args!("started a server at 127.0.0.1:{port} that knows alice and bob by their public keys"));
-    term.note("connected bob; now you, as alice: say something, /help lists the commands, Ctrl-D leaves");
+    term.note("made keys for a server, for you (alice) and for a companion (bob)");
+    term.note(format_args!("started a server at 127.0.0.1:{port} that admits these two keys"));
+    term.note("bob is connected; you are next: talk, try /help, leave with Ctrl-D");
     let result = stage.play(term, alice);
     stage.strike();
     result

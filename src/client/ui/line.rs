@@ -53,6 +53,8 @@ pub fn run(term: &Term, about: &About, handle: &Handle, told: Receiver<Told>) ->
     }
     let printer = editor.create_external_printer().map_err(terminal)?;
     let over = Arc::new(Mutex::new(None));
+    // The end of the session interrupts the line editor, which is there for that only while a line is read.
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default()).map_err(terminal)?;
     let screen = Screen {
         printer,
         renderer: about.renderer(term.out_paint()),
