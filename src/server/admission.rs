@@ -46,9 +46,9 @@ pub(super) enum Refused {
 
 impl Admission {
     pub(super) fn new(bounds: Bounds) -> Self {
-        let handshakes = bounds.handshakes_per_second_per_address.map(|rate| {
-            RateLimiter::hashmap(Quota::per_second(rate).allow_burst(bounds.handshake_burst_per_address))
-        });
+        let handshakes = bounds
+            .handshakes_per_second_per_address
+            .map(|rate| RateLimiter::hashmap(Quota::per_second(rate).allow_burst(bounds.handshake_burst_per_address)));
         Self { bounds, counts: Mutex::default(), handshakes }
     }
 
@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn places_are_counted_in_all_and_per_subscriber_and_given_back() {
         let admission = admission();
-        let [a, same, b]: [IpAddr; 3] = ["2001:db8::1", "2001:db8::ffff", "192.0.2.1"].map(|text| text.parse().unwrap());
+        let [a, same, b]: [IpAddr; 3] =
+            ["2001:db8::1", "2001:db8::ffff", "192.0.2.1"].map(|text| text.parse().unwrap());
         let b_mapped: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
         assert_eq!(admission.enter(a), Ok(()));
         assert_eq!(admission.enter(same), Ok(()));

@@ -8,10 +8,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use super::Event;
 use super::context::wall_clock;
 use super::mailbox::{Mail, Mailbox};
 use super::session_ids::reactor_of;
-use super::Event;
 use crate::hub::{self, Hub, Input, LogEvent, Output};
 use crate::store::{self, StoreEvent};
 
@@ -91,12 +91,15 @@ impl Switchboard {
 
     /// What the store has to say.
     pub(super) fn stored(&self, event: StoreEvent) {
-        self.step(None, [match event {
-            StoreEvent::Stored { tokens } => Input::Stored { commits: tokens },
-            StoreEvent::Found { token, place } => Input::Found { token, place },
-            StoreEvent::Failing { text } => Input::StoreFailing { text },
-            StoreEvent::Recovered => Input::StoreRecovered,
-        }]);
+        self.step(
+            None,
+            [match event {
+                StoreEvent::Stored { tokens } => Input::Stored { commits: tokens },
+                StoreEvent::Found { token, place } => Input::Found { token, place },
+                StoreEvent::Failing { text } => Input::StoreFailing { text },
+                StoreEvent::Recovered => Input::StoreRecovered,
+            }],
+        );
     }
 
     fn tell(&self, event: Event) {

@@ -25,8 +25,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -135,7 +135,8 @@ impl Server {
         listen::raise_file_limit(config.max_connections);
         let mut listeners = listen::listen(&config.listen())?;
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let settings = store::Settings { path: database.to_owned(), window: config.history_limit, keep: config.history_keep };
+        let settings =
+            store::Settings { path: database.to_owned(), window: config.history_limit, keep: config.history_keep };
         let (store, loaded) = Store::open(&settings, wall_clock())?;
         // Nothing is asked of the store before all is in place, and so nothing is told.
         let reports: Arc<OnceLock<Arc<Shared>>> = Arc::default();
