@@ -7,7 +7,7 @@
 use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
-use super::message::Malformed;
+use super::message::{Malformed, decode_whole};
 
 /// Longest text of a close, in bytes.
 pub const TEXT_BYTES: usize = 512;
@@ -78,11 +78,7 @@ impl CloseReason {
     /// # Errors
     /// [`Malformed`] for anything but one well-formed reason with a text of at most [`TEXT_BYTES`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut decoder = Decoder::new(bytes);
-        let reason: Self = decoder.decode()?;
-        if decoder.position() != bytes.len() {
-            return Err(minicbor::decode::Error::message("bytes after the reason").into());
-        }
+        let reason: Self = decode_whole(bytes)?;
         if reason.text.len() > TEXT_BYTES {
             return Err(minicbor::decode::Error::message("the reason's text is too long").into());
         }

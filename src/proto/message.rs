@@ -153,10 +153,7 @@ impl Body {
     /// # Errors
     /// [`Malformed`] for anything but one body of a kind that this version knows.
     pub fn from_cbor(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut decoder = Decoder::new(bytes);
-        let body = decoder.decode()?;
-        finish(&decoder)?;
-        Ok(body)
+        decode_whole(bytes)
     }
 }
 
@@ -568,6 +565,9 @@ impl ServerMessage {
             kind::USER_INFO => Self::Reply(id, Reply::User(body.decode()?)),
             kind::ERROR => Self::Reply(id, Reply::Error(body.decode()?)),
             kind::PART => Self::Part(id, body.decode()?),
+            kind::TICKET | kind::WELCOME | kind::MESSAGE | kind::PRESENCE if id != 0 => {
+                return Err(Malformed("an event with the id of a request".to_owned()));
+            }
             kind::TICKET => Self::Ticket(body.decode()?),
             kind::WELCOME => Self::Welcome(body.decode()?),
             kind::MESSAGE => Self::Message(body.decode()?),
@@ -645,6 +645,14 @@ fn envelope(bytes: &[u8]) -> Result<(u64, RequestId, Decoder<'_>), Malformed> {
         return Err(Malformed("the body is not a map".to_owned()));
     }
     Ok((kind, id, decoder))
+}
+
+/// Reads one value, and nothing after it.
+pub(super) fn decode_whole<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, Malformed> {
+    let mut decoder = Decoder::new(bytes);
+    let value = decoder.decode()?;
+    finish(&decoder)?;
+    Ok(value)
 }
 
 fn finish(decoder: &Decoder<'_>) -> Result<(), Malformed> {

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The nonce is random: at one key a day, 2^32 tickets of one key are out of reach. Whoever has the ticket keys can
-//! resume as any user whose ticket he has recorded, but can't read what was recorded: every resumption mixes in a fresh
-//! key exchange. Only the server reads tickets; the layout is no part of the protocol.
+//! resume as any user whose ticket he has recorded, and pose as the server to a client that presents one, but can't read
+//! what was recorded: every resumption mixes in a fresh key exchange. Only the server reads tickets; the layout is no part of the protocol.
 
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
@@ -18,6 +18,7 @@ use crate::crypto::aead::{Key, NONCE_BYTES, TAG_BYTES};
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, Timestamp, UserName};
 use crate::proto::handshake::wire;
+use crate::proto::message::decode_whole;
 
 /// How long a ticket is good, seconds.
 pub const LIFETIME_S: u32 = 24 * 60 * 60;
@@ -145,7 +146,7 @@ impl TicketKeys {
         let key = std::iter::once(&self.newest).chain(&self.previous).find(|key| key.id == *id).ok_or(BadTicket)?;
         let mut block = Zeroizing::new(block.to_vec());
         key.key.open(nonce, id, &mut block, tag).map_err(|_| BadTicket)?;
-        let inside: Inside = minicbor::decode(wire::unpad(&block).map_err(|_| BadTicket)?).map_err(|_| BadTicket)?;
+        let inside: Inside = decode_whole(wire::unpad(&block).map_err(|_| BadTicket)?).map_err(|_| BadTicket)?;
         if now.0.abs_diff(inside.issued.0) > ROTATE_MS {
             return Err(BadTicket);
         }
@@ -171,7 +172,7 @@ impl TicketKeys {
     /// # Errors
     /// [`BadKeys`] if the bytes are not what [`TicketKeys::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadKeys> {
-        let kept: Vec<Kept> = minicbor::decode(bytes).map_err(|_| BadKeys)?;
+        let kept: Vec<Kept> = decode_whole(bytes).map_err(|_| BadKeys)?;
         let mut keys = kept.into_iter().map(Kept::key);
         let newest = keys.next().ok_or(BadKeys)?;
         Ok(Self { newest, previous: keys.next() })

@@ -1,10 +1,10 @@
 //! The client on a terminal: a line editor at the bottom, the chat above it.
 //!
 //! The line that is being typed stays whole while messages arrive (rustyline's external printer). What is typed
-//! disappears from where it was typed, and appears as everyone sees it once it is on the server's disk; if that takes
-//! longer than a moment, it is shown as pending meanwhile.
+//! disappears from where it was typed, and appears as everyone sees it, in the order in which everyone does, once it is on
+//! the server's disk; if that takes longer than a moment, it is shown as pending meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ use super::render::{Piece, Renderer};
 use super::{About, command};
 use crate::client::commands::{self, Action, TABLE};
 use crate::client::driver::{Handle, Told};
-use crate::client::session::{Command, Event, Outcome};
+use crate::client::session::{Arrival, Command, Event, Outcome};
 use crate::error::Error;
 use crate::model::{MessageId, UserName};
 use crate::proto::message::Body;
@@ -61,6 +61,7 @@ pub fn run(term: &Term, about: &About, handle: &Handle, told: Receiver<Told>) ->
         names,
         bell: about.bell,
         pending: Vec::new(),
+        held: VecDeque::new(),
         over: Arc::clone(&over),
     };
     let shown = std::thread::spawn(move || screen.run(&told));
@@ -175,6 +176,9 @@ struct Screen<P> {
     names: Arc<Mutex<BTreeSet<UserName>>>,
     bell: bool,
     pending: Vec<Pending>,
+    // What came after a message of the user's own that is not acknowledged: it waits, so that answers don't come before
+    // what they answer.
+    held: VecDeque<Event>,
     over: Arc<Mutex<Option<(Outcome, usize)>>>,
 }
 
@@ -222,30 +226,49 @@ impl<P: ExternalPrinter> Screen<P> {
         match event {
             Event::Pending { id, body, .. } => {
                 self.pending.push(Pending { id, body, since: Instant::now(), shown: false });
+                return None;
             }
-            // What was said here is shown when it is acknowledged.
-            Event::Message { message, .. } if self.pending.iter().any(|own| own.id == message.message) => {}
             Event::Accepted { id, time, .. } => {
                 if let Some(at) = self.pending.iter().position(|own| own.id == id) {
                     let own = self.pending.remove(at);
-                    pieces.extend(self.renderer.own(time, &own.body));
+                    let held = |event: &Event| matches!(event, Event::Message { message, .. } if message.message == id);
+                    if !self.held.iter().any(held) {
+                        pieces.extend(self.renderer.own(time, &own.body));
+                    }
                 }
             }
             event => {
                 if let Event::Refused { id, .. } = &event {
                     self.pending.retain(|own| own.id != *id);
                 }
-                pieces.extend(self.renderer.event(&event));
-                if let Event::Message { message, arrival, .. } = &event
-                    && self.bell
-                    && *arrival == crate::client::session::Arrival::Live
-                    && self.renderer.mentions(message)
-                {
-                    pieces.push(Piece::Bell);
-                }
+                self.held.push_back(event);
             }
         }
+        self.release(pieces);
         None
+    }
+
+    /// Shows what is held, up to the first message of the user's own that is not acknowledged.
+    fn release(&mut self, pieces: &mut Vec<Piece>) {
+        while let Some(event) = self.held.pop_front() {
+            if let Event::Message { message, .. } = &event
+                && let Some(own) = self.pending.iter().find(|own| own.id == message.message)
+            {
+                if own.shown {
+                    // As pending; it comes when it is acknowledged.
+                    continue;
+                }
+                self.held.push_front(event);
+                return;
+            }
+            pieces.extend(self.renderer.event(&event));
+            if let Event::Message { message, arrival: Arrival::Live, .. } = &event
+                && self.bell
+                && self.renderer.mentions(message)
+            {
+                pieces.push(Piece::Bell);
+            }
+        }
     }
 
     /// Keeps the names that can be completed.
@@ -275,6 +298,7 @@ impl<P: ExternalPrinter> Screen<P> {
             own.shown = true;
             pieces.push(self.renderer.pending(&own.body));
         }
+        self.release(pieces);
     }
 
     fn print(&mut self, pieces: Vec<Piece>) {
@@ -285,7 +309,8 @@ impl<P: ExternalPrinter> Screen<P> {
                     text.push_str(&line);
                     text.push('\n');
                 }
-                Piece::Bell => text.push('\x07'),
+                // First: the printer wants the text to end with the end of a line.
+                Piece::Bell => text.insert(0, '\x07'),
             }
         }
         if !text.is_empty() {

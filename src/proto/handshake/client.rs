@@ -144,7 +144,7 @@ fn resume(resumption: &Resumption, rng: &mut dyn CryptoRng) -> Answer {
 
 impl ExpectServerHello {
     fn finish(mut self, frame: &[u8], identity: &PrivateKey, rng: &mut dyn CryptoRng) -> Result<Answer, ClientError> {
-        let hello = ServerHello::parse(frame.get(HEADER_BYTES..).unwrap_or_default())?;
+        let hello = ServerHello::parse(frame.get(HEADER_BYTES..).unwrap_or_default(), self.resuming)?;
         let secret = mix(&self.early, &self.key.decapsulate(hello.kem_ciphertext));
         let block = open(&secret, Label::ServerHello, &mut self.transcript, frame, hello.sealed)
             .map_err(|_| ClientError::NotTheServer)?;

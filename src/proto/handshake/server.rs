@@ -1,8 +1,9 @@
 //! The server's side of the handshake.
 //!
 //! [`Job::run`] holds all that is expensive, for a worker thread; [`ExpectFinish::finish`] is cheap. Whether a user is
-//! registered, which key it has, and whether an RSA ciphertext was well-formed never shows before the client's finish,
-//! where all of them end in the same "authentication failed".
+//! registered, and with which key, never shows: whoever lacks the user's private key gets a server hello either way, and
+//! fails at the client's finish. Whether an RSA ciphertext was well-formed never shows either: one that was not fails at
+//! the tag of the sealed identity, as does a changed tag. All of them end in the same "authentication failed".
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::crypto::rsa::{Label as OaepLabel, PrivateKey, PublicKey};
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, Timestamp, UserName};
 use crate::proto::frame::HEADER_BYTES;
+use crate::proto::message::decode_whole;
 use crate::proto::ticket::{Contents, TicketKeys};
 
 /// The registered users, as of now.
@@ -106,9 +108,10 @@ impl Job {
 fn supported(frame: &[u8]) -> Result<&[u8], RefusalCode> {
     let payload = frame.get(HEADER_BYTES..).unwrap_or_default();
     let (preamble, rest) = Preamble::split(payload)?;
-    // A client that speaks our highest version but was talked into a lower one is refused as one that speaks neither.
-    let downgraded = preamble.max_version >= VERSION && preamble.version < VERSION;
-    if preamble.version != VERSION || downgraded { Err(RefusalCode::UnsupportedVersion) } else { Ok(rest) }
+    // A server that speaks several versions must refuse, likewise, a client that speaks a higher one of them than it was
+    // talked into.
+    let supported = preamble.version == VERSION && preamble.version <= preamble.max_version;
+    if supported { Ok(rest) } else { Err(RefusalCode::UnsupportedVersion) }
 }
 
 /// Judges a first message before any work is spent on it.
@@ -117,6 +120,14 @@ fn supported(frame: &[u8]) -> Result<&[u8], RefusalCode> {
 /// The refusal to send.
 pub fn check_versions(frame: &[u8]) -> Result<(), RefusalCode> {
     supported(frame).map(|_| ())
+}
+
+/// Judges a key request, a whole frame of that kind.
+///
+/// # Errors
+/// The refusal to send.
+pub fn check_key_request(frame: &[u8]) -> Result<(), RefusalCode> {
+    if supported(frame)?.is_empty() { Ok(()) } else { Err(RefusalCode::Malformed) }
 }
 
 fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Box<Accepted>, RefusalCode> {
@@ -130,7 +141,8 @@ fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<
     let mut transcript = transcript();
     let block = open(&early, Label::Identity, &mut transcript, frame, hello.sealed)
         .map_err(|_| RefusalCode::AuthenticationFailed)?;
-    let identity: Identity = minicbor::decode(wire::unpad(&block)?).map_err(|_| RefusalCode::AuthenticationFailed)?;
+    let content = wire::unpad(&block).map_err(|_| RefusalCode::AuthenticationFailed)?;
+    let identity: Identity = decode_whole(content).map_err(|_| RefusalCode::AuthenticationFailed)?;
 
     let registered = context.directory.find(&identity.user).filter(|key| key.fingerprint() == identity.fingerprint);
     // The decoy is the server's own key: nobody else can decrypt what is sent under it.
@@ -191,8 +203,8 @@ impl ExpectFinish {
         const ERROR: RefusalCode = RefusalCode::AuthenticationFailed;
         let sealed = frame.get(HEADER_BYTES..).unwrap_or_default();
         let block = open(&self.auth, Label::ClientFinish, &mut self.transcript, frame, sealed).map_err(|_| ERROR)?;
-        let finish: Finish = minicbor::decode(wire::unpad(&block).map_err(|_| ERROR)?).map_err(|_| ERROR)?;
-        if !self.registered || finish.client.len() > CLIENT_BYTES {
+        let finish: Finish = decode_whole(wire::unpad(&block).map_err(|_| ERROR)?).map_err(|_| ERROR)?;
+        if !self.registered || block.len() != wire::SHORT_BLOCK || finish.client.len() > CLIENT_BYTES {
             return Err(ERROR);
         }
         let (receive, send) = traffic_secrets(&self.auth, &self.transcript);

@@ -19,7 +19,7 @@ pub struct LayoutError(pub &'static str);
 /// The versions a client names, before anything that depends on them.
 ///
 /// ```text
-/// "RSAC" (4) | version (1) | max_version (1) | rest, as `version` lays it out
+/// "RSAC" (4) | version (1) | max version (1) | rest, as `version` lays it out
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preamble {
@@ -57,7 +57,7 @@ impl Preamble {
 /// Opens a full handshake.
 ///
 /// ```text
-/// preamble (6) | server key id (32) | X-Wing public key (1216) | n (2) | OAEP ciphertext (n) | sealed identity (rest)
+/// preamble (6) | server key id (32) | X-Wing public key (1216) | n (2) | OAEP ciphertext (n) | sealed identity (144)
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientHello<'a> {
@@ -75,12 +75,15 @@ impl<'a> ClientHello<'a> {
     /// Parses what follows the preamble.
     ///
     /// # Errors
-    /// [`LayoutError`] if a part is missing.
+    /// [`LayoutError`] if a part is missing or the sealed identity has another length than all have.
     pub fn parse(rest: &'a [u8]) -> Result<Self, LayoutError> {
         const ERROR: LayoutError = LayoutError("client hello");
         let (server_key_id, rest) = rest.split_first_chunk().ok_or(ERROR)?;
         let (kem_key, rest) = rest.split_at_checked(kem::PUBLIC_KEY_BYTES).ok_or(ERROR)?;
         let (encrypted_key, sealed) = counted(rest).ok_or(ERROR)?;
+        if sealed.len() != SHORT_BLOCK + aead::TAG_BYTES {
+            return Err(ERROR);
+        }
         Ok(Self { server_key_id, kem_key, encrypted_key, sealed })
     }
 
@@ -133,7 +136,7 @@ impl<'a> ResumeHello<'a> {
 /// The server's answer to either hello.
 ///
 /// ```text
-/// version (1) | X-Wing ciphertext (1120) | sealed (rest)
+/// version (1) | X-Wing ciphertext (1120) | sealed (530 or 16)
 /// ```
 ///
 /// Sealed is, after a client hello, a block of 514 bytes with the OAEP ciphertext of `k_c`; after a resume hello,
@@ -147,15 +150,20 @@ pub struct ServerHello<'a> {
 }
 
 impl<'a> ServerHello<'a> {
-    /// Parses a payload.
+    /// Parses a payload: the answer to a resume hello if `resuming`, else to a client hello.
     ///
     /// # Errors
-    /// [`LayoutError`] if a part is missing or the version is another.
-    pub fn parse(payload: &'a [u8]) -> Result<Self, LayoutError> {
+    /// [`LayoutError`] if a part is missing, the version is another, or the sealed part has not the length it has in
+    /// such an answer.
+    pub fn parse(payload: &'a [u8], resuming: bool) -> Result<Self, LayoutError> {
         const ERROR: LayoutError = LayoutError("server hello");
         let (&[version], rest) = payload.split_first_chunk().ok_or(ERROR)?;
         let (kem_ciphertext, sealed) = rest.split_first_chunk().ok_or(ERROR)?;
-        if version == VERSION { Ok(Self { kem_ciphertext, sealed }) } else { Err(ERROR) }
+        let block = if resuming { 0 } else { LONG_BLOCK };
+        if version != VERSION || sealed.len() != block + aead::TAG_BYTES {
+            return Err(ERROR);
+        }
+        Ok(Self { kem_ciphertext, sealed })
     }
 
     /// A frame up to the sealed part, of which `sealed` bytes will follow.

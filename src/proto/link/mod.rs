@@ -232,29 +232,50 @@ impl<R: Role> Link<R> {
 
     fn receive(&mut self, mut bytes: &mut [u8], now: Instant) {
         while !bytes.is_empty() && matches!(self.state, State::Handshaking { .. } | State::Open(_)) {
-            let known = if self.frame.is_empty() { &*bytes } else { &*self.frame };
-            let wanted = match Header::read(known) {
-                Ok(Some(header)) => HEADER_BYTES + header.length,
-                Ok(None) => HEADER_BYTES,
-                Err(error) => return self.violation(error.into()),
-            };
-            if self.frame.is_empty() && bytes.len() >= wanted && wanted > HEADER_BYTES {
-                // The whole frame is here: it is read where it stands.
-                let (frame, rest) = bytes.split_at_mut(wanted);
-                bytes = rest;
-                self.receive_frame(frame, now);
-                continue;
+            if self.frame.is_empty() {
+                match self.frame_bytes(bytes) {
+                    Err(violation) => return self.violation(violation),
+                    Ok(Some(wanted)) if bytes.len() >= wanted => {
+                        // The whole frame is here: it is read where it stands.
+                        let (frame, rest) = bytes.split_at_mut(wanted);
+                        bytes = rest;
+                        self.receive_frame(frame, now);
+                        continue;
+                    }
+                    Ok(_) => {}
+                }
             }
-            let missing = wanted.saturating_sub(self.frame.len()).min(bytes.len());
-            let (part, rest) = bytes.split_at_mut(missing);
-            bytes = rest;
-            self.frame.extend_from_slice(part);
-            if let Ok(Some(header)) = Header::read(&self.frame)
-                && self.frame.len() == HEADER_BYTES + header.length
+            // First the rest of the header, then, when that is judged, the rest of the frame.
+            for _ in 0..2 {
+                match self.frame_bytes(&self.frame) {
+                    Err(violation) => return self.violation(violation),
+                    Ok(wanted) => {
+                        let missing = wanted.unwrap_or(HEADER_BYTES).saturating_sub(self.frame.len()).min(bytes.len());
+                        let (part, rest) = bytes.split_at_mut(missing);
+                        bytes = rest;
+                        self.frame.extend_from_slice(part);
+                    }
+                }
+            }
+            if let Ok(Some(wanted)) = self.frame_bytes(&self.frame)
+                && self.frame.len() == wanted
             {
                 let mut frame = std::mem::take(&mut self.frame);
                 self.receive_frame(&mut frame, now);
             }
+        }
+    }
+
+    /// Bytes of the frame that begins with `known`, judged by its header before any of it is kept; nothing if the header
+    /// is not whole yet.
+    fn frame_bytes(&self, known: &[u8]) -> Result<Option<usize>, Violation> {
+        let Some(header) = Header::read(known)? else { return Ok(None) };
+        let wanted = HEADER_BYTES + header.length;
+        match self.state {
+            State::Handshaking { received, .. } if received + wanted > self.limits.handshake_bytes => {
+                Err(Violation::HandshakeTooLong)
+            }
+            _ => Ok(Some(wanted)),
         }
     }
 
@@ -263,9 +284,6 @@ impl<R: Role> Link<R> {
         match &mut self.state {
             State::Handshaking { received, .. } => {
                 *received += frame.len();
-                if *received > self.limits.handshake_bytes {
-                    return self.violation(Violation::HandshakeTooLong);
-                }
                 self.step(now, |handshake| handshake.frame(header, frame));
             }
             State::Open(open) if header.kind.is_record() => {
@@ -312,32 +330,43 @@ impl<R: Role> Link<R> {
     /// Cuts the stream of messages at their prefixes, wherever records begin and end.
     fn receive_stream(&mut self, mut plaintext: &[u8]) -> Result<(), Violation> {
         while !plaintext.is_empty() {
-            let known = if self.message.is_empty() { plaintext } else { &self.message };
-            let wanted = match known.first_chunk::<PREFIX_BYTES>() {
-                Some(&[a, b, c]) => {
-                    let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-                    if length > self.limits.message_bytes {
-                        return Err(Violation::MessageTooLong(length));
-                    }
-                    PREFIX_BYTES + length
-                }
-                None => PREFIX_BYTES,
-            };
-            let missing = wanted.saturating_sub(self.message.len()).min(plaintext.len());
-            let (part, rest) = plaintext.split_at(missing);
-            plaintext = rest;
-            let whole = if self.message.is_empty() && part.len() == wanted && wanted > PREFIX_BYTES {
-                R::decode(part.get(PREFIX_BYTES..).unwrap_or_default())?
-            } else {
+            if self.message.is_empty()
+                && let Some(wanted) = self.message_bytes(plaintext)?
+                && let Some((whole, rest)) = plaintext.split_at_checked(wanted)
+            {
+                plaintext = rest;
+                self.receive_message(whole)?;
+                continue;
+            }
+            // First the rest of the prefix, then, when that is judged, the rest of the message.
+            for _ in 0..2 {
+                let wanted = self.message_bytes(&self.message)?.unwrap_or(PREFIX_BYTES);
+                let missing = wanted.saturating_sub(self.message.len()).min(plaintext.len());
+                let (part, rest) = plaintext.split_at(missing);
+                plaintext = rest;
                 self.message.extend_from_slice(part);
-                if self.message.len() < wanted || wanted == PREFIX_BYTES {
-                    continue;
-                }
+            }
+            if self.message_bytes(&self.message)? == Some(self.message.len()) {
                 let message = std::mem::take(&mut self.message);
-                R::decode(message.get(PREFIX_BYTES..).unwrap_or_default())?
-            };
-            self.outputs.push_back(Output::Message(whole));
+                self.receive_message(&message)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Bytes of the message that begins with `known`, its prefix included; nothing if that is not whole yet.
+    fn message_bytes(&self, known: &[u8]) -> Result<Option<usize>, Violation> {
+        let Some(&[a, b, c]) = known.first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        if length > self.limits.message_bytes {
+            return Err(Violation::MessageTooLong(length));
+        }
+        Ok(Some(PREFIX_BYTES + length))
+    }
+
+    fn receive_message(&mut self, message: &[u8]) -> Result<(), Violation> {
+        let message = R::decode(message.get(PREFIX_BYTES..).unwrap_or_default())?;
+        self.outputs.push_back(Output::Message(message));
         Ok(())
     }
 
@@ -392,6 +421,9 @@ impl<R: Role> Link<R> {
             State::Open(_) => {
                 self.transmit(Kind::Close, &reason.encode());
                 self.state = State::Closing { deadline: now + self.limits.linger };
+                // What is half received is not waited for.
+                self.frame = Vec::new();
+                self.message = Vec::new();
             }
             State::Handshaking { .. } => self.end(Ended::Here),
             State::Closing { .. } | State::Closed => {}

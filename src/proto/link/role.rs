@@ -119,7 +119,7 @@ impl Handshake<Server> for ServerHandshake {
     fn frame(self, header: Header, bytes: &[u8]) -> Result<Step<Server>, Failure> {
         match (self, header.kind) {
             (Self::ExpectHello { public_key, asked: false }, Kind::KeyRequest) => {
-                server::check_versions(bytes).map_err(Failure::Refuse)?;
+                server::check_key_request(bytes).map_err(Failure::Refuse)?;
                 let reply = frame(Kind::KeyReply, &[&[VERSION], &public_key[..]].concat());
                 Ok(Step::transmit(Self::ExpectHello { public_key, asked: true }, reply))
             }

@@ -273,7 +273,7 @@ fn a_changed_byte_of_any_handshake_message_is_noticed_by_one_end() {
 
 #[test]
 fn versions_are_refused_in_both_directions() {
-    for (version, max) in [(2, 2), (0, 0), (0, 1), (0, 9)] {
+    for (version, max) in [(2, 2), (0, 0), (0, 1), (0, 9), (1, 0)] {
         thread_local!(static VERSIONS: std::cell::Cell<(u8, u8)> = const { std::cell::Cell::new((0, 0)) });
         VERSIONS.set((version, max));
         let mut pair = Pair::alice();
@@ -366,9 +366,25 @@ fn a_silent_handshake_ends_at_its_deadline_and_a_long_one_by_its_size() {
 
     let mut link =
         Link::server(Arc::new([]), Arc::new(Limits { handshake_bytes: 100, ..(*limits()).clone() }), pair.now);
-    link.handle(Input::Received(&mut super::super::frame::frame(Kind::ClientHello, &[0; 200])), pair.now);
+    // The header says it all: the payload is not waited for.
+    link.handle(Input::Received(&mut super::super::frame::frame(Kind::ClientHello, &[0; 97])[..4]), pair.now);
     assert!(matches!(link.poll(), Some(Output::Transmit(_))));
     assert!(matches!(link.poll(), Some(Output::Ended(Ended::Violation(Violation::HandshakeTooLong)))));
+}
+
+#[test]
+fn a_bad_header_is_judged_with_its_last_byte() {
+    for cut in 1..4 {
+        let now = Instant::now();
+        let mut link = Link::server(Arc::new([]), limits(), now);
+        let mut header = [0xee, 0, 0, 0];
+        let (first, rest) = header.split_at_mut(cut);
+        link.handle(Input::Received(first), now);
+        assert!(link.poll().is_none());
+        link.handle(Input::Received(rest), now);
+        assert!(matches!(link.poll(), Some(Output::Transmit(_))));
+        assert!(matches!(link.poll(), Some(Output::Ended(Ended::Violation(Violation::Frame(_))))));
+    }
 }
 
 #[test]
@@ -383,6 +399,25 @@ fn a_server_gives_its_public_key_once_and_then_shakes_hands() {
     pair.server.handle(Input::Received(&mut client::key_request()), pair.now);
     pair.turn();
     assert!(matches!(pair.seen.server_ended, Some(Ended::Violation(Violation::Unexpected(Kind::KeyRequest)))));
+}
+
+#[test]
+fn a_key_request_has_nothing_after_its_versions() {
+    let mut pair = Pair::alice();
+    let mut request = super::super::frame::frame(Kind::KeyRequest, &[&client::key_request()[4..], &[0]].concat());
+    pair.server.handle(Input::Received(&mut request), pair.now);
+    assert_eq!(refused(pair.run().seen.server_ended), RefusalCode::Malformed);
+}
+
+#[test]
+fn an_empty_message_ends_the_link_wherever_it_is_cut() {
+    for records in [&[&[0, 0, 0][..]][..], &[&[0, 0, 0, 1]], &[&[0], &[0, 0, 1]], &[&[0, 0], &[0]]] {
+        let mut pair = Pair::alice().run();
+        for record in records {
+            pair.client_says(record);
+        }
+        assert!(matches!(pair.seen.server_ended, Some(Ended::Violation(Violation::Message(_)))), "{records:?}");
+    }
 }
 
 #[test]
