@@ -20,7 +20,7 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Editor, ExternalPrinter, Helper};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::render::{Piece, Renderer};
+use super::render::{INDENT, Piece, Renderer};
 use super::{About, command};
 use crate::client::commands::{self, Action, TABLE};
 use crate::client::driver::{Handle, Told};
@@ -34,6 +34,8 @@ use crate::term::Term;
 const PENDING: Duration = Duration::from_millis(400);
 /// How long leaving waits for what was said to be stored.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// On narrower terminals rows are left to the terminal.
+const MIN_COLUMNS: usize = 20;
 /// Events shown together, at most.
 const BATCH: usize = 256;
 
@@ -303,10 +305,11 @@ impl<P: ExternalPrinter> Screen<P> {
 
     fn print(&mut self, pieces: Vec<Piece>) {
         let mut text = String::new();
+        let columns = usize::from(console::Term::stdout().size().1);
         for piece in pieces {
             match piece {
                 Piece::Chat(line) | Piece::Notice(line) => {
-                    text.push_str(&line);
+                    text.push_str(&wrap(&line, columns));
                     text.push('\n');
                 }
                 // First: the printer wants the text to end with the end of a line.
@@ -318,6 +321,16 @@ impl<P: ExternalPrinter> Screen<P> {
             let _ = self.printer.print(text);
         }
     }
+}
+
+/// `text` in rows of so many columns. Left to the terminal, the rest of a long line would begin where a message does, and
+/// could pass for one.
+fn wrap(text: &str, columns: usize) -> String {
+    let options = textwrap::Options::new(columns.max(MIN_COLUMNS))
+        .subsequent_indent(INDENT)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(text, options)
 }
 
 /// Completes commands and names.
@@ -354,3 +367,34 @@ impl Hinter for Completion {
 }
 impl Highlighter for Completion {}
 impl Validator for Completion {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_of_a_long_message_begins_like_a_message() {
+        let padding = ".".repeat(80 - "01:46 <bob> ".len());
+        for filler in [padding.as_str(), &" ".repeat(padding.len())] {
+            let rows = wrap(&format!("01:46 <bob> {filler}01:47 <carol> I resign"), 80);
+            let mut rows = rows.lines();
+            assert!(rows.next().is_some_and(|row| row.starts_with("01:46 <bob> ") && row.width() <= 80));
+            assert!(rows.all(|row| row.starts_with(INDENT) && row.width() <= 80));
+        }
+        assert_eq!(wrap("short", 80), "short");
+        assert_eq!(wrap("\x1b[2m01:46\x1b[0m <bob> x", 20), "\x1b[2m01:46\x1b[0m <bob> x", "colours have no width");
+    }
+
+    #[test]
+    fn commands_and_names_are_completed() {
+        let names = BTreeSet::from(["alice", "alfred", "bob"].map(|name| name.parse().unwrap()));
+        let completion = Completion { names: Arc::new(Mutex::new(names)) };
+        let history = DefaultHistory::new();
+        let complete = |line: &str| completion.complete(line, line.len(), &Context::new(&history)).unwrap();
+        assert_eq!(complete("/hi"), (0, vec!["/history ".to_owned()]));
+        assert_eq!(complete("al"), (0, vec!["alfred: ".to_owned(), "alice: ".to_owned()]));
+        assert_eq!(complete("hi Ali"), (3, vec!["alice ".to_owned()]));
+        assert_eq!(complete("hi @b"), (3, vec!["@bob ".to_owned()]));
+        assert_eq!(complete("hi "), (3, vec![]));
+    }
+}

@@ -224,7 +224,7 @@ impl Renderer {
 }
 
 /// What further lines of a message begin with: nothing that begins a message of its own.
-const INDENT: &str = "      | ";
+pub(super) const INDENT: &str = "      | ";
 
 fn names(users: &[&UserName]) -> String {
     const SHOWN: usize = 5;
