@@ -378,7 +378,7 @@ mod tests {
         for filler in [padding.as_str(), &" ".repeat(padding.len())] {
             let rows = wrap(&format!("01:46 <bob> {filler}01:47 <carol> I resign"), 80);
             let mut rows = rows.lines();
-            assert!(rows.next().is_some_and(|row| row.starts_with("01:46 <bob> ") && row.width() <= 80));
+            assert!(rows.next().is_some_and(|row| row.starts_with("01:46 <bob>") && row.width() <= 80));
             assert!(rows.all(|row| row.starts_with(INDENT) && row.width() <= 80));
         }
         assert_eq!(wrap("short", 80), "short");
