@@ -31,6 +31,8 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('key', 'key', [CompletionResultType]::ParameterValue, 'Look at a key, change its passphrase, or print its public half')
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'List, add or remove the users of a server')
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Run the server')
+            [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Chat')
+            [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Try it: a server, you, and a companion, on this machine')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a shell''s completion script')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the man pages into a directory')
             break
@@ -146,6 +148,26 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Threads for the arithmetic of handshakes')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
             [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Check the configuration and the keys, say what is wrong with them, and end')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'rsachat;connect' {
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Your name on the server')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Your private key')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'The server''s public key; any other is refused')
+            [CompletionResult]::new('--fingerprint', '--fingerprint', [CompletionResultType]::ParameterName, 'The fingerprint of the server''s key; any other is refused')
+            [CompletionResult]::new('--room', '--room', [CompletionResultType]::ParameterName, 'The room to be in [default: #common]')
+            [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase from the first line of FILE, or of standard input if FILE is -')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'rsachat;demo' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

@@ -34,6 +34,8 @@ complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keygen" -d 'Make a 
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "key" -d 'Look at a key, change its passphrase, or print its public half'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keys" -d 'List, add or remove the users of a server'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "serve" -d 'Run the server'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "connect" -d 'Chat'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "demo" -d 'Try it: a server, you, and a companion, on this machine'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "man" -d 'Write the man pages into a directory'
 complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l bits -d 'Size of the key: 2048, 3072 or 4096' -r
@@ -133,6 +135,22 @@ never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l check -d 'Check the configuration and the keys, say what is wrong with them, and end'
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l user -d 'Your name on the server' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l identity -d 'Your private key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l server-key -d 'The server\'s public key; any other is refused' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l fingerprint -d 'The fingerprint of the server\'s key; any other is refused' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l room -d 'The room to be in [default: #common]' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand demo" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand demo" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rsachat -n "__fish_rsachat_using_subcommand completions" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
 never\t'Nowhere'"

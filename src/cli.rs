@@ -81,6 +81,7 @@ pub enum Command {
     Key(KeyArgs),
     Keys(KeysArgs),
     Serve(ServeArgs),
+    Connect(ConnectArgs),
     Demo(DemoArgs),
     /// Print a shell's completion script
     #[command(hide = true)]
@@ -287,9 +288,9 @@ pub struct ConnectArgs {
     /// The fingerprint of the server's key; any other is refused
     #[arg(long, value_name = "SHA256:...")]
     pub fingerprint: Option<Fingerprint>,
-    /// The room to be in
-    #[arg(long, value_name = "ROOM", default_value = "#common")]
-    pub room: RoomName,
+    /// The room to be in [default: #common]
+    #[arg(long, value_name = "ROOM")]
+    pub room: Option<RoomName>,
     /// Read the passphrase from the first line of FILE, or of standard input if FILE is -
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub passphrase_file: Option<PathBuf>,

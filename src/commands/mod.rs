@@ -10,6 +10,7 @@ use crate::error::{Error, Exit};
 use crate::term::{Colour, Term};
 
 mod completions;
+mod connect;
 mod demo;
 mod key;
 mod key_files;
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Keygen(args) => keygen::run(&term, &args),
         Command::Key(args) => key::run(&term, &args),
         Command::Keys(args) => keys::run(&term, &args),
+        Command::Connect(args) => connect::run(&term, &args),
         Command::Completions(args) => completions::run(&term, &args),
         Command::Demo(args) => demo::run(&term, &args),
         Command::Serve(args) => serve::run(&term, &args),
