@@ -7,7 +7,7 @@
 //! watcher    one thread that watches the keys directory             crate::keys::watch
 //! ```
 //!
-//! They meet in the [`Switchboard`](effects::Switchboard), which holds the hub. Whoever starts a [`Server`] decides what
+//! They meet in the `Switchboard` (effects.rs), which holds the hub. Whoever starts a [`Server`] decides what
 //! to do about signals and the operator's terminal; nothing here does.
 
 mod admission;

@@ -1,6 +1,6 @@
 //! Faces of the client: what a person or a script sees of a session, which they know by its events and commands alone.
 //!
-//! [`line`] is for a terminal, [`plain`] for pipes and files; both say things in the words of [`render`].
+//! [`mod@line`] is for a terminal, [`plain`] for pipes and files; both say things in the words of [`render`].
 
 pub mod line;
 pub mod plain;
@@ -21,7 +21,7 @@ use crate::term::{Paint, Term};
 /// Events that wait for a face that is slow to show them; with more, no more is read from the server.
 const WAITING: usize = 1024;
 
-/// Runs a session with the face that fits: [`line`] on a terminal, [`plain`] elsewhere. Returns how it ended, and how
+/// Runs a session with the face that fits: [`mod@line`] on a terminal, [`plain`] elsewhere. Returns how it ended, and how
 /// many messages were said and never acknowledged.
 ///
 /// # Errors
