@@ -246,7 +246,7 @@ impl Reactor {
         }
         let id = session_id(self.serial, self.index, slot);
         self.serial = self.serial.wrapping_add(1);
-        tracing::debug!(session = id.0, %address, "connected");
+        tracing::info!(session = id.0, %address, "connected");
         let link = Link::server(Arc::clone(&self.shared.public_key), Arc::clone(&self.shared.limits), now);
         entry.insert(Connection::new(id, address.ip(), stream, link));
     }
@@ -567,7 +567,7 @@ impl Reactor {
         if connection.user.is_some() {
             self.inputs.push(Input::Gone { session: connection.id });
         }
-        tracing::debug!(session = connection.id.0, "disconnected");
+        tracing::info!(session = connection.id.0, "disconnected");
     }
 }
 
