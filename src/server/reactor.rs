@@ -98,10 +98,11 @@ impl Reactor {
     pub(super) fn new(
         index: usize,
         shared: Arc<Shared>,
-        mailbox: Arc<Mailbox>,
         poll: Poll,
         mut listeners: Vec<TcpListener>,
     ) -> io::Result<Self> {
+        let mailbox = shared.mailboxes.get(index).ok_or(io::ErrorKind::NotFound)?;
+        let mailbox = Arc::clone(mailbox);
         for (number, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener, Token(LISTENERS + number), Interest::READABLE)?;
         }
