@@ -319,9 +319,9 @@ impl Reactor {
                     self.forget_rooms(slot);
                     match ended {
                         // The peer has nothing more to say or to hear.
-                        Ended::Closed(_) | Ended::Truncated | Ended::TimedOut | Ended::Here => self.remove(slot),
+                        Ended::Closed(_) | Ended::Truncated | Ended::Here => self.remove(slot),
                         // It gets the reason, and time to read it.
-                        Ended::Refused(_) | Ended::Violation(_) => self.leave(slot, now + LINGER),
+                        Ended::Refused(_) | Ended::Violation(_) | Ended::TimedOut => self.leave(slot, now + LINGER),
                     }
                     return;
                 }
