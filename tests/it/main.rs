@@ -10,3 +10,4 @@
 mod cmd;
 mod generated;
 mod streams;
+mod vectors;
