@@ -8,6 +8,7 @@
 )]
 
 mod cmd;
+mod fuzz;
 mod generated;
 mod streams;
 mod vectors;

@@ -299,6 +299,7 @@ fn handshake() {
     }
     seed("link-server", "key-request", &request);
     seed("link-client", "key-reply", &reply);
+    seed("key-reply", "the server's", &reply[4..]);
     compare(
         "handshake.json",
         &Vectors {
