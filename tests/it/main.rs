@@ -8,8 +8,10 @@
 )]
 
 mod cmd;
+mod fuzz;
 mod generated;
 mod judges;
 #[cfg(unix)]
 mod prompts;
 mod streams;
+mod vectors;
