@@ -13,5 +13,9 @@ mod generated;
 mod judges;
 #[cfg(unix)]
 mod prompts;
+#[cfg(target_os = "linux")]
+mod server;
 mod streams;
+#[cfg(target_os = "linux")]
+mod support;
 mod vectors;
