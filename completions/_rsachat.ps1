@@ -30,6 +30,9 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('keygen', 'keygen', [CompletionResultType]::ParameterValue, 'Make a key pair')
             [CompletionResult]::new('key', 'key', [CompletionResultType]::ParameterValue, 'Look at a key, change its passphrase, or print its public half')
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'List, add or remove the users of a server')
+            [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Run the server')
+            [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Chat')
+            [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Try it: a server, you, and a companion, on this machine')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a shell''s completion script')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the man pages into a directory')
             break
@@ -118,6 +121,56 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'rsachat;serve' {
+            [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Where the server''s files are')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration [default: config.json in the server''s directory]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'How to write the log on standard error: text, json')
+            [CompletionResult]::new('--server-ip', '--server-ip', [CompletionResultType]::ParameterName, 'Address to listen at')
+            [CompletionResult]::new('--server-port', '--server-port', [CompletionResultType]::ParameterName, 'Port to listen at')
+            [CompletionResult]::new('--admins', '--admins', [CompletionResultType]::ParameterName, 'Users who may end the server with /shutdown, and what else admins may')
+            [CompletionResult]::new('--history-limit', '--history-limit', [CompletionResultType]::ParameterName, 'Messages of a room that can be read back')
+            [CompletionResult]::new('--history-keep', '--history-keep', [CompletionResultType]::ParameterName, 'What stays on disk')
+            [CompletionResult]::new('--join-backlog', '--join-backlog', [CompletionResultType]::ParameterName, 'Messages shown to a user who comes into a room for the first time')
+            [CompletionResult]::new('--max-connections', '--max-connections', [CompletionResultType]::ParameterName, 'Connections in all')
+            [CompletionResult]::new('--max-connections-per-address', '--max-connections-per-address', [CompletionResultType]::ParameterName, 'Connections from one IP address, or from one /64 network of IPv6')
+            [CompletionResult]::new('--handshakes-per-second-per-address', '--handshakes-per-second-per-address', [CompletionResultType]::ParameterName, 'Handshakes a second from one IP address, or from one /64 network of IPv6, in the long run')
+            [CompletionResult]::new('--handshake-burst-per-address', '--handshake-burst-per-address', [CompletionResultType]::ParameterName, 'Handshakes from one address at once, before handshakes_per_second_per_address applies')
+            [CompletionResult]::new('--handshake-bytes', '--handshake-bytes', [CompletionResultType]::ParameterName, 'Bytes that a peer may send before it has authenticated')
+            [CompletionResult]::new('--handshake-seconds', '--handshake-seconds', [CompletionResultType]::ParameterName, 'Time for the whole handshake, in seconds')
+            [CompletionResult]::new('--message-bytes', '--message-bytes', [CompletionResultType]::ParameterName, 'Longest text of a message, in bytes of UTF-8')
+            [CompletionResult]::new('--message-rate', '--message-rate', [CompletionResultType]::ParameterName, 'Messages a second from one user, in the long run, over all of the user''s connections')
+            [CompletionResult]::new('--message-burst', '--message-burst', [CompletionResultType]::ParameterName, 'Messages from one user at once, before message_rate applies')
+            [CompletionResult]::new('--outbound-queue-bytes', '--outbound-queue-bytes', [CompletionResultType]::ParameterName, 'Bytes that may wait for one connection that reads slowly')
+            [CompletionResult]::new('--idle-seconds', '--idle-seconds', [CompletionResultType]::ParameterName, 'Silence after which a peer is taken for dead, in seconds')
+            [CompletionResult]::new('--reactors', '--reactors', [CompletionResultType]::ParameterName, 'Threads that serve connections')
+            [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Threads for the arithmetic of handshakes')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Check the configuration and the keys, say what is wrong with them, and end')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'rsachat;connect' {
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Your name on the server')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Your private key')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'The server''s public key; any other is refused')
+            [CompletionResult]::new('--fingerprint', '--fingerprint', [CompletionResultType]::ParameterName, 'The fingerprint of the server''s key; any other is refused')
+            [CompletionResult]::new('--room', '--room', [CompletionResultType]::ParameterName, 'The room to be in, #common if nothing is said')
+            [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase from the first line of FILE, or of standard input if FILE is -')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'rsachat;demo' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'rsachat;completions' {

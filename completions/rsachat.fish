@@ -33,6 +33,9 @@ complete -c rsachat -n "__fish_rsachat_needs_command" -s V -l version -d 'Print 
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keygen" -d 'Make a key pair'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "key" -d 'Look at a key, change its passphrase, or print its public half'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keys" -d 'List, add or remove the users of a server'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "serve" -d 'Run the server'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "connect" -d 'Chat'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "demo" -d 'Try it: a server, you, and a companion, on this machine'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "man" -d 'Write the man pages into a directory'
 complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l bits -d 'Size of the key: 2048, 3072 or 4096' -r
@@ -103,6 +106,51 @@ always\t'In pipes and files too'
 never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l data-dir -d 'Where the server\'s files are' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l config -d 'The configuration [default: config.json in the server\'s directory]' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l log-format -d 'How to write the log on standard error: text, json' -r -f -a "text\t'A line for people'
+json\t'A JSON object a line'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l server-ip -d 'Address to listen at' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l server-port -d 'Port to listen at' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l admins -d 'Users who may end the server with /shutdown, and what else admins may' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-limit -d 'Messages of a room that can be read back' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-keep -d 'What stays on disk' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l join-backlog -d 'Messages shown to a user who comes into a room for the first time' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections -d 'Connections in all' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections-per-address -d 'Connections from one IP address, or from one /64 network of IPv6' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l handshakes-per-second-per-address -d 'Handshakes a second from one IP address, or from one /64 network of IPv6, in the long run' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l handshake-burst-per-address -d 'Handshakes from one address at once, before handshakes_per_second_per_address applies' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l handshake-bytes -d 'Bytes that a peer may send before it has authenticated' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l handshake-seconds -d 'Time for the whole handshake, in seconds' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l message-bytes -d 'Longest text of a message, in bytes of UTF-8' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l message-rate -d 'Messages a second from one user, in the long run, over all of the user\'s connections' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l message-burst -d 'Messages from one user at once, before message_rate applies' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l outbound-queue-bytes -d 'Bytes that may wait for one connection that reads slowly' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l idle-seconds -d 'Silence after which a peer is taken for dead, in seconds' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l reactors -d 'Threads that serve connections' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l workers -d 'Threads for the arithmetic of handshakes' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l check -d 'Check the configuration and the keys, say what is wrong with them, and end'
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l user -d 'Your name on the server' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l identity -d 'Your private key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l server-key -d 'The server\'s public key; any other is refused' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l fingerprint -d 'The fingerprint of the server\'s key; any other is refused' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l room -d 'The room to be in, #common if nothing is said' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand demo" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand demo" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rsachat -n "__fish_rsachat_using_subcommand completions" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
 never\t'Nowhere'"

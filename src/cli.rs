@@ -16,7 +16,8 @@ use crate::term::Colour;
 /// A server that you run, a client in your terminal, and RSA keys that say who is who. Everything that travels is
 /// encrypted, with keys that are thrown away afterwards.
 #[derive(Debug, Parser)]
-#[command(name = "rsachat", version, disable_help_subcommand = true, after_help = ROOT_EXAMPLES, after_long_help = ROOT_MORE)]
+#[command(name = "rsachat", version, disable_help_subcommand = true)]
+#[command(after_help = ROOT_EXAMPLES, after_long_help = ROOT_MORE)]
 pub struct Cli {
     /// What applies to every command
     #[command(flatten)]
@@ -63,11 +64,12 @@ Environment:
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// When to use colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto, hide_possible_values = true,
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto,
+          hide_possible_values = true, display_order = 900,
           help = "When to use colour: auto, always, never")]
     pub color: Colour,
     /// Ask nothing: fail, and name the option that was missing
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     pub no_input: bool,
 }
 
@@ -79,6 +81,8 @@ pub enum Command {
     Key(KeyArgs),
     Keys(KeysArgs),
     Serve(ServeArgs),
+    Connect(ConnectArgs),
+    Demo(DemoArgs),
     /// Print a shell's completion script
     #[command(hide = true)]
     Completions(CompletionsArgs),
@@ -230,8 +234,9 @@ pub struct ServeArgs {
     /// Where the server's files are
     #[arg(long, default_value = ".", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data_dir: PathBuf,
-    /// The configuration [default: config.json in the server's directory]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The configuration
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+          help = "The configuration [default: config.json in the server's directory]")]
     pub config: Option<PathBuf>,
     /// Check the configuration and the keys, say what is wrong with them, and end
     #[arg(long)]
@@ -267,8 +272,9 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 #[command(after_help = CONNECT_EXAMPLES)]
 pub struct ConnectArgs {
-    /// The server, as HOST, HOST:PORT or [IPV6]:PORT [default port: 5000]
-    #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
+    /// The server
+    #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname,
+          help = "The server, as HOST, HOST:PORT or [IPV6]:PORT [default port: 5000]")]
     pub server: Option<String>,
     /// Your name on the server
     #[arg(long, value_name = "NAME")]
@@ -282,9 +288,9 @@ pub struct ConnectArgs {
     /// The fingerprint of the server's key; any other is refused
     #[arg(long, value_name = "SHA256:...")]
     pub fingerprint: Option<Fingerprint>,
-    /// The room to be in
-    #[arg(long, value_name = "ROOM", default_value = "#common")]
-    pub room: RoomName,
+    /// The room to be in, #common if nothing is said
+    #[arg(long, value_name = "ROOM")]
+    pub room: Option<RoomName>,
     /// Read the passphrase from the first line of FILE, or of standard input if FILE is -
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub passphrase_file: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! What a command says when it can't do what was asked: what went wrong, what to type next, and the exit code.
 //!
-//! Library modules have errors of their own, typed, without advice; a command turns them into an [`Error`] here, because
-//! only it knows what its user was about to do. This module never prints: [`crate::term`] does.
+//! Library modules have errors of their own, typed, without advice; a command turns them into an [`Error`] here,
+//! because only it knows what its user was about to do. This module never prints: [`crate::term`] does.
 
 use std::fmt;
 use std::process::ExitCode;

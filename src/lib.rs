@@ -1,5 +1,6 @@
 //! rsachat: encrypted chat for a team, from the shell.
 pub mod cli;
+pub mod client;
 pub mod commands;
 pub mod config;
 pub mod crypto;

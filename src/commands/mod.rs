@@ -10,6 +10,8 @@ use crate::error::{Error, Exit};
 use crate::term::{Colour, Term};
 
 mod completions;
+mod connect;
+mod demo;
 mod key;
 mod key_files;
 mod keygen;
@@ -25,7 +27,9 @@ pub fn run(cli: Cli) -> Exit {
         Command::Keygen(args) => keygen::run(&term, &args),
         Command::Key(args) => key::run(&term, &args),
         Command::Keys(args) => keys::run(&term, &args),
+        Command::Connect(args) => connect::run(&term, &args),
         Command::Completions(args) => completions::run(&term, &args),
+        Command::Demo(args) => demo::run(&term, &args),
         Command::Serve(args) => serve::run(&term, &args),
         Command::Man(args) => man::run(&args),
     };
@@ -46,7 +50,7 @@ pub fn explain(error: &clap::Error, arguments: impl Iterator<Item = impl AsRef<O
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let text = error.render();
-            let text = if term.out_colour() { text.ansi().to_string() } else { text.to_string() };
+            let text = if term.out_paint().is_on() { text.ansi().to_string() } else { text.to_string() };
             match term.write_out(text.as_bytes()) {
                 Ok(()) => Exit::Done,
                 Err(error) => {

@@ -127,7 +127,7 @@ impl ClientConfig {
             "a path",
             Value::Null,
             json!("key_alice.private.pem"),
-            "Your private key, relative to the directory of this file. Without it the key is looked for where FILES says.",
+            "Your private key, relative to the directory of this file. Without it, it is looked for where FILES says.",
         );
         let server_key = setting(
             "server_key",

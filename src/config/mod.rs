@@ -38,7 +38,7 @@ pub enum ConfigError {
         error: io::Error,
     },
     /// It is no JSON object.
-    #[error("{}:{}:{}: {}", .path.display(), .error.line(), .error.column(), without_place(.error))]
+    #[error("{}:{}:{}: {}", .path.display(), .error.line(), .error.column().max(1), without_place(.error))]
     Syntax {
         /// The file.
         path: PathBuf,

@@ -1,7 +1,7 @@
 //! Takes settings one by one out of flags and a file, checks them, and gathers what is wrong.
 //!
-//! Each setting is declared by the call that reads it: name, default, what is allowed, what it is for. The same calls on
-//! empty input make the list of settings that the flags, the man page and the tests are made from, so none of them can
+//! Each setting is declared by the call that reads it: name, default, what is allowed, what it is for. The same calls
+//! on empty input make the list of settings that the flags, the man page and the tests are made from, so none of them can
 //! say something else than the program does.
 
 use std::net::IpAddr;

@@ -132,7 +132,7 @@ impl ServerConfig {
         let admins = reader.users(
             "admins",
             json!(["alice"]),
-            "Users who may end the server with /shutdown, and do what else admins may. They need not be registered yet.",
+            "Users who may end the server with /shutdown, and what else admins may. They need not be registered yet.",
         );
         let history_limit = reader.count(
             "history_limit",
@@ -165,8 +165,8 @@ impl ServerConfig {
             "handshakes_per_second_per_address",
             50,
             0..=100_000,
-            "Handshakes a second from one IP address, or from one /64 network of IPv6, in the long run. A handshake costs \
-             the server one or two milliseconds of RSA. 0 sets no limit.",
+            "Handshakes a second from one IP address, or from one /64 network of IPv6, in the long run. Each costs the \
+             server milliseconds of RSA. Who comes back with a ticket costs none and is not counted. 0 sets no limit.",
         );
         let handshake_burst_per_address = reader.count(
             "handshake_burst_per_address",
@@ -315,6 +315,7 @@ impl Args for ServerFlags {
                 .long(setting.flag())
                 .value_name(setting.placeholder)
                 .help(short.trim_end_matches('.').to_owned())
+                .long_help(format!("{} Must be {}.", setting.about, setting.allowed))
                 .help_heading("Settings, which win over the configuration file")
                 .allow_negative_numbers(true)
         };

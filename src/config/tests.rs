@@ -169,8 +169,8 @@ fn complaints_name_the_field_the_value_and_what_is_allowed() {
         ),
         ("{\"server_ip\": \"::\"\n \"server_port\": 5000}", "config.json:2:2: expected `,` or `}`"),
         ("{\"server_ip\": \"::\",\n \"server_port\": 5000,}", "config.json:2:22: trailing comma"),
-        ("", "config.json:1:0: EOF while parsing a value"),
-        ("[]", "config.json:1:0: invalid type: sequence, expected an object, as {\"server_port\": 5000}"),
+        ("", "config.json:1:1: EOF while parsing a value"),
+        ("[]", "config.json:1:1: invalid type: sequence, expected an object, as {\"server_port\": 5000}"),
         (r#"{"server_port": 1, "server_port": 2}"#, r#"config.json:1:36: "server_port" stands here twice"#),
     ] {
         assert_eq!(load(config, &[]).unwrap_err(), complaint, "{config}");

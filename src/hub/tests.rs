@@ -183,7 +183,6 @@ impl World {
 
     fn handle(&mut self, input: Input) {
         self.hub.handle(input, self.now, self.wall);
-        self.hub.check_invariants().unwrap();
         while let Some(output) = self.hub.poll() {
             self.perform(output);
         }

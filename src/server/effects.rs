@@ -34,7 +34,8 @@ impl Switchboard {
     }
 
     /// Tells the hub what happened, and queues what follows. `own` is the reactor that this thread is: it looks into its
-    /// mailbox anyway. Returns when the hub wants to be told that time has passed.
+    /// mailbox anyway, and gets to know when the hub wants to be told that time has passed. For a thread that is none,
+    /// the first reactor keeps that time.
     pub(super) fn step(&self, own: Option<usize>, inputs: impl IntoIterator<Item = Input>) -> Option<Instant> {
         let now = Instant::now();
         let wall = wall_clock();
@@ -86,6 +87,9 @@ impl Switchboard {
             mailbox.wake();
         }
         logged.into_iter().for_each(log);
+        if let (None, Some(due), Some(first)) = (own, due, self.reactors.first()) {
+            first.post(Mail::HubDue(due));
+        }
         due
     }
 

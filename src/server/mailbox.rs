@@ -26,10 +26,12 @@ pub(super) enum Mail {
         /// Not to be handed over before: answers leave on a coarse tick, so that their timing tells nothing.
         release: Instant,
         /// The answer.
-        answer: Result<Accepted, RefusalCode>,
+        answer: Result<Box<Accepted>, RefusalCode>,
     },
     /// What the hub wants done, some of it by this reactor.
     Outputs(Arc<[Output]>),
+    /// The hub wants to be told when this time has come.
+    HubDue(Instant),
     /// Everything is done: end.
     Stop,
 }

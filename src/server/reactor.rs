@@ -56,6 +56,12 @@ const READ_BYTES: usize = 64 * 1024;
 /// Reads from one connection before the others have their turn.
 const READS_PER_TURN: usize = 4;
 
+/// An answer whose tick has not come.
+struct Delayed {
+    connection: SessionId,
+    answer: Result<Box<Accepted>, RefusalCode>,
+}
+
 /// An event loop.
 pub(super) struct Reactor {
     index: usize,
@@ -63,12 +69,13 @@ pub(super) struct Reactor {
     mailbox: Arc<Mailbox>,
     poll: Poll,
     listeners: Vec<TcpListener>,
-    next_reactor: usize,
+    // The reactor that gets the next connection.
+    turn_of: usize,
     connections: Slab<Connection>,
     serial: u32,
     rooms: HashMap<RoomName, Vec<usize>>,
     // Answers whose tick has not come, by when and in which order they came.
-    delayed: BTreeMap<(Instant, u64), (SessionId, Result<Accepted, RefusalCode>)>,
+    delayed: BTreeMap<(Instant, u64), Delayed>,
     answers: u64,
     // What this turn has for the hub.
     inputs: Vec<Input>,
@@ -91,10 +98,11 @@ impl Reactor {
     pub(super) fn new(
         index: usize,
         shared: Arc<Shared>,
-        mailbox: Arc<Mailbox>,
         poll: Poll,
         mut listeners: Vec<TcpListener>,
     ) -> io::Result<Self> {
+        let mailbox = shared.mailboxes.get(index).ok_or(io::ErrorKind::NotFound)?;
+        let mailbox = Arc::clone(mailbox);
         for (number, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener, Token(LISTENERS + number), Interest::READABLE)?;
         }
@@ -104,7 +112,7 @@ impl Reactor {
             mailbox,
             poll,
             listeners,
-            next_reactor: 0,
+            turn_of: 0,
             connections: Slab::new(),
             serial: 0,
             rooms: HashMap::new(),
@@ -212,8 +220,8 @@ impl Reactor {
             let _ = io::Write::write(&mut &stream, &Refusal::busy(5).frame());
             return;
         }
-        let reactor = self.next_reactor;
-        self.next_reactor = (reactor + 1) % self.shared.mailboxes.len().max(1);
+        let reactor = self.turn_of;
+        self.turn_of = (reactor + 1) % self.shared.mailboxes.len().max(1);
         match self.shared.mailboxes.get(reactor) {
             Some(mailbox) if reactor != self.index => mailbox.post(Mail::Connection(stream, address)),
             _ => self.adopt(stream, address, Instant::now()),
@@ -239,7 +247,7 @@ impl Reactor {
         }
         let id = session_id(self.serial, self.index, slot);
         self.serial = self.serial.wrapping_add(1);
-        tracing::debug!(session = id.0, %address, "connected");
+        tracing::info!(session = id.0, %address, "connected");
         let link = Link::server(Arc::clone(&self.shared.public_key), Arc::clone(&self.shared.limits), now);
         entry.insert(Connection::new(id, address.ip(), stream, link));
     }
@@ -311,9 +319,9 @@ impl Reactor {
                     self.forget_rooms(slot);
                     match ended {
                         // The peer has nothing more to say or to hear.
-                        Ended::Closed(_) | Ended::Truncated | Ended::TimedOut | Ended::Here => self.remove(slot),
+                        Ended::Closed(_) | Ended::Truncated | Ended::Here => self.remove(slot),
                         // It gets the reason, and time to read it.
-                        Ended::Refused(_) | Ended::Violation(_) => self.leave(slot, now + LINGER),
+                        Ended::Refused(_) | Ended::Violation(_) | Ended::TimedOut => self.leave(slot, now + LINGER),
                     }
                     return;
                 }
@@ -351,9 +359,10 @@ impl Reactor {
                 Mail::Answer { connection, release, answer } if release <= now => self.answer(connection, answer, now),
                 Mail::Answer { connection, release, answer } => {
                     self.answers += 1;
-                    self.delayed.insert((release, self.answers), (connection, answer));
+                    self.delayed.insert((release, self.answers), Delayed { connection, answer });
                 }
                 Mail::Outputs(outputs) => outputs.iter().for_each(|output| self.carry_out(output, now)),
+                Mail::HubDue(due) => self.hub_due = Some(self.hub_due.map_or(due, |sooner| sooner.min(due))),
                 Mail::Stop => self.stopping = true,
             }
         }
@@ -365,12 +374,12 @@ impl Reactor {
         while let Some(entry) = self.delayed.first_entry()
             && entry.key().0 <= now
         {
-            let (connection, answer) = entry.remove();
+            let Delayed { connection, answer } = entry.remove();
             self.answer(connection, answer, now);
         }
     }
 
-    fn answer(&mut self, id: SessionId, answer: Result<Accepted, RefusalCode>, now: Instant) {
+    fn answer(&mut self, id: SessionId, answer: Result<Box<Accepted>, RefusalCode>, now: Instant) {
         if let Some(slot) = self.find(id)
             && let Some(connection) = self.connections.get_mut(slot)
         {
@@ -559,7 +568,7 @@ impl Reactor {
         if connection.user.is_some() {
             self.inputs.push(Input::Gone { session: connection.id });
         }
-        tracing::debug!(session = connection.id.0, "disconnected");
+        tracing::info!(session = connection.id.0, "disconnected");
     }
 }
 

@@ -10,7 +10,7 @@
 //! - Questions are asked on stderr and only of a terminal. Without one, or with `--no-input`, the program fails and
 //!   names the flag that answers.
 //! - A reader that has gone away (`rsachat ... | head`) ends the program quietly.
-//! - Text from elsewhere passes [`sanitise`] first.
+//! - Text from elsewhere passes [`fn@sanitise`] first.
 //!
 //! This module never decides anything for a command, and never ends the program.
 
@@ -20,9 +20,11 @@ use std::time::Duration;
 
 use crate::error::{Error, Exit};
 
+mod paint;
 mod prompt;
 mod sanitise;
 
+pub use paint::{Look, Paint};
 pub use prompt::passphrase_file;
 pub use sanitise::{sanitise, sanitise_lines};
 
@@ -51,38 +53,11 @@ impl Colour {
     }
 }
 
-/// How a piece of text looks where colour is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// Something went wrong.
-    Error,
-    /// Something may be wrong.
-    Warning,
-    /// What to type next.
-    Hint,
-    /// Stands out.
-    Strong,
-    /// Stands back.
-    Dim,
-}
-
-impl Look {
-    fn codes(self) -> &'static str {
-        match self {
-            Self::Error => "1;31",
-            Self::Warning => "1;33",
-            Self::Hint => "1;36",
-            Self::Strong => "1",
-            Self::Dim => "2",
-        }
-    }
-}
-
 /// What the program writes to and asks through.
 #[derive(Debug, Clone)]
 pub struct Term {
-    out_colour: bool,
-    err_colour: bool,
+    out: Paint,
+    err: Paint,
     asks: bool,
 }
 
@@ -92,8 +67,8 @@ impl Term {
     pub fn new(colour: Colour, no_input: bool) -> Self {
         let err_terminal = io::stderr().is_terminal();
         Self {
-            out_colour: colour.on(io::stdout().is_terminal()),
-            err_colour: colour.on(err_terminal),
+            out: Paint::new(colour.on(io::stdout().is_terminal())),
+            err: Paint::new(colour.on(err_terminal)),
             asks: !no_input && err_terminal && io::stdin().is_terminal(),
         }
     }
@@ -104,16 +79,23 @@ impl Term {
         self.asks
     }
 
-    /// Whether stdout shows colour, for those who draw there themselves.
+    /// Whether a line can be edited while other lines appear: on a terminal that is not a dumb one.
     #[must_use]
-    pub fn out_colour(&self) -> bool {
-        self.out_colour
+    pub fn chats(&self) -> bool {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
     }
 
-    /// Whether stderr shows colour, likewise.
+    /// The colours of stdout, for those who draw there themselves.
     #[must_use]
-    pub fn err_colour(&self) -> bool {
-        self.err_colour
+    pub fn out_paint(&self) -> Paint {
+        self.out
+    }
+
+    /// The colours of stderr, likewise.
+    #[must_use]
+    pub fn err_paint(&self) -> Paint {
+        self.err
     }
 
     /// Writes a line of the answer to stdout.
@@ -143,28 +125,22 @@ impl Term {
 
     /// Says on stderr what may be wrong.
     pub fn warn(&self, text: impl fmt::Display) {
-        say(&format!("{}: ", paint(self.err_colour, Look::Warning, "warning")), &text.to_string());
+        say(&format!("{}: ", self.err.with(Look::Warning, "warning")), &text.to_string());
     }
 
     /// Says on stderr what to do next.
     pub fn hint(&self, text: impl fmt::Display) {
-        say(&format!("{}: ", paint(self.err_colour, Look::Hint, "hint")), &text.to_string());
+        say(&format!("{}: ", self.err.with(Look::Hint, "hint")), &text.to_string());
     }
 
     /// Says on stderr what went wrong and what to do about it; nothing for a quiet error.
     pub fn report(&self, error: &Error) {
         if !error.message.is_empty() {
-            say(&format!("{}: ", paint(self.err_colour, Look::Error, "error")), &error.message);
+            say(&format!("{}: ", self.err.with(Look::Error, "error")), &error.message);
         }
         if let Some(hint) = &error.hint {
             self.hint(hint);
         }
-    }
-
-    /// `text` as it looks on stdout.
-    #[must_use]
-    pub fn paint(&self, look: Look, text: &str) -> String {
-        paint(self.out_colour, look, text)
     }
 
     /// A spinner with `text` on stderr until it is dropped; nothing where stderr is no terminal.
@@ -172,7 +148,7 @@ impl Term {
     pub fn spinner(&self, text: &str) -> Spinner {
         // indicatif hides it by itself where stderr is no terminal.
         let bar = indicatif::ProgressBar::new_spinner();
-        let template = if self.err_colour { "{spinner:.cyan} {msg} {elapsed}" } else { "{spinner} {msg} {elapsed}" };
+        let template = if self.err.is_on() { "{spinner:.cyan} {msg} {elapsed}" } else { "{spinner} {msg} {elapsed}" };
         if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -202,8 +178,4 @@ impl Drop for Spinner {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
-}
-
-fn paint(colour: bool, look: Look, text: &str) -> String {
-    if colour { format!("\x1b[{}m{text}\x1b[0m", look.codes()) } else { text.to_owned() }
 }

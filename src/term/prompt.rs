@@ -1,7 +1,7 @@
 //! Questions to the person at the terminal. Each names the flag that answers it where nobody is there.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use dialoguer::{Confirm, Input, Password};
@@ -82,13 +82,16 @@ impl Term {
 pub fn passphrase_file(file: &Path) -> Result<Zeroizing<String>, Error> {
     let stdin = file == Path::new("-");
     let name = || if stdin { "standard input".into() } else { file.display().to_string() };
-    let source: Box<dyn Read> = if stdin {
+    // No more than the line is taken from standard input: what follows may be for somebody else.
+    let source: Box<dyn BufRead> = if stdin {
         Box::new(io::stdin().lock())
     } else {
-        Box::new(File::open(file).context(|| format!("can't read the passphrase in {}", file.display()))?)
+        let file = File::open(file).context(|| format!("can't read the passphrase in {}", file.display()))?;
+        Box::new(BufReader::new(file))
     };
     let mut line = Zeroizing::new(String::with_capacity(usize::try_from(PASSPHRASE_BYTES).unwrap_or(0) + 1));
-    BufReader::new(source.take(PASSPHRASE_BYTES + 1))
+    source
+        .take(PASSPHRASE_BYTES + 1)
         .read_line(&mut line)
         .context(|| format!("can't read the passphrase in {}", name()))?;
     let length = line.trim_end_matches(['\n', '\r']).len();

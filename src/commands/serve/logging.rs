@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 pub(super) fn start(format: LogFormat, term: &Term) {
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(LevelFilter::INFO);
     match format {
-        LogFormat::Text => builder.with_ansi(term.err_colour()).with_target(false).init(),
+        LogFormat::Text => builder.with_ansi(term.err_paint().is_on()).with_target(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).with_target(false).init(),
     }
 }

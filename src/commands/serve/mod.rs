@@ -167,7 +167,7 @@ fn users(count: usize) -> String {
     if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
 }
 
-fn start_error(error: StartError) -> Error {
+pub(super) fn start_error(error: StartError) -> Error {
     use std::io::ErrorKind;
     let shown = Error::failure(&error);
     match error {

@@ -24,6 +24,10 @@ const SCRYPT_R: u32 = 8;
 const SCRYPT_P: u32 = 5;
 /// The most memory, in bytes, that the scrypt parameters of a file may ask for.
 const SCRYPT_MEMORY: u64 = 1 << 30;
+/// How often that memory may be gone through in all, at most: some ten seconds.
+const SCRYPT_WORK: u64 = 8 * SCRYPT_MEMORY;
+/// The most rounds of PBKDF2 that a file may ask for: some ten seconds.
+const PBKDF2_ROUNDS: u32 = 20_000_000;
 
 /// Why something is not an acceptable private key, or could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -239,15 +243,20 @@ fn decode(text: &str) -> Result<SecretDocument, PrivateKeyError> {
     SecretDocument::from_pem(text.trim()).map(|(_, document)| document).map_err(|_| PrivateKeyError::Malformed)
 }
 
-/// Refuses encryption parameters that no program writes: they would take all memory, or make the crates below panic.
+/// Refuses encryption parameters that no program writes: they would take all memory or time, or make the crates below
+/// panic.
 fn check_cost(scheme: &pkcs5::EncryptionScheme) -> Result<(), PrivateKeyError> {
-    let scrypt = match scheme {
-        pkcs5::EncryptionScheme::Pbes2(parameters) => parameters.kdf.scrypt(),
-        _ => return Err(PrivateKeyError::OtherEncryption),
+    let pkcs5::EncryptionScheme::Pbes2(parameters) = scheme else {
+        return Err(PrivateKeyError::OtherEncryption);
     };
-    let acceptable = scrypt.is_none_or(|cost| {
-        let memory = u64::from(cost.block_size).saturating_mul(128).saturating_mul(cost.cost_parameter);
-        cost.cost_parameter > 0 && memory <= SCRYPT_MEMORY
-    });
+    let acceptable = match &parameters.kdf {
+        pbes2::Kdf::Pbkdf2(cost) => cost.iteration_count <= PBKDF2_ROUNDS,
+        pbes2::Kdf::Scrypt(cost) => {
+            let memory = u64::from(cost.block_size).saturating_mul(128).saturating_mul(cost.cost_parameter);
+            let work = memory.saturating_mul(cost.parallelization.into());
+            cost.cost_parameter > 0 && memory <= SCRYPT_MEMORY && work <= SCRYPT_WORK
+        }
+        _ => false,
+    };
     if acceptable { Ok(()) } else { Err(PrivateKeyError::OtherEncryption) }
 }

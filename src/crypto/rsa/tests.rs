@@ -193,13 +193,16 @@ fn absurd_scrypt_parameters_are_refused_before_they_cost() {
     let der = document.as_bytes();
     // N = 2^14 is INTEGER 02 02 40 00.
     let cost = der.windows(4).position(|bytes| bytes == [2, 2, 0x40, 0]).unwrap();
-    for (high, low) in [(0, 0), (0, 1), (0x7f, 0xff)] {
+    // r = 8 and p = 5 follow: 02 01 08 02 01 05.
+    for (high, low, r, p) in
+        [(0, 0, 8, 5), (0, 1, 8, 5), (0x7f, 0xff, 8, 5), (0x40, 0, 0, 5), (0x40, 0, 8, 0), (0x40, 0, 127, 127)]
+    {
         let mut der = der.to_vec();
-        (der[cost + 2], der[cost + 3]) = (high, low);
+        (der[cost + 2], der[cost + 3], der[cost + 6], der[cost + 9]) = (high, low, r, p);
         let pem = pkcs8::SecretDocument::try_from(der).unwrap();
         let pem = pem.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).unwrap();
         let error = PrivateKey::from_pem(&pem, Some("x")).unwrap_err();
-        assert_eq!(error, PrivateKeyError::OtherEncryption, "{high} {low}");
+        assert_eq!(error, PrivateKeyError::OtherEncryption, "{high} {low} {r} {p}");
     }
 }
 
@@ -278,4 +281,42 @@ fn wycheproof_pss() {
         }
     }
     assert!(checked > 250, "{checked}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_change_of_a_public_key_is_an_error_or_another_key(at in 0..294usize, byte: u8) {
+        let good = alice().public().spki_der();
+        proptest::prop_assert_eq!(good.len(), 294);
+        let mut der = good.to_vec();
+        der[at] = byte;
+        if let Ok(key) = PublicKey::from_spki_der(&der) {
+            proptest::prop_assert_eq!(key.spki_der(), der);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_key_or_an_error(bytes: Vec<u8>, text: String) {
+        let _ = PublicKey::from_spki_der(&bytes);
+        let _ = PublicKey::from_pem(&text);
+        let _ = PrivateKey::from_pem(&text, Some(&text));
+    }
+
+    #[test]
+    fn any_change_of_a_private_key_is_an_error_or_works(at in 0..1300usize, byte: u8) {
+        use pkcs8::SecretDocument;
+        let (_, document) = SecretDocument::from_pem(&alice().to_pem().unwrap()).unwrap();
+        let mut der = document.as_bytes().to_vec();
+        if let Some(place) = der.get_mut(at) {
+            *place = byte;
+        }
+        let Ok(changed) = SecretDocument::try_from(der) else { return Ok(()) };
+        let pem = changed.to_pem("PRIVATE KEY", LineEnding::LF).unwrap();
+        if let Ok(key) = PrivateKey::from_pem(&pem, None) {
+            let secret = Secret::random(&mut rand::rng());
+            let ciphertext = key.public().encrypt(Label::ServerHandshake, &secret, &mut rand::rng());
+            let opened = key.decrypt(Label::ServerHandshake, &ciphertext, &mut rand::rng());
+            proptest::prop_assert_eq!(opened.expose(), secret.expose());
+        }
+    }
 }

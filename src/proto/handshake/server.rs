@@ -96,7 +96,7 @@ impl Job {
     ///
     /// # Errors
     /// The refusal to send.
-    pub fn run(self, context: &Context, rng: &mut dyn CryptoRng) -> Result<Accepted, RefusalCode> {
+    pub fn run(self, context: &Context, rng: &mut dyn CryptoRng) -> Result<Box<Accepted>, RefusalCode> {
         match self {
             Self::Full(frame) => run_full(&frame, context, rng),
             Self::Resume(frame) => run_resume(&frame, context, rng),
@@ -130,7 +130,7 @@ pub fn check_key_request(frame: &[u8]) -> Result<(), RefusalCode> {
     if supported(frame)?.is_empty() { Ok(()) } else { Err(RefusalCode::Malformed) }
 }
 
-fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Accepted, RefusalCode> {
+fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Box<Accepted>, RefusalCode> {
     let hello = ClientHello::parse(supported(frame)?)?;
     if *hello.server_key_id != context.key.public().fingerprint().0 {
         return Err(RefusalCode::UnknownServerKey);
@@ -157,7 +157,7 @@ fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<
     accept(hello, auth, transcript, &identity, registered.is_some(), context, rng)
 }
 
-fn run_resume(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Accepted, RefusalCode> {
+fn run_resume(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Box<Accepted>, RefusalCode> {
     let hello = ResumeHello::parse(supported(frame)?)?;
     let ticket = context.tickets.open(hello.ticket, context.now).map_err(|_| RefusalCode::TicketRefused)?;
     let early = extract(&zeros(), &ticket.secret);
@@ -186,11 +186,12 @@ fn accept(
     registered: bool,
     context: &Context,
     rng: &mut dyn CryptoRng,
-) -> Result<Accepted, RefusalCode> {
+) -> Result<Box<Accepted>, RefusalCode> {
     let &Identity { user, fingerprint } = identity;
     let secret = expand(&auth, Label::Resumption, &transcript.hash());
     let ticket = context.tickets.seal(&Contents { user, fingerprint, secret, issued: context.now }, rng)?;
-    Ok(Accepted { hello, expect: ExpectFinish { auth, transcript, ticket, user, fingerprint, registered } })
+    let expect = ExpectFinish { auth, transcript, ticket, user, fingerprint, registered };
+    Ok(Box::new(Accepted { hello, expect }))
 }
 
 impl ExpectFinish {

@@ -97,7 +97,7 @@ pub enum ServerHandshake {
 impl Role for Server {
     type Message = (RequestId, Request);
     type Job = server::Job;
-    type Answer = Result<server::Accepted, RefusalCode>;
+    type Answer = Result<Box<server::Accepted>, RefusalCode>;
     type Opened = Peer;
     type Handshake = ServerHandshake;
     const REFUSES: bool = true;
@@ -143,10 +143,10 @@ impl Handshake<Server> for ServerHandshake {
         }
     }
 
-    fn answer(self, answer: Result<server::Accepted, RefusalCode>) -> Result<Step<Server>, Failure> {
+    fn answer(self, answer: Result<Box<server::Accepted>, RefusalCode>) -> Result<Step<Server>, Failure> {
         match self {
             Self::AwaitAnswer => {
-                let server::Accepted { hello, expect } = answer.map_err(Failure::Refuse)?;
+                let server::Accepted { hello, expect } = *answer.map_err(Failure::Refuse)?;
                 Ok(Step::transmit(Self::ExpectFinish(Box::new(expect)), hello))
             }
             // No job is out in these states: an answer belongs to nobody.

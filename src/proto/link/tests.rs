@@ -415,7 +415,9 @@ fn a_key_request_has_nothing_after_its_versions() {
 fn an_empty_message_ends_the_link_wherever_it_is_cut() {
     for records in [&[&[0, 0, 0][..]][..], &[&[0, 0, 0, 1]], &[&[0], &[0, 0, 1]], &[&[0, 0], &[0]]] {
         let mut pair = Pair::alice().run();
-        records.iter().for_each(|record| pair.client_says(record));
+        for record in records {
+            pair.client_says(record);
+        }
         assert!(matches!(pair.seen.server_ended, Some(Ended::Violation(Violation::Message(_)))), "{records:?}");
     }
 }

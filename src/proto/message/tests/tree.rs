@@ -80,7 +80,9 @@ impl Tree {
             Self::Text(text) => e.str(text).map(|_| ()).unwrap(),
             Self::Array(items) => {
                 e.array(items.len() as u64).unwrap();
-                items.iter().for_each(|item| item.write(e));
+                for item in items {
+                    item.write(e);
+                }
             }
             Self::Map(entries) => {
                 e.map(entries.len() as u64).unwrap();

@@ -1,0 +1,52 @@
+//! How long it takes until a message is on disk: alone, and with others in one commit.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::mpsc::channel;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rsachat::model::{MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp};
+use rsachat::store::{Keep, Settings, Store, StoreCommand, StoreEvent};
+
+const WALL: Timestamp = Timestamp(1_700_000_000_000);
+
+fn commits(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let settings = Settings { path: directory.path().join("bench.db"), keep: Keep::Count(100), window: 100 };
+    let (store, _) = Store::open(&settings, WALL).expect("a new database");
+    let (report, events) = channel();
+    let store = store.start(move |event| drop(report.send(event))).expect("a thread");
+    let sender = store.sender();
+    let mut last = 0;
+
+    let mut group = criterion.benchmark_group("store/commit");
+    for together in [1_u64, 10, 100, 1000] {
+        group.throughput(Throughput::Elements(together));
+        group.bench_function(BenchmarkId::from_parameter(together), |bencher| {
+            bencher.iter(|| {
+                for _ in 0..together {
+                    last += 1;
+                    let record = StoredRecord {
+                        room: RoomName::lobby(),
+                        seq: Seq(last),
+                        time: WALL,
+                        sender: "alice".parse().expect("a name"),
+                        message: MessageId(u128::from(last).to_le_bytes()),
+                        body: vec![b'x'; 64],
+                    };
+                    sender.send(StoreCommand::Append { token: PostToken(last), record });
+                }
+                let mut stored = 0;
+                while stored < together {
+                    if let Ok(StoreEvent::Stored { tokens }) = events.recv() {
+                        stored += tokens.len() as u64;
+                    }
+                }
+            });
+        });
+    }
+    group.finish();
+    store.stop().expect("everything is committed");
+}
+
+criterion_group!(benches, commits);
+criterion_main!(benches);

@@ -1,0 +1,8 @@
+//! The client: what a user's chat is ([`session`]), the socket under it ([`driver`]), and its faces ([`ui`]).
+//!
+//! A face knows the session's events and commands, and nothing of connections.
+
+pub mod commands;
+pub mod driver;
+pub mod session;
+pub mod ui;

@@ -1,0 +1,165 @@
+//! Questions to the server, from being asked by the user to being answered.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::io::{Answer, Ask};
+use super::posts::{here, may_pass, retry_after};
+use super::room::{Broken, PARTS_BYTES, Parts};
+use crate::model::RoomName;
+use crate::proto::message::{ErrorCode, History, People, Refused, Reply, Request, RequestId, Shutdown, Stored, Whois};
+
+/// Most questions at once.
+const ASKS: usize = 32;
+
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    open: VecDeque<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    ask: Ask,
+    asked: Option<RequestId>,
+    not_before: Option<Instant>,
+    parts: Parts,
+    // Of an answer in several pages, those that came; the latest page first.
+    history: VecDeque<Stored>,
+    bytes: usize,
+}
+
+/// A question with its answer.
+pub(super) type Answered = (Ask, Result<Answer, Refused>);
+
+impl Asks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The first time at which something can be asked again.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        self.open.iter().filter_map(|open| open.not_before).min()
+    }
+
+    /// Takes a question, or says why not.
+    pub(super) fn push(&mut self, ask: Ask) -> Option<Answered> {
+        if self.open.len() >= ASKS {
+            return Some((ask, Err(here(ErrorCode::RateLimited, "too many questions wait for an answer"))));
+        }
+        let parts = Parts::default();
+        self.open.push_back(Open { ask, asked: None, not_before: None, parts, history: VecDeque::new(), bytes: 0 });
+        None
+    }
+
+    /// The connection broke. Questions are asked again; what is none is reported, and must not be done twice.
+    pub(super) fn disconnected(&mut self) -> Option<Answered> {
+        let mut lost = None;
+        self.open.retain_mut(|open| {
+            open.not_before = None;
+            open.parts.take();
+            open.history.clear();
+            open.bytes = 0;
+            if open.asked.take().is_some() && open.ask == Ask::Shutdown {
+                let text = "the connection broke before the server answered";
+                lost = Some((Ask::Shutdown, Err(here(ErrorCode::ShuttingDown, text))));
+                return false;
+            }
+            true
+        });
+        lost
+    }
+
+    /// What can be asked now, encoded. Of rooms only what `inside` holds for.
+    pub(super) fn next(
+        &mut self,
+        now: Instant,
+        inside: impl Fn(&RoomName) -> bool,
+        next_id: impl FnOnce() -> RequestId,
+    ) -> Option<(RequestId, Vec<u8>)> {
+        let open = self.open.iter_mut().find(|open| {
+            let room = match &open.ask {
+                Ask::History { room, .. } | Ask::People { room } => inside(room),
+                Ask::Whois { .. } | Ask::Shutdown => true,
+            };
+            room && open.asked.is_none() && open.not_before.is_none_or(|due| due <= now)
+        })?;
+        let id = next_id();
+        open.asked = Some(id);
+        open.not_before = None;
+        Some((id, open.request().encode(id)))
+    }
+
+    pub(super) fn part(&mut self, id: RequestId, message: Stored) -> Result<(), Broken> {
+        match self.find(id).and_then(|at| self.open.get_mut(at)) {
+            Some(open) if matches!(open.ask, Ask::History { .. }) => open.parts.push(message),
+            _ => Err(Broken("a message that nobody asked for")),
+        }
+    }
+
+    /// The server answered. Nothing comes of it if the question has to be asked again, for its rest or later.
+    pub(super) fn reply(&mut self, id: RequestId, reply: Reply, now: Instant) -> Result<Option<Answered>, Broken> {
+        const BROKEN: Broken = Broken("an answer to another question");
+        let at = self.find(id).ok_or(BROKEN)?;
+        let open = self.open.get_mut(at).ok_or(BROKEN)?;
+        let answer = match (&open.ask, reply) {
+            (_, Reply::Error(refused)) if may_pass(&refused) && open.ask != Ask::Shutdown => {
+                open.asked = None;
+                open.parts.take();
+                open.not_before = Some(now + retry_after(&refused));
+                return Ok(None);
+            }
+            (_, Reply::Error(refused)) => Err(refused),
+            (Ask::History { .. }, Reply::HistoryEnd(end)) => {
+                if !open.page(end.more) {
+                    return Ok(None);
+                }
+                let messages = std::mem::take(&mut open.history).into();
+                Ok(Answer::History { messages, more: end.more })
+            }
+            (Ask::People { .. }, Reply::People(list)) => Ok(Answer::People(list)),
+            (Ask::Whois { .. }, Reply::User(user)) => Ok(Answer::User(user)),
+            (Ask::Shutdown, Reply::Done) => Ok(Answer::Ending),
+            _ => return Err(BROKEN),
+        };
+        Ok(self.open.remove(at).map(|open| (open.ask, answer)))
+    }
+
+    fn find(&self, id: RequestId) -> Option<usize> {
+        self.open.iter().position(|open| open.asked == Some(id))
+    }
+}
+
+impl Open {
+    fn request(&self) -> Request {
+        match &self.ask {
+            &Ask::History { room, before, limit } => {
+                let missing = limit.map_or(u32::MAX, |limit| limit.saturating_sub(self.count()));
+                let before = self.history.front().map(|first| first.seq).or(before);
+                Request::History(History { room, before, limit: missing })
+            }
+            &Ask::People { room } => Request::People(People { room }),
+            &Ask::Whois { user } => Request::Whois(Whois { user }),
+            Ask::Shutdown => Request::Shutdown(Shutdown {}),
+        }
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.history.len()).unwrap_or(u32::MAX)
+    }
+
+    /// A page is complete. Whether the answer is; if not, the page before this one is to be asked for.
+    fn page(&mut self, more: bool) -> bool {
+        let page = self.parts.take();
+        let empty = page.is_empty();
+        for message in page.into_iter().rev() {
+            self.bytes += message.body.as_ref().map_or(0, |body| body.text().len());
+            self.history.push_front(message);
+        }
+        let limit = match self.ask {
+            Ask::History { limit, .. } => limit.unwrap_or(u32::MAX),
+            _ => 0,
+        };
+        self.asked = None;
+        !more || empty || self.count() >= limit || self.bytes >= PARTS_BYTES
+    }
+}

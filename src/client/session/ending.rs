@@ -1,0 +1,107 @@
+//! How connections end: which of them are made anew, and which end the session.
+
+use std::time::{Duration, Instant};
+
+use super::room::Room;
+use super::{Event, Outcome, Output, Phase, Session};
+use crate::proto::close::{CloseCode, CloseReason};
+use crate::proto::handshake::client::ClientError;
+use crate::proto::handshake::wire::{Refusal, RefusalCode};
+use crate::proto::link::{self, Ended, Violation};
+
+impl Session {
+    pub(super) fn violation(&mut self, text: &str, now: Instant) {
+        if let Phase::Linked(connection) = &mut self.phase {
+            connection.link.handle(link::Input::Close(CloseReason::new(CloseCode::ProtocolError, text)), now);
+            while let Some(output) = connection.link.poll() {
+                if let link::Output::Transmit(bytes) = output {
+                    self.outputs.push_back(Output::Transmit(bytes));
+                }
+            }
+        }
+        self.lost(format!("the server broke the protocol: {text}"), Duration::ZERO, now);
+    }
+
+    pub(super) fn ended(&mut self, ended: Ended, now: Instant) {
+        let said_bye = self.said_bye();
+        match ended {
+            Ended::Refused(refusal) => self.refused(refusal, now),
+            Ended::Closed(reason) if matches!(reason.code, CloseCode::KeyRemoved | CloseCode::Kicked) => {
+                self.over(Outcome::PutOut(reason));
+            }
+            Ended::Closed(CloseReason { code: CloseCode::Shutdown, .. }) if self.ended_server => {
+                self.over(Outcome::ServerEnded);
+            }
+            _ if said_bye => self.over(Outcome::Left),
+            Ended::Closed(reason) => {
+                let text = if reason.text.is_empty() { "the server closed the connection" } else { &reason.text };
+                self.lost(text.to_owned(), Duration::ZERO, now);
+            }
+            Ended::Violation(Violation::Server(ClientError::NotTheServer)) if !self.resumes() => {
+                self.over(Outcome::NotTheServer);
+            }
+            Ended::Violation(Violation::Server(_)) if self.resumes() => self.without_ticket(now),
+            other => self.lost(other.to_string(), Duration::ZERO, now),
+        }
+    }
+
+    pub(super) fn resumes(&self) -> bool {
+        matches!(&self.phase, Phase::Linked(connection) if connection.resuming)
+    }
+
+    pub(super) fn refused(&mut self, refusal: Refusal, now: Instant) {
+        match refusal.code {
+            RefusalCode::TicketRefused | RefusalCode::AuthenticationFailed if self.resumes() => {
+                self.without_ticket(now);
+            }
+            RefusalCode::AuthenticationFailed => self.over(Outcome::AuthenticationFailed),
+            RefusalCode::UnknownServerKey => self.over(Outcome::ServerKeyChanged),
+            RefusalCode::UnsupportedVersion => {
+                self.over(Outcome::Version { min: refusal.min_version, max: refusal.max_version });
+            }
+            RefusalCode::Busy | RefusalCode::TicketRefused | RefusalCode::Malformed | RefusalCode::Other(_) => {
+                let wait = Duration::from_secs(u64::from(refusal.retry_after_s));
+                self.lost(refusal.code.to_string(), wait, now);
+            }
+        }
+    }
+
+    /// The ticket is of no use: a full handshake, at once.
+    pub(super) fn without_ticket(&mut self, now: Instant) {
+        self.ticket = None;
+        self.hang_up();
+        self.phase = Phase::Waiting { until: now };
+    }
+
+    pub(super) fn hang_up(&mut self) {
+        self.outputs.push_back(Output::Disconnect);
+        self.requests.clear();
+        self.rooms.values_mut().for_each(Room::disconnected);
+        if let Some((ask, answer)) = self.asks.disconnected() {
+            self.event(Event::Answered { ask, answer });
+        }
+    }
+
+    /// There is no connection any more, or still none. The next try is made `at_least` so much later.
+    pub(super) fn lost(&mut self, reason: String, at_least: Duration, now: Instant) {
+        let online = match &self.phase {
+            Phase::Linked(connection) => connection.welcome.as_ref().map(|(_, since)| *since),
+            _ => None,
+        };
+        self.hang_up();
+        let retry_in = self.backoff.failed(online, now, &mut self.rng).max(at_least);
+        self.phase = Phase::Waiting { until: now + retry_in };
+        let since = self.offline.as_ref().map_or(now, |(since, _)| *since);
+        self.offline = Some((since, reason.clone()));
+        let failures = if online.is_some() { 0 } else { self.backoff.failures() };
+        self.event(Event::Offline { reason, retry_in, failures });
+    }
+
+    pub(super) fn over(&mut self, outcome: Outcome) {
+        if !matches!(self.phase, Phase::Waiting { .. } | Phase::Over) {
+            self.outputs.push_back(Output::Disconnect);
+        }
+        self.phase = Phase::Over;
+        self.outputs.push_back(Output::Over { outcome, undelivered: self.outstanding() });
+    }
+}

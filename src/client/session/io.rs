@@ -1,0 +1,286 @@
+//! What goes into a session and what comes out of it. [`Event`]s and [`Command`]s are all that a face of the client
+//! knows of the chat, be it lines, JSON, a full screen or a browser.
+
+use std::time::Duration;
+
+use crate::model::{MessageId, RoomName, Seq, Timestamp, UserName};
+use crate::proto::close::CloseReason;
+use crate::proto::handshake::client::{Answer as JobAnswer, ClientError, Job};
+use crate::proto::message::{Body, PeopleList, Presence, Refused, Stored, UserInfo, Welcome};
+
+/// One try to have a connection. What comes for an earlier one is ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Attempt(pub u64);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Something happened to the connection of this attempt.
+    Network(Attempt, Network<'a>),
+    /// The user wants something.
+    Command(Command),
+    /// The time that [`poll_timeout`](super::Session::poll_timeout) named has come.
+    Tick,
+}
+
+/// What happened to a connection.
+#[derive(Debug)]
+pub enum Network<'a> {
+    /// It is there.
+    Connected,
+    /// It can't be had, for this reason.
+    Failed(String),
+    /// These bytes came; they are decrypted where they stand.
+    Received(&'a mut [u8]),
+    /// No more bytes come, or it broke.
+    Eof,
+    /// A job is done.
+    Answer(Result<JobAnswer, ClientError>),
+}
+
+/// What a user can want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Say something. Leads to [`Event::Pending`] at once, then to [`Event::Accepted`] or [`Event::Refused`].
+    Post {
+        /// Where.
+        room: RoomName,
+        /// What.
+        body: Body,
+    },
+    /// Ask the server for something. Leads to one [`Event::Answered`].
+    Ask(Ask),
+    /// Leave: as soon as the first messages of the rooms are here, everything said is acknowledged and everything asked
+    /// is answered; at once when this much time has passed.
+    Leave {
+        /// How long to wait for that.
+        patience: Duration,
+    },
+}
+
+/// A question to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Earlier messages.
+    History {
+        /// Of this room.
+        room: RoomName,
+        /// Before this one; without it, up to the latest.
+        before: Option<Seq>,
+        /// At most so many; without it, as many as the server gives.
+        limit: Option<u32>,
+    },
+    /// Who is in a room.
+    People {
+        /// The room.
+        room: RoomName,
+    },
+    /// Who is this.
+    Whois {
+        /// The user.
+        user: UserName,
+    },
+    /// To end the server.
+    Shutdown,
+}
+
+/// The answer to an [`Ask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Messages, oldest first.
+    History {
+        /// The messages.
+        messages: Vec<Stored>,
+        /// Whether the server has messages before them.
+        more: bool,
+    },
+    /// Who is there.
+    People(PeopleList),
+    /// Who this is.
+    User(UserInfo),
+    /// The server ends.
+    Ending,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Make a connection to the server.
+    Connect(Attempt),
+    /// Send these bytes on it, after all before.
+    Transmit(Vec<u8>),
+    /// Run this, and hand in its answer.
+    Job(Attempt, Job),
+    /// Hang up, once the bytes before this are sent; or stop trying to connect.
+    Disconnect,
+    /// Tell the user.
+    Event(Event),
+    /// The session has ended. Nothing follows.
+    Over {
+        /// Why.
+        outcome: Outcome,
+        /// How many messages were said and never acknowledged.
+        undelivered: usize,
+    },
+}
+
+/// What a user may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The server knows us.
+    Online(Welcome),
+    /// No connection, for now.
+    Offline {
+        /// Why.
+        reason: String,
+        /// When the next try is made.
+        retry_in: Duration,
+        /// How many tries have failed in a row; 0 if a working connection was lost.
+        failures: u32,
+    },
+    /// All of a room's messages up to now have been shown: from here on they come as they are said.
+    Entered {
+        /// The room.
+        room: RoomName,
+        /// Whether this session had been there before.
+        again: bool,
+    },
+    /// The server doesn't let us into a room.
+    NotEntered {
+        /// The room.
+        room: RoomName,
+        /// Why.
+        refused: Refused,
+    },
+    /// Somebody said something.
+    Message {
+        /// What.
+        message: Stored,
+        /// When it comes.
+        arrival: Arrival,
+        /// Whether it is the user's own, from this session or another.
+        own: bool,
+    },
+    /// Something that this user said is under way.
+    Pending {
+        /// Names it from now on.
+        id: MessageId,
+        /// Where.
+        room: RoomName,
+        /// What.
+        body: Body,
+    },
+    /// It can't be stored now, and is sent again later, without the user's doing.
+    Delayed {
+        /// Which.
+        id: MessageId,
+        /// Where.
+        room: RoomName,
+        /// Why.
+        refused: Refused,
+        /// When.
+        retry_in: Duration,
+    },
+    /// It is on the server's disk.
+    Accepted {
+        /// Which.
+        id: MessageId,
+        /// Where.
+        room: RoomName,
+        /// Its number there.
+        seq: Seq,
+        /// When the server got it.
+        time: Timestamp,
+    },
+    /// It will not be sent again.
+    Refused {
+        /// Which.
+        id: MessageId,
+        /// Where.
+        room: RoomName,
+        /// What was said.
+        body: Body,
+        /// Why.
+        refused: Refused,
+    },
+    /// The server lost messages that were shown, before they were on its disk. None of them was acknowledged.
+    Withdrawn {
+        /// Where.
+        room: RoomName,
+        /// Those after this one.
+        after: Seq,
+        /// What is still known of them.
+        messages: Vec<Seen>,
+    },
+    /// So many messages were said in our absence, and the server has them no longer.
+    Missed {
+        /// Where.
+        room: RoomName,
+        /// How many.
+        gone: u64,
+    },
+    /// People came or left.
+    Presence(Presence),
+    /// A question was answered, or will not be.
+    Answered {
+        /// The question.
+        ask: Ask,
+        /// The answer, or why there is none.
+        answer: Result<Answer, Refused>,
+    },
+    /// Something else that the user should know.
+    Notice(String),
+}
+
+/// When a message arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// As one of the last before our first visit.
+    Backlog,
+    /// Late: it was said while we were away.
+    Missed,
+    /// As it is said.
+    Live,
+}
+
+/// What is kept of a message that was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its number.
+    pub seq: Seq,
+    /// The sender's identifier for it.
+    pub message: MessageId,
+    /// Who said it.
+    pub sender: UserName,
+    /// How it begins.
+    pub text: String,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The user left.
+    Left,
+    /// The server ended, because the user told it to.
+    ServerEnded,
+    /// The server doesn't take the user for who he says he is.
+    AuthenticationFailed,
+    /// The user was put out: the key was removed, or an admin did it.
+    PutOut(CloseReason),
+    /// The server says that it has another key than the trusted one.
+    ServerKeyChanged,
+    /// The server could not prove that it has the trusted key.
+    NotTheServer,
+    /// The server speaks only these versions of the protocol.
+    Version {
+        /// From this one ...
+        min: u8,
+        /// ... to this one.
+        max: u8,
+    },
+    /// There was no connection for too long.
+    GaveUp {
+        /// Why the last try failed.
+        reason: String,
+    },
+}

@@ -1,0 +1,384 @@
+//! One user's chat with one server, over as many connections as it takes: a state machine without input or output.
+//!
+//! ```text
+//! Waiting -> Connecting -> Linked (Handshaking, Online) -> Waiting ... -> Over
+//! ```
+//!
+//! It is driven as [the link](crate::proto::link) and the server's hub are: [`handle`](Session::handle) an input, then
+//! [`poll`](Session::poll) until that gives nothing, then wait for input or [`poll_timeout`](Session::poll_timeout).
+//! Making a connection and the expensive parts of a handshake are outputs with the number of an [`Attempt`], what comes
+//! of them inputs with that number; what comes for an attempt that is over is ignored.
+//!
+//! What it sees to, so that no face of the client has to:
+//!
+//! - A connection that is lost is made anew, later after every failure, with a ticket where there is one. It ends only
+//!   for what no new connection would change: [`Outcome`].
+//! - Of each room, messages come in the order of their numbers, each once, none left out without a word: what was
+//!   missed is asked for, what the server lost before it was on its disk is [withdrawn](Event::Withdrawn).
+//! - What the user says gets an identifier and is sent under it until the server has answered, over any number of
+//!   connections, in the order in which it was said.
+//!
+//! It touches no socket, file, thread or clock; time and the random generator are parameters. Whatever a server sends,
+//! its memory is bounded.
+
+mod asks;
+mod backoff;
+mod ending;
+mod io;
+mod online;
+mod outgoing;
+mod posts;
+mod room;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::Rng as _;
+use rand::rngs::StdRng;
+
+use self::asks::Asks;
+use self::backoff::Backoff;
+use self::outgoing::Outgoing;
+use self::posts::Fate;
+use self::room::{Broken, Entry, Room};
+use crate::crypto::rsa::PublicKey;
+use crate::crypto::secret::Secret;
+use crate::model::{MessageId, RoomName, UserName};
+use crate::proto::close::{CloseCode, CloseReason};
+use crate::proto::handshake::client::{Job, Resumption};
+use crate::proto::link::{self, Client, Limits, Link};
+use crate::proto::message::{ErrorCode, MESSAGE_BYTES, RequestId, Welcome};
+
+pub use self::io::{Answer, Arrival, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Seen};
+
+/// A connection has to be there by then.
+const CONNECT: Duration = Duration::from_secs(20);
+/// A server has to welcome us so soon after the handshake.
+const WELCOME: Duration = Duration::from_secs(15);
+
+/// Who talks to whom.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The server's key: whoever has another one is not talked to.
+    pub server: PublicKey,
+    /// Who the user is.
+    pub user: UserName,
+    /// The room to be in, beside those that the server names.
+    pub room: RoomName,
+    /// How long to go on without a connection, or with a server whose disk takes nothing; for ever if not set.
+    pub give_up: Option<Duration>,
+}
+
+/// One user's chat with one server.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    limits: Arc<Limits>,
+    rng: StdRng,
+    phase: Phase,
+    attempt: Attempt,
+    backoff: Backoff,
+    ticket: Option<HeldTicket>,
+    rooms: BTreeMap<RoomName, Room>,
+    asks: Asks,
+    requests: BTreeMap<RequestId, Asker>,
+    next_request: RequestId,
+    // Since when there is no connection, and why.
+    offline: Option<(Instant, String)>,
+    leaving: Option<Leaving>,
+    // The user ended the server.
+    ended_server: bool,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Waiting { until: Instant },
+    Connecting { deadline: Instant },
+    Linked(Box<Connection>),
+    Over,
+}
+
+#[derive(Debug)]
+struct Connection {
+    link: Link<Client>,
+    resuming: bool,
+    // Goes with the ticket that will come.
+    secret: Option<Secret>,
+    // When the server has to have welcomed us.
+    welcome_by: Option<Instant>,
+    welcome: Option<(Welcome, Instant)>,
+    outgoing: Outgoing,
+    // We have said goodbye.
+    bye: bool,
+}
+
+#[derive(Debug)]
+struct HeldTicket {
+    resumption: Resumption,
+    until: Instant,
+}
+
+/// Whose request it was.
+#[derive(Debug, Clone, Copy)]
+enum Asker {
+    Join(RoomName),
+    Post(RoomName),
+    User,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Leaving {
+    until: Option<Instant>,
+}
+
+impl Session {
+    /// A session that begins with its first try to connect.
+    #[must_use]
+    pub fn new(settings: Settings, rng: StdRng, now: Instant) -> Self {
+        let limits = Arc::new(Limits {
+            handshake_bytes: 64 * 1024,
+            handshake: Duration::from_secs(20),
+            message_bytes: MESSAGE_BYTES,
+            ping: Duration::from_secs(20),
+            idle: Duration::from_secs(45),
+            linger: Duration::from_secs(1),
+        });
+        let mut session = Self {
+            rooms: BTreeMap::from([(settings.room, Room::new())]),
+            settings,
+            limits,
+            rng,
+            phase: Phase::Waiting { until: now },
+            attempt: Attempt(0),
+            backoff: Backoff::default(),
+            ticket: None,
+            asks: Asks::default(),
+            requests: BTreeMap::new(),
+            next_request: 1,
+            offline: Some((now, "not connected yet".to_owned())),
+            leaving: None,
+            ended_server: false,
+            outputs: VecDeque::new(),
+        };
+        session.advance(now);
+        session
+    }
+
+    /// Takes an input. To be followed by [`poll`](Self::poll) until that gives nothing.
+    pub fn handle(&mut self, input: Input<'_>, now: Instant) {
+        if let Phase::Over = self.phase {
+            return;
+        }
+        match input {
+            Input::Network(attempt, what) if attempt == self.attempt => self.network(what, now),
+            Input::Network(..) | Input::Tick => {}
+            Input::Command(command) => self.command(command, now),
+        }
+        self.advance(now);
+    }
+
+    /// The next thing to do, if there is one.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`handle`](Self::handle) with [`Input::Tick`], if nothing else happens before. Nothing once the
+    /// session is over.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let phase = match &self.phase {
+            Phase::Over => return None,
+            Phase::Waiting { until } => Some(*until),
+            Phase::Connecting { deadline } => Some(*deadline),
+            Phase::Linked(connection) => {
+                [connection.link.poll_timeout(), connection.welcome_by].into_iter().flatten().min()
+            }
+        };
+        let online = self.is_online();
+        let rooms = self.rooms.values().filter(|_| online).flat_map(|room| match room.entry {
+            Entry::Outside(due) => [due, None],
+            Entry::Inside => [room.posts.not_before(), None],
+            Entry::Asked(..) | Entry::Refused => [None, None],
+        });
+        let asks = self.asks.not_before().filter(|_| online);
+        let leave = self.leaving.and_then(|leaving| leaving.until).filter(|_| !self.said_bye());
+        let rest = [phase, asks, leave, self.gives_up_at()];
+        rooms.flatten().chain(rest.into_iter().flatten()).min()
+    }
+
+    /// How many messages were said and are not acknowledged.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.rooms.values().map(|room| room.posts.len()).sum()
+    }
+
+    fn is_online(&self) -> bool {
+        matches!(&self.phase, Phase::Linked(connection) if connection.welcome.is_some() && !connection.bye)
+    }
+
+    fn said_bye(&self) -> bool {
+        matches!(&self.phase, Phase::Linked(connection) if connection.bye)
+    }
+
+    fn gives_up_at(&self) -> Option<Instant> {
+        let (since, _) = self.offline.as_ref()?;
+        since.checked_add(self.settings.give_up?)
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Post { room, body } => {
+                let mut id = [0; 16];
+                self.rng.fill_bytes(&mut id);
+                let id = MessageId(id);
+                self.event(Event::Pending { id, room, body: body.clone() });
+                let refused = |code, text| Some(Fate::Refused(id, body.clone(), posts::here(code, text)));
+                let fate = match self.rooms.get_mut(&room) {
+                    _ if self.leaving.is_some() => refused(ErrorCode::ShuttingDown, "you are leaving"),
+                    Some(room) if !matches!(room.entry, Entry::Refused) => room.posts.push(id, body),
+                    _ => refused(ErrorCode::Forbidden, "you are not in this room"),
+                };
+                if let Some(fate) = fate {
+                    self.tell(room, fate);
+                }
+            }
+            Command::Ask(ask) => {
+                if let Some((ask, answer)) = self.asks.push(ask) {
+                    self.event(Event::Answered { ask, answer });
+                }
+            }
+            Command::Leave { patience } => self.leaving = Some(Leaving { until: now.checked_add(patience) }),
+        }
+    }
+
+    fn tell(&mut self, room: RoomName, fate: Fate) {
+        self.event(match fate {
+            Fate::Accepted(id, accepted) => Event::Accepted { id, room, seq: accepted.seq, time: accepted.time },
+            Fate::Refused(id, body, refused) => Event::Refused { id, room, body, refused },
+            Fate::Delayed(id, refused, retry_in) => Event::Delayed { id, room, refused, retry_in },
+        });
+    }
+
+    fn network(&mut self, what: Network<'_>, now: Instant) {
+        match (&mut self.phase, what) {
+            (Phase::Connecting { .. }, Network::Connected) => self.greet(now),
+            (Phase::Connecting { .. }, Network::Failed(reason)) => self.lost(reason, Duration::ZERO, now),
+            (Phase::Connecting { .. }, Network::Eof) => {
+                self.lost("the connection was cut".to_owned(), Duration::ZERO, now);
+            }
+            (Phase::Linked(connection), Network::Received(bytes)) => {
+                connection.link.handle(link::Input::Received(bytes), now);
+            }
+            (Phase::Linked(connection), Network::Eof) => connection.link.handle(link::Input::Eof, now),
+            (Phase::Linked(connection), Network::Answer(answer)) => {
+                connection.link.handle(link::Input::Answer(answer), now);
+            }
+            _ => {}
+        }
+        self.drain(now);
+    }
+
+    /// A connection is there: the first message of a handshake goes out, with a ticket if there is one.
+    fn greet(&mut self, now: Instant) {
+        if self.ticket.as_ref().is_some_and(|ticket| ticket.until <= now) {
+            self.ticket = None;
+        }
+        let (resuming, first) = match &self.ticket {
+            Some(HeldTicket { resumption: Resumption { ticket, secret }, .. }) => {
+                (true, Job::Resume(Resumption { ticket: ticket.clone(), secret: secret.duplicate() }))
+            }
+            None => (false, Job::Hello { server: self.settings.server.clone(), user: self.settings.user }),
+        };
+        self.phase = Phase::Linked(Box::new(Connection {
+            link: Link::client(first, Arc::clone(&self.limits), now),
+            resuming,
+            secret: None,
+            welcome_by: None,
+            welcome: None,
+            outgoing: Outgoing::default(),
+            bye: false,
+        }));
+    }
+
+    /// Does what the link says.
+    fn drain(&mut self, now: Instant) {
+        while let Phase::Linked(connection) = &mut self.phase {
+            let Some(output) = connection.link.poll() else { return };
+            match output {
+                link::Output::Transmit(bytes) => self.outputs.push_back(Output::Transmit(bytes)),
+                link::Output::Job(job) => self.outputs.push_back(Output::Job(self.attempt, job)),
+                link::Output::Opened(secret) => {
+                    connection.secret = Some(secret);
+                    connection.welcome_by = Some(now + WELCOME);
+                }
+                link::Output::Message(message) => {
+                    if let Err(Broken(text)) = self.message(message, now) {
+                        self.violation(text, now);
+                    }
+                }
+                link::Output::Ended(ended) => self.ended(ended, now),
+            }
+        }
+    }
+
+    /// Does what is due, and what has become possible.
+    fn advance(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Over => return,
+            Phase::Waiting { until } if *until <= now => {
+                self.attempt = Attempt(self.attempt.0 + 1);
+                self.phase = Phase::Connecting { deadline: now + CONNECT };
+                self.outputs.push_back(Output::Connect(self.attempt));
+            }
+            Phase::Connecting { deadline } if *deadline <= now => {
+                self.lost("the server does not answer".to_owned(), Duration::ZERO, now);
+            }
+            Phase::Linked(connection) if connection.welcome_by.is_some_and(|due| due <= now) => {
+                self.violation("no welcome", now);
+            }
+            Phase::Linked(connection) if connection.link.poll_timeout().is_some_and(|due| due <= now) => {
+                connection.link.handle(link::Input::Tick, now);
+                self.drain(now);
+            }
+            Phase::Waiting { .. } | Phase::Connecting { .. } | Phase::Linked(_) => {}
+        }
+        if self.is_online() {
+            self.ask(now);
+            self.flush();
+            self.drain(now);
+        }
+        self.leave_if_done(now);
+        if self.gives_up_at().is_some_and(|due| due <= now)
+            && let Some((_, reason)) = self.offline.take()
+        {
+            self.over(Outcome::GaveUp { reason });
+        }
+    }
+
+    fn leave_if_done(&mut self, now: Instant) {
+        let Some(leaving) = self.leaving else { return };
+        let done = self.outstanding() == 0 && self.asks.is_empty() && self.rooms.values().all(|room| room.settled);
+        if !done && leaving.until.is_none_or(|due| due > now) {
+            return;
+        }
+        match &mut self.phase {
+            Phase::Over => {}
+            Phase::Linked(connection) if connection.bye => {}
+            Phase::Linked(connection) if connection.link.is_open() => {
+                connection.bye = true;
+                connection.link.handle(link::Input::Close(CloseReason::new(CloseCode::Bye, "")), now);
+                self.drain(now);
+            }
+            _ => self.over(Outcome::Left),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

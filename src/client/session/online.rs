@@ -1,0 +1,217 @@
+//! What is said on a connection after its handshake: what the server says, and what is asked of it.
+
+use std::time::{Duration, Instant};
+
+use super::room::{Broken, Entry, Room};
+use super::{Answer, Arrival, Asker, Event, HeldTicket, Output, Phase, Session};
+use crate::model::RoomName;
+use crate::proto::handshake::client::Resumption;
+use crate::proto::message::{Joined, Reply, RequestId, ServerMessage, Stored, Ticket, Welcome};
+
+/// Most rooms that a server can make us join.
+const ROOMS: usize = 64;
+/// The longest ticket that is kept.
+const TICKET_BYTES: usize = 4096;
+
+impl Session {
+    pub(super) fn message(&mut self, message: ServerMessage, now: Instant) -> Result<(), Broken> {
+        let Phase::Linked(connection) = &mut self.phase else { return Ok(()) };
+        if connection.bye {
+            return Ok(());
+        }
+        let incarnation = match (&connection.welcome, &message) {
+            (_, ServerMessage::Ticket(_) | ServerMessage::Unknown(_)) | (None, ServerMessage::Welcome(_)) => None,
+            (Some((welcome, _)), _) => Some(welcome.incarnation),
+            (None, _) => return Err(Broken("no welcome")),
+        };
+        match (message, incarnation) {
+            (ServerMessage::Ticket(ticket), _) => {
+                self.take_ticket(&ticket, now);
+                Ok(())
+            }
+            (ServerMessage::Welcome(welcome), None) => self.welcome(welcome, now),
+            (ServerMessage::Welcome(_), Some(_)) => Err(Broken("a second welcome")),
+            (ServerMessage::Part(id, part), _) => match self.requests.get(&id) {
+                Some(Asker::Join(name)) => match self.rooms.get_mut(name).map(|room| &mut room.entry) {
+                    Some(Entry::Asked(parts)) if part.room == *name => parts.push(part),
+                    _ => Err(Broken("a message of another room")),
+                },
+                Some(Asker::User) => self.asks.part(id, part),
+                Some(Asker::Post(_)) | None => Err(Broken("a message that nobody asked for")),
+            },
+            (ServerMessage::Reply(id, reply), _) => self.reply(id, reply, now),
+            (ServerMessage::Message(message), Some(incarnation)) => {
+                let Some(room) = self.rooms.get_mut(&message.room) else { return Ok(()) };
+                if room.said(&message, incarnation)? {
+                    self.show(message, Arrival::Live);
+                }
+                Ok(())
+            }
+            (ServerMessage::Presence(presence), _) => {
+                if self.rooms.contains_key(&presence.room) {
+                    self.event(Event::Presence(presence));
+                }
+                Ok(())
+            }
+            (ServerMessage::Unknown(_) | ServerMessage::Message(_), _) => Ok(()),
+        }
+    }
+
+    pub(super) fn show(&mut self, message: Stored, arrival: Arrival) {
+        let own = message.sender == self.settings.user;
+        self.event(Event::Message { message, arrival, own });
+    }
+
+    pub(super) fn take_ticket(&mut self, ticket: &Ticket, now: Instant) {
+        let Phase::Linked(connection) = &mut self.phase else { return };
+        let Some(secret) = &connection.secret else { return };
+        let until = now.checked_add(Duration::from_secs(u64::from(ticket.lifetime_s)));
+        if let Some(until) = until
+            && ticket.ticket.len() <= TICKET_BYTES
+        {
+            let resumption = Resumption { ticket: ticket.ticket.to_vec(), secret: secret.duplicate() };
+            self.ticket = Some(HeldTicket { resumption, until });
+        }
+    }
+
+    pub(super) fn welcome(&mut self, welcome: Welcome, now: Instant) -> Result<(), Broken> {
+        if welcome.user != self.settings.user {
+            return Err(Broken("it takes us for somebody else"));
+        }
+        let Phase::Linked(connection) = &mut self.phase else { return Ok(()) };
+        connection.welcome_by = None;
+        connection.welcome = Some((welcome.clone(), now));
+        self.offline = None;
+        for room in &welcome.rooms {
+            if self.rooms.len() < ROOMS {
+                self.rooms.entry(*room).or_insert_with(Room::new);
+            }
+        }
+        self.event(Event::Online(welcome));
+        Ok(())
+    }
+
+    pub(super) fn reply(&mut self, id: RequestId, reply: Reply, now: Instant) -> Result<(), Broken> {
+        const BROKEN: Broken = Broken("an answer to another question");
+        match self.requests.remove(&id) {
+            None => Err(Broken("an answer that nobody asked for")),
+            Some(Asker::User) => {
+                if let Some((ask, answer)) = self.asks.reply(id, reply, now)? {
+                    self.ended_server |= answer == Ok(Answer::Ending);
+                    self.event(Event::Answered { ask, answer });
+                }
+                Ok(())
+            }
+            Some(Asker::Post(name)) => {
+                let room = self.rooms.get_mut(&name).ok_or(BROKEN)?;
+                let fate = match reply {
+                    Reply::Accepted(accepted) => room.posts.accepted(id, accepted),
+                    Reply::Error(refused) => room.posts.refused(id, refused, self.settings.give_up, now),
+                    _ => return Err(BROKEN),
+                };
+                self.tell(name, fate.ok_or(BROKEN)?);
+                Ok(())
+            }
+            Some(Asker::Join(name)) => {
+                let room = self.rooms.get_mut(&name).ok_or(BROKEN)?;
+                match reply {
+                    Reply::Joined(joined) if joined.room == name => self.joined(name, &joined),
+                    Reply::Error(refused) => {
+                        room.not_joined(&refused, now);
+                        if let Entry::Refused = room.entry {
+                            let fates = room.posts.refuse_all(&refused);
+                            self.event(Event::NotEntered { room: name, refused });
+                            for fate in fates {
+                                self.tell(name, fate);
+                            }
+                        }
+                        Ok(())
+                    }
+                    _ => Err(BROKEN),
+                }
+            }
+        }
+    }
+
+    pub(super) fn joined(&mut self, name: RoomName, answer: &Joined) -> Result<(), Broken> {
+        let Phase::Linked(connection) = &self.phase else { return Ok(()) };
+        let Some((Welcome { incarnation, .. }, _)) = connection.welcome else { return Ok(()) };
+        let Some(room) = self.rooms.get_mut(&name) else { return Ok(()) };
+        let arrived = match room.joined(answer, incarnation) {
+            Ok(arrived) => arrived,
+            Err(broken) => {
+                self.event(Event::Notice(format!("{name}: what the server has does not fit to what it had before")));
+                return Err(broken);
+            }
+        };
+        let again = room.visited;
+        room.visited |= arrived.caught_up;
+        if let Some((after, messages)) = arrived.withdrawn {
+            self.event(Event::Withdrawn { room: name, after, messages });
+        }
+        if arrived.gone > 0 {
+            self.event(Event::Missed { room: name, gone: arrived.gone });
+        }
+        let arrival = if arrived.first_visit || !again { Arrival::Backlog } else { Arrival::Missed };
+        for message in arrived.messages {
+            self.show(message, arrival);
+        }
+        if arrived.caught_up {
+            self.event(Event::Entered { room: name, again });
+        }
+        Ok(())
+    }
+
+    /// Queues every request that can be made now.
+    pub(super) fn ask(&mut self, now: Instant) {
+        let Phase::Linked(connection) = &mut self.phase else { return };
+        let Some((welcome, _)) = &connection.welcome else { return };
+        let message_bytes = usize::try_from(welcome.message_bytes).unwrap_or(usize::MAX);
+        let requests = &mut self.requests;
+        let next = &mut self.next_request;
+        let mut next_id = || {
+            *next += 1;
+            *next
+        };
+        let mut fates = Vec::new();
+        for (name, room) in &mut self.rooms {
+            if let Entry::Outside(due) = room.entry
+                && due.is_none_or(|due| due <= now)
+            {
+                let id = next_id();
+                connection.outgoing.push(&room.join(*name, id));
+                requests.insert(id, Asker::Join(*name));
+            }
+            if let Entry::Inside = room.entry {
+                while let Some(fate) = room.posts.too_long(message_bytes) {
+                    fates.push((*name, fate));
+                }
+                if let Some(batch) = room.posts.batch(*name, now, &mut next_id) {
+                    connection.outgoing.push(&batch.bytes);
+                    requests.extend(batch.requests.into_iter().map(|id| (id, Asker::Post(*name))));
+                }
+            }
+        }
+        let rooms = &self.rooms;
+        let inside = |room: &RoomName| rooms.get(room).is_some_and(|room| matches!(room.entry, Entry::Inside));
+        while let Some((id, bytes)) = self.asks.next(now, inside, &mut next_id) {
+            connection.outgoing.push(&bytes);
+            requests.insert(id, Asker::User);
+        }
+        for (room, fate) in fates {
+            self.tell(room, fate);
+        }
+    }
+
+    /// Seals what is queued.
+    pub(super) fn flush(&mut self) {
+        let Phase::Linked(connection) = &mut self.phase else { return };
+        let mut bytes = Vec::new();
+        for record in connection.outgoing.take() {
+            connection.link.seal(&mut bytes, |out| out.extend_from_slice(&record));
+        }
+        if !bytes.is_empty() {
+            self.outputs.push_back(Output::Transmit(bytes));
+        }
+    }
+}

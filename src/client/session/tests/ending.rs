@@ -1,0 +1,252 @@
+//! How a session ends, and what does not end it.
+
+use super::*;
+use crate::crypto::kem::CIPHERTEXT_BYTES;
+use crate::proto::handshake::wire::{Refusal, RefusalCode, ServerHello};
+
+fn leave(patience: u64) -> Command {
+    Command::Leave { patience: Duration::from_secs(patience) }
+}
+
+fn outcome(world: &World) -> Option<&Outcome> {
+    world.over.as_ref().map(|(outcome, _)| outcome)
+}
+
+#[test]
+fn leaving_says_goodbye() {
+    let mut world = World::in_lobby(0);
+    world.command(leave(0));
+    assert_eq!(world.over, Some((Outcome::Left, 0)));
+    assert_eq!(world.closed_by_session.unwrap().code, CloseCode::Bye);
+    assert_eq!(world.session.poll_timeout(), None);
+}
+
+#[test]
+fn leaving_with_patience_waits_for_the_backlog_the_acknowledgements_and_the_answers() {
+    let mut world = World::with(settings());
+    world.command(Command::Post { room: lobby(), body: text("x") });
+    world.command(Command::Ask(Ask::People { room: lobby() }));
+    world.command(leave(1000));
+    world.let_in(0);
+    assert_eq!(world.over, None);
+    let requests = std::mem::take(&mut world.requests);
+    assert_eq!(requests.len(), 2);
+    world.accept(requests[0].0, 1);
+    assert_eq!(world.over, None);
+    world.refuse(requests[1].0, ErrorCode::Forbidden, None);
+    assert_eq!(world.over, Some((Outcome::Left, 0)));
+}
+
+#[test]
+fn patience_ends_and_the_rest_is_counted() {
+    let mut world = World::in_lobby(0);
+    world.say("x");
+    world.command(leave(2));
+    world.sleep(Duration::from_millis(1999));
+    assert_eq!(world.over, None);
+    world.sleep(Duration::from_millis(1));
+    assert_eq!(world.over, Some((Outcome::Left, 1)));
+    // Also without a connection, and without a peer that hangs up.
+    let mut world = World::with(settings());
+    world.listening = false;
+    world.command(leave(0));
+    assert_eq!(world.over, Some((Outcome::Left, 0)));
+}
+
+#[test]
+fn keys_that_are_wrong_end_it() {
+    let mut world = World::with(settings());
+    world.context.directory = Arc::new(Registered(None));
+    world.run();
+    assert_eq!(outcome(&world), Some(&Outcome::AuthenticationFailed));
+
+    let mut world = World::with(Settings { server: test_keys::bob().public().clone(), ..settings() });
+    world.run();
+    assert_eq!(outcome(&world), Some(&Outcome::ServerKeyChanged));
+}
+
+#[test]
+fn a_server_without_the_private_key_ends_it() {
+    let mut world = World::with(settings());
+    // It says it has the key, and answers with anything.
+    while let Some(output) = world.session.poll() {
+        match output {
+            Output::Connect(attempt) => world.handle(Input::Network(attempt, Network::Connected)),
+            Output::Job(attempt, job) => {
+                let answer = job.run(test_keys::alice(), &mut world.rng);
+                world.handle(Input::Network(attempt, Network::Answer(answer)));
+            }
+            Output::Transmit(_) => {
+                let mut hello = ServerHello::head(&[7; CIPHERTEXT_BYTES], 530);
+                hello.extend_from_slice(&[7; 530]);
+                world.handle(Input::Network(Attempt(1), Network::Received(&mut hello)));
+            }
+            Output::Over { outcome, .. } => world.over = Some((outcome, 0)),
+            Output::Disconnect | Output::Event(_) => {}
+        }
+    }
+    assert_eq!(outcome(&world), Some(&Outcome::NotTheServer));
+}
+
+#[test]
+fn a_server_of_another_version_ends_it_and_says_which_it_speaks() {
+    let mut world = World::with(settings());
+    world.listening = false;
+    assert!(matches!(world.session.poll(), Some(Output::Connect(_))));
+    world.handle(Input::Network(Attempt(1), Network::Connected));
+    let refusal = Refusal { min_version: 2, max_version: 3, ..Refusal::new(RefusalCode::UnsupportedVersion) };
+    world.handle(Input::Network(Attempt(1), Network::Received(&mut refusal.frame())));
+    world.run();
+    assert_eq!(outcome(&world), Some(&Outcome::Version { min: 2, max: 3 }));
+}
+
+#[test]
+fn closes_end_it_or_lead_to_a_new_connection() {
+    for code in [CloseCode::KeyRemoved, CloseCode::Kicked] {
+        let mut world = World::in_lobby(0);
+        world.say("x");
+        world.close(code);
+        assert!(matches!(&world.over, Some((Outcome::PutOut(reason), 1)) if reason.code == code), "{code:?}");
+    }
+    for code in [
+        CloseCode::Bye,
+        CloseCode::Shutdown,
+        CloseCode::TooSlow,
+        CloseCode::ProtocolError,
+        CloseCode::IdleTimeout,
+        CloseCode::Busy,
+        CloseCode::Other(99),
+    ] {
+        let mut world = World::in_lobby(0);
+        world.close(code);
+        assert!(matches!(world.events.last(), Some(Event::Offline { failures: 0, .. })), "{code:?}");
+        world.come_back();
+        assert_eq!(world.over, None);
+    }
+}
+
+#[test]
+fn whoever_ends_the_server_has_ended_too() {
+    let mut world = World::in_lobby(0);
+    world.command(Command::Ask(Ask::Shutdown));
+    let (id, _) = world.request();
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    world.close(CloseCode::Shutdown);
+    assert_eq!(outcome(&world), Some(&Outcome::ServerEnded));
+}
+
+#[test]
+fn a_refused_ticket_leads_to_a_full_handshake_at_once() {
+    let mut world = World::in_lobby(0);
+    world.context.tickets = Arc::new(TicketKeys::generate(Timestamp(0), &mut StdRng::seed_from_u64(99)));
+    world.events.clear();
+    world.come_back();
+    assert_eq!(world.resumed, [false, true, false]);
+    let offline = world.events.iter().filter(|event| matches!(event, Event::Offline { .. })).count();
+    assert_eq!(offline, 1);
+}
+
+#[test]
+fn an_old_ticket_is_not_presented() {
+    let mut world = World::in_lobby(0);
+    world.listening = false;
+    world.cut();
+    world.sleep(Duration::from_secs(3600));
+    world.listening = true;
+    world.come_back();
+    assert_eq!(world.resumed, [false, false]);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_tried_again_and_given_up_in_time() {
+    let mut world = World::with(Settings { give_up: Some(Duration::from_secs(20)), ..settings() });
+    world.listening = false;
+    world.run();
+    world.sleep(Duration::from_millis(19_999));
+    assert_eq!(world.over, None);
+    let tries: Vec<u32> = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Offline { failures, .. } => Some(*failures),
+            _ => None,
+        })
+        .collect();
+    assert!(tries.len() >= 4 && tries.is_sorted(), "{tries:?}");
+    world.sleep(Duration::from_millis(1));
+    assert_eq!(outcome(&world), Some(&Outcome::GaveUp { reason: "connection refused".to_owned() }));
+
+    let mut world = World::with(settings());
+    world.listening = false;
+    world.run();
+    world.sleep(Duration::from_secs(100_000));
+    assert_eq!(world.over, None);
+    world.listening = true;
+    world.come_back();
+}
+
+#[test]
+fn a_silent_server_is_noticed_at_every_stage() {
+    // It never takes the connection, never answers the hello, never welcomes.
+    let mut world = World::with(settings());
+    assert!(matches!(world.session.poll(), Some(Output::Connect(_))));
+    world.now += Duration::from_secs(20);
+    world.handle(Input::Tick);
+    assert!(matches!(world.session.poll(), Some(Output::Disconnect)));
+    assert!(matches!(world.session.poll(), Some(Output::Event(Event::Offline { .. }))));
+
+    let mut world = World::with(settings());
+    assert!(matches!(world.session.poll(), Some(Output::Connect(_))));
+    world.handle(Input::Network(Attempt(1), Network::Connected));
+    while world.session.poll().is_some() {}
+    world.now += Duration::from_secs(20);
+    world.handle(Input::Tick);
+    assert!(matches!(world.session.poll(), Some(Output::Disconnect)));
+
+    // It falls silent: the session notices within 60 seconds.
+    let mut world = World::in_lobby(0);
+    world.link = None;
+    world.listening = false;
+    world.sleep(Duration::from_secs(60));
+    assert!(world.events.iter().any(|event| matches!(event, Event::Offline { .. })));
+}
+
+#[test]
+fn what_comes_for_an_earlier_connection_is_ignored() {
+    let mut world = World::in_lobby(0);
+    let old = world.attempt;
+    world.come_back();
+    world.events.clear();
+    for what in [Network::Eof, Network::Connected, Network::Received(&mut [1; 9]), Network::Failed(String::new())] {
+        world.handle(Input::Network(old, what));
+        world.run();
+    }
+    assert!(world.link.is_some() && world.events.is_empty());
+}
+
+#[test]
+fn any_bytes_at_any_time_do_no_more_than_break_the_connection() {
+    use rand::Rng as _;
+    let mut rng = StdRng::seed_from_u64(5);
+    for round in 0..200 {
+        let mut world = World::with(settings());
+        if round % 2 == 0 {
+            world.run();
+        } else {
+            while let Some(output) = world.session.poll() {
+                if let Output::Connect(attempt) = output {
+                    world.attempt = attempt;
+                    world.handle(Input::Network(attempt, Network::Connected));
+                }
+            }
+        }
+        let mut bytes = vec![0; 600];
+        rng.fill_bytes(&mut bytes);
+        // Headers that can be.
+        bytes[0] = [2, 5, 6, 16, 17, 18, 19][round % 7];
+        bytes[1] = 0;
+        bytes[2] = u8::try_from(round % 3).unwrap();
+        world.handle(Input::Network(world.attempt, Network::Received(&mut bytes)));
+        while world.session.poll().is_some() {}
+    }
+}
