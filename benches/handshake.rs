@@ -1,5 +1,11 @@
 //! What a handshake costs one core, at each end. The server's side is its job and the client's finish; the client's is
 //! its hello and its finish. Neither counts the other's time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a bench ends where something is not as it should be"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

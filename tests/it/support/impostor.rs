@@ -43,7 +43,7 @@ impl Hello {
     /// The last message, after the server's hello, from a client that calls itself `software`.
     pub(crate) fn finish(mut self, server_hello: &[u8], identity: &Identity, software: &str) -> Vec<u8> {
         let rng = &mut rand::rng();
-        let hello = ServerHello::parse(&server_hello[HEADER_BYTES..]).unwrap();
+        let hello = ServerHello::parse(&server_hello[HEADER_BYTES..], false).unwrap();
         let secret = mix(&self.early, &self.key.decapsulate(hello.kem_ciphertext));
         self.transcript.update(&server_hello[..server_hello.len() - hello.sealed.len()]);
         let hash = self.transcript.hash();
