@@ -46,7 +46,9 @@ fn the_corpora_hold() {
     for (name, target) in targets::TARGETS {
         let corpus = corpus(name);
         assert!(!corpus.is_empty(), "{name} has no corpus");
-        corpus.iter().for_each(|bytes| run(name, target, bytes));
+        for bytes in corpus {
+            run(name, target, &bytes);
+        }
     }
 }
 

@@ -28,7 +28,8 @@ struct Message {
     request_id: u64,
     /// The body: keys are those of the map, byte strings are {"bytes": hex}.
     body: Value,
-    message: String,
+    #[serde(rename = "message")]
+    bytes: String,
 }
 
 #[derive(Serialize)]
@@ -93,7 +94,7 @@ fn message(name: &'static str, bytes: &[u8]) -> Message {
     let mut decoder = minicbor::Decoder::new(bytes);
     assert_eq!(decoder.array().unwrap(), Some(3));
     let (kind, request_id) = (decoder.u64().unwrap(), decoder.u64().unwrap());
-    Message { name, kind, request_id, body: body(&bytes[decoder.position()..]), message: hex(bytes) }
+    Message { name, kind, request_id, body: body(&bytes[decoder.position()..]), bytes: hex(bytes) }
 }
 
 fn requests() -> Vec<Message> {

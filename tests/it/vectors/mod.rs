@@ -71,7 +71,11 @@ impl TryCryptoRng for Fixed {}
 
 /// Bytes as the vectors show them.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn pem(name: &str) -> String {
