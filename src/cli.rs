@@ -288,7 +288,7 @@ pub struct ConnectArgs {
     /// The fingerprint of the server's key; any other is refused
     #[arg(long, value_name = "SHA256:...")]
     pub fingerprint: Option<Fingerprint>,
-    /// The room to be in [default: #common]
+    /// The room to be in, #common if nothing is said
     #[arg(long, value_name = "ROOM")]
     pub room: Option<RoomName>,
     /// Read the passphrase from the first line of FILE, or of standard input if FILE is -

@@ -43,7 +43,7 @@ impl Direction {
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_BYTES]);
         write(out);
-        let length = out.len() - start - HEADER_BYTES + TAG_BYTES;
+        let length = out.len().saturating_sub(start + HEADER_BYTES) + TAG_BYTES;
         let header = Header { kind, length }.bytes();
         let tag = match out.get_mut(start..).and_then(|record| record.split_first_chunk_mut::<HEADER_BYTES>()) {
             Some((slot, plaintext)) => {

@@ -7,7 +7,7 @@
 //! watcher    one thread that watches the keys directory             crate::keys::watch
 //! ```
 //!
-//! They meet in the [`Switchboard`](effects::Switchboard), which holds the hub. Whoever starts a [`Server`] decides what
+//! They meet in the `Switchboard` (effects.rs), which holds the hub. Whoever starts a [`Server`] decides what
 //! to do about signals and the operator's terminal; nothing here does.
 
 mod admission;
@@ -30,6 +30,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use mio::net::TcpListener;
 use mio::{Poll, Waker};
 
 use admission::{Admission, Bounds};
@@ -129,11 +130,11 @@ impl Server {
     pub fn start(options: Options<'_>) -> Result<Self, StartError> {
         let Options { config, key, keys, registered, database, ticket_keys } = options;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = |wanted: Option<NonZeroU32>| wanted.map_or(cores, |count| count.get() as usize);
-        let reactors = threads(config.reactors).min(session_ids::MAX_REACTORS);
+        let count = |wanted: Option<NonZeroU32>| wanted.map_or(cores, |threads| threads.get() as usize);
+        let reactors = count(config.reactors).min(session_ids::MAX_REACTORS);
 
         listen::raise_file_limit(config.max_connections);
-        let mut listeners = listen::listen(&config.listen())?;
+        let listeners = listen::listen(&config.listen())?;
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let settings =
             store::Settings { path: database.to_owned(), window: config.history_limit, keep: config.history_keep };
@@ -163,7 +164,7 @@ impl Server {
         let switchboard = Switchboard::new(hub, mailboxes.clone(), store.sender(), tell.clone());
         let users = registered.registry.iter();
         switchboard.step(None, users.map(|(user, key)| Input::Registered { user, fingerprint: key.fingerprint() }));
-        let (workers, mut running) = Workers::start(threads(config.workers), &contexts).map_err(StartError::System)?;
+        let (workers, threads) = Workers::start(count(config.workers), &contexts).map_err(StartError::System)?;
         let shared = Arc::new(Shared {
             switchboard,
             workers,
@@ -183,14 +184,35 @@ impl Server {
         let (updated, admitting) = (Arc::clone(&shared), Arc::clone(&contexts));
         let watch = Watch::start(keys, &registered, move |update| apply(update, &updated, &admitting))
             .map_err(StartError::System)?;
-        for (index, (poll, mailbox)) in polls.into_iter().zip(&shared.mailboxes).enumerate() {
-            // The first reactor accepts for all.
-            let listeners = std::mem::take(&mut listeners);
-            let reactor = Reactor::new(index, Arc::clone(&shared), Arc::clone(mailbox), poll, listeners)
-                .map_err(StartError::System)?;
-            running.push(spawn(index, reactor, tell.clone()).map_err(StartError::System)?);
+        let mut server = Self { shared, contexts, addresses, events, threads, store, watch };
+        match server.start_reactors(polls, listeners, &tell) {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                server.end();
+                Err(StartError::System(error))
+            }
         }
-        Ok(Self { shared, contexts, addresses, events, threads: running, store, watch })
+    }
+
+    fn start_reactors(
+        &mut self,
+        polls: Vec<Poll>,
+        mut listeners: Vec<TcpListener>,
+        tell: &Sender<Event>,
+    ) -> io::Result<()> {
+        for (index, poll) in polls.into_iter().enumerate() {
+            // The first accepts for all.
+            let listeners = std::mem::take(&mut listeners);
+            let reactor = Reactor::new(index, Arc::clone(&self.shared), poll, listeners)?;
+            let tell = tell.clone();
+            self.threads.push(std::thread::Builder::new().name(format!("reactor-{index}")).spawn(move || {
+                if let Err(error) = reactor.run() {
+                    // Nobody listens any more once the server has ended.
+                    let _ = tell.send(Event::Failed(format!("an event loop has failed: {error}")));
+                }
+            })?);
+        }
+        Ok(())
     }
 
     /// Where it listens.
@@ -235,15 +257,6 @@ impl Server {
             tracing::error!(%error, "what was not acknowledged is lost");
         }
     }
-}
-
-fn spawn(index: usize, reactor: Reactor, tell: Sender<Event>) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(format!("reactor-{index}")).spawn(move || {
-        if let Err(error) = reactor.run() {
-            // Nobody listens any more once the server has ended.
-            let _ = tell.send(Event::Failed(format!("an event loop has failed: {error}")));
-        }
-    })
 }
 
 /// The keys directory has changed. Those who handshake from now on find the new registry before the hub ends the

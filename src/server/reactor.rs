@@ -98,10 +98,11 @@ impl Reactor {
     pub(super) fn new(
         index: usize,
         shared: Arc<Shared>,
-        mailbox: Arc<Mailbox>,
         poll: Poll,
         mut listeners: Vec<TcpListener>,
     ) -> io::Result<Self> {
+        let mailbox = shared.mailboxes.get(index).ok_or(io::ErrorKind::NotFound)?;
+        let mailbox = Arc::clone(mailbox);
         for (number, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener, Token(LISTENERS + number), Interest::READABLE)?;
         }
@@ -246,7 +247,7 @@ impl Reactor {
         }
         let id = session_id(self.serial, self.index, slot);
         self.serial = self.serial.wrapping_add(1);
-        tracing::debug!(session = id.0, %address, "connected");
+        tracing::info!(session = id.0, %address, "connected");
         let link = Link::server(Arc::clone(&self.shared.public_key), Arc::clone(&self.shared.limits), now);
         entry.insert(Connection::new(id, address.ip(), stream, link));
     }
@@ -318,9 +319,9 @@ impl Reactor {
                     self.forget_rooms(slot);
                     match ended {
                         // The peer has nothing more to say or to hear.
-                        Ended::Closed(_) | Ended::Truncated | Ended::TimedOut | Ended::Here => self.remove(slot),
+                        Ended::Closed(_) | Ended::Truncated | Ended::Here => self.remove(slot),
                         // It gets the reason, and time to read it.
-                        Ended::Refused(_) | Ended::Violation(_) => self.leave(slot, now + LINGER),
+                        Ended::Refused(_) | Ended::Violation(_) | Ended::TimedOut => self.leave(slot, now + LINGER),
                     }
                     return;
                 }
@@ -567,7 +568,7 @@ impl Reactor {
         if connection.user.is_some() {
             self.inputs.push(Input::Gone { session: connection.id });
         }
-        tracing::debug!(session = connection.id.0, "disconnected");
+        tracing::info!(session = connection.id.0, "disconnected");
     }
 }
 

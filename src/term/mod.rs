@@ -10,7 +10,7 @@
 //! - Questions are asked on stderr and only of a terminal. Without one, or with `--no-input`, the program fails and
 //!   names the flag that answers.
 //! - A reader that has gone away (`rsachat ... | head`) ends the program quietly.
-//! - Text from elsewhere passes [`sanitise`] first.
+//! - Text from elsewhere passes [`fn@sanitise`] first.
 //!
 //! This module never decides anything for a command, and never ends the program.
 

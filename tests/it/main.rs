@@ -10,8 +10,14 @@
 #[cfg(unix)]
 mod chat;
 mod cmd;
+mod fuzz;
 mod generated;
 mod judges;
 #[cfg(unix)]
 mod prompts;
+#[cfg(target_os = "linux")]
+mod server;
 mod streams;
+#[cfg(target_os = "linux")]
+mod support;
+mod vectors;

@@ -1,6 +1,6 @@
 //! Faces of the client: what a person or a script sees of a session, which they know by its events and commands alone.
 //!
-//! [`line`] is for a terminal, [`plain`] for pipes and files; both say things in the words of [`render`].
+//! [`mod@line`] is for a terminal, [`plain`] for pipes and files; both say things in the words of [`render`].
 
 mod gate;
 pub mod line;
@@ -78,7 +78,7 @@ impl Stage {
     }
 }
 
-/// Runs a session with the face that fits: [`line`] on a terminal, [`plain`] elsewhere.
+/// Runs a session with the face that fits: [`mod@line`] on a terminal, [`plain`] elsewhere.
 ///
 /// # Errors
 /// What the terminal or the pipe meets.

@@ -7,9 +7,10 @@ use std::io;
 
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::{Cli, ManArgs};
+use crate::client::commands::{Role, TABLE};
 use crate::error::{Context as _, Error};
 
 mod config;
@@ -18,7 +19,9 @@ pub(super) fn run(args: &ManArgs) -> Result<(), Error> {
     fs::create_dir_all(&args.dir).context(|| format!("can't make {}", args.dir.display()))?;
     let mut root = Cli::command();
     root.build();
-    let mut pages = vec![("rsachat-config.5".to_owned(), config::page())];
+    // The one page that is written by hand.
+    let protocol = include_bytes!("../../../man/rsachat-protocol.7").to_vec();
+    let mut pages = vec![("rsachat-config.5".to_owned(), config::page()), ("rsachat-protocol.7".to_owned(), protocol)];
     add_pages(&root, &mut pages).context(|| "can't make the man pages")?;
     for (name, page) in pages {
         let path = args.dir.join(name);
@@ -45,6 +48,9 @@ fn add_pages(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Resul
     }
     let more = command.get_after_long_help().or(command.get_after_help());
     page.extend(sections(&more.map(ToString::to_string).unwrap_or_default()).render().into_bytes());
+    if command.get_name() == "connect" {
+        page.extend(slash_commands().render().into_bytes());
+    }
     page.extend(see_also(command).render().into_bytes());
     pages.push((man.get_filename(), page));
     command.get_subcommands().filter(|command| !command.is_hide_set()).try_for_each(|command| add_pages(command, pages))
@@ -70,6 +76,29 @@ fn sections(help: &str) -> Roff {
         roff.control("fi", []);
     }
     roff
+}
+
+/// What can be typed while chatting.
+fn slash_commands() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["SLASH COMMANDS"]).text([roman(
+        "A line that starts with a slash is a command, or a mistake, and never sent as a message; a line that is to start \
+         with a slash starts with two.",
+    )]);
+    for entry in TABLE {
+        let mut text = vec![format!("{}.", capitalised(entry.help))];
+        text.extend((!entry.details.is_empty()).then(|| entry.details.to_owned()));
+        let also: Vec<String> = entry.aliases.iter().map(|alias| format!("/{alias}")).collect();
+        text.extend((!also.is_empty()).then(|| format!("Also: {}.", also.join(", "))));
+        text.extend((entry.role == Role::Admin).then(|| "For admins of the server.".to_owned()));
+        roff.control("TP", []).text([bold(entry.usage())]).text([roman(text.join(" "))]);
+    }
+    roff
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 fn see_also(command: &Command) -> Roff {

@@ -233,3 +233,12 @@ fn a_missing_directory_registers_nobody_and_an_unreadable_one_changes_nothing() 
     assert_eq!(unreadable.registry, before);
     assert_eq!(unreadable.refusals.len(), 1);
 }
+
+#[test]
+fn the_example_registers_alice_and_bob() {
+    let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/keys.example"));
+    let loaded = load(directory, &Registry::default());
+    assert_eq!(loaded.refusals, []);
+    let users: Vec<String> = loaded.registry.iter().map(|(user, _)| user.to_string()).collect();
+    assert_eq!(users, ["alice", "bob"]);
+}

@@ -1,3 +1,5 @@
+mod properties;
+
 use std::sync::OnceLock;
 
 use rand::SeedableRng as _;

@@ -86,7 +86,8 @@ impl<P: ExternalPrinter> Screen<P> {
                     self.text.push_str(&text);
                     self.text.push('\n');
                 }
-                Piece::Bell => self.text.push('\x07'),
+                // First: the printer ends a text that doesn't end with a line's end with one more.
+                Piece::Bell => self.text.insert(0, '\x07'),
             }
         }
     }

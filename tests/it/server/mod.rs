@@ -1,0 +1,4 @@
+//! The real server, as a process, under everything that may happen to it.
+
+mod crash;
+mod shutdown;
