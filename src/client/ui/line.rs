@@ -2,7 +2,7 @@
 //!
 //! The editor reads for as long as the chat lasts, so that the line that is being typed stays whole whatever arrives
 //! (rustyline's external printer). What is typed disappears from where it was typed, and appears as everyone sees it
-//! once it is on the server's disk ([`flow`]). One thread edits, another shows; the session ends the first one by the
+//! once it is on the server's disk. One thread edits, another shows; the session ends the first one by the
 //! signal that it takes for Ctrl-C.
 
 mod complete;
@@ -79,6 +79,14 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
     };
     // From here on nothing is in raw mode, and the printer writes straight to the terminal.
     reading.store(false, Ordering::Release);
+    // Where the terminal was taken away, the printer may wait for ever for an editor that takes its text.
+    let deadline = Instant::now() + PATIENCE + PATIENCE;
+    while !face.is_finished() {
+        if Instant::now() > deadline {
+            return Err(Error::quiet(Exit::Terminated));
+        }
+        std::thread::sleep(AGAIN);
+    }
     let result = face.join().map_err(|_| Error::failure("the screen's thread has ended"))?;
     if let Some(file) = &about.typed_lines {
         keep_typed_lines(&recall, file);
@@ -134,6 +142,7 @@ impl<P: ExternalPrinter> Face<P> {
                 break ended;
             }
         };
+        self.screen.settle();
         self.end_editor();
         result
     }

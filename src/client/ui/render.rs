@@ -75,7 +75,7 @@ impl Renderer {
     pub fn event(&mut self, event: &Event) -> Vec<Piece> {
         match event {
             Event::Offline { reason, retry_in, failures } => match failures {
-                0 => vec![self.notice(&format!("connection lost: {}", sanitise(reason)))],
+                0 => vec![self.notice(&format!("connection lost ({}), trying on", sanitise(reason)))],
                 1 => vec![self.notice(&format!("no connection ({}), trying on", sanitise(reason)))],
                 // It has been said; a long wait is worth saying again.
                 failures if failures % 10 == 0 => {

@@ -23,7 +23,10 @@ fn lines_are_messages_and_the_end_waits_for_them() {
 #[test]
 fn hundreds_of_lines_arrive_in_order_whatever_the_server_allows_a_second() {
     let world = World::new();
-    let bob = world.pipe("bob");
+    let mut bob = world.pipe("bob");
+    // He is there before the first of them.
+    bob.say("ready");
+    bob.hears("<bob> ready");
     let mut alice = world.pipe("alice");
     let count = 160;
     for number in 0..count {

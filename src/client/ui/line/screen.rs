@@ -79,6 +79,12 @@ impl<P: ExternalPrinter> Screen<P> {
         }
     }
 
+    /// Waits until the editor has taken what was printed last: the signal that ends it would come before that.
+    pub(super) fn settle(&mut self) {
+        // The printer holds one text, and takes the next when the editor has taken that one. This one shows nothing.
+        let _ = self.printer.print("\x1b[A\n".to_owned());
+    }
+
     fn add(&mut self, pieces: impl IntoIterator<Item = Piece>) {
         for piece in pieces {
             match piece {
