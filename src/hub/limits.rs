@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// What reading costs a session: a byte of an answer, and the least for any answer. A session may read 1 MB a second in
-/// the long run ...
+/// What reading costs a user: a byte of an answer, and the least for any answer. A user may read 1 MB a second in the
+/// long run, over all sessions: who opens a thousand can't keep the server busy with them ...
 const READ_BYTE: Duration = Duration::from_micros(1);
 const READ_LEAST: usize = 1000;
 /// ... and 2 MB at once: several times what is missed at most with the default settings.
@@ -31,13 +31,13 @@ impl Bucket {
     }
 }
 
-/// What a session may read. An answer's length is known only when it is made, so a session may overdraw with one
-/// answer, and then waits until that is paid off.
+/// What a user may read. An answer's length is known only when it is made, so a user may overdraw with one answer, and
+/// then waits until that is paid off.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reading(Bucket);
 
 impl Reading {
-    /// How long the session has to wait before its next answer; zero if it needn't.
+    /// How long the user has to wait before the next answer; zero if not at all.
     pub(super) fn wait(&self, now: Instant) -> Duration {
         self.0.wait(Duration::ZERO, READ_CAPACITY, now)
     }

@@ -87,7 +87,8 @@ impl Hub {
     }
 
     fn may_read(&self, session: SessionId, at: At) -> Result<(), Refused> {
-        let wait = self.sessions.get(&session).map(|session| session.reading.wait(at.now)).unwrap_or_default();
+        let user = self.sessions.get(&session).and_then(|session| self.users.get(&session.user));
+        let wait = user.map(|user| user.reading.wait(at.now)).unwrap_or_default();
         if wait.is_zero() {
             Ok(())
         } else {
@@ -95,11 +96,12 @@ impl Hub {
         }
     }
 
-    /// Sends parts and the reply that ends them, in one piece, and charges the session for it.
+    /// Sends parts and the reply that ends them, in one piece, and charges the user for it.
     fn answer(&mut self, session: SessionId, id: RequestId, mut parts: Vec<u8>, reply: Reply, at: At) {
         parts.extend_from_slice(&ServerMessage::Reply(id, reply).encode());
-        if let Some(asking) = self.sessions.get_mut(&session) {
-            asking.reading.charge(parts.len(), at.now);
+        let user = self.sessions.get(&session).map(|session| session.user);
+        if let Some(user) = user.and_then(|user| self.users.get_mut(&user)) {
+            user.reading.charge(parts.len(), at.now);
         }
         self.send_bytes(session, parts);
     }

@@ -23,6 +23,8 @@ pub(super) struct User {
     pub(super) sessions: BTreeMap<u64, (SessionId, Timestamp)>,
     /// What the user may post.
     pub(super) posting: Bucket,
+    /// What the user may read, over all sessions.
+    pub(super) reading: Reading,
     /// Answers to posts that wait for the store.
     pub(super) unacknowledged: u32,
 }
@@ -49,8 +51,6 @@ pub(super) struct Session {
     pub(super) client: Box<str>,
     /// The rooms it is in.
     pub(super) rooms: Vec<RoomName>,
-    /// What it may read.
-    pub(super) reading: Reading,
     /// Refusals that are in the log already.
     pub(super) logged: Vec<ErrorCode>,
 }
@@ -103,8 +103,7 @@ impl Hub {
         self.online.insert(user);
         let client = client.chars().filter(char::is_ascii_graphic).take(CLIENT_BYTES).collect::<String>().into();
         let rooms = Vec::new();
-        let reading = Reading::default();
-        self.sessions.insert(session, Session { user, opened, client, rooms, reading, logged: Vec::new() });
+        self.sessions.insert(session, Session { user, opened, client, rooms, logged: Vec::new() });
         self.send(
             session,
             &ServerMessage::Welcome(Welcome {

@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) fate: Fate,
     /// Whether this turn's flush will look at it.
     pub(super) dirty: bool,
+    /// Whether the next turn will read from it, whatever the system says.
+    pub(super) unread: bool,
     /// What this turn delivers to it.
     pub(super) list: List,
     // Set while the socket takes nothing; cleared when it is writable again.
@@ -79,6 +81,7 @@ impl Connection {
             rooms: Vec::new(),
             fate: Fate::Serving,
             dirty: false,
+            unread: false,
             list: List::default(),
             blocked: false,
             unsent: Vec::new(),

@@ -18,6 +18,7 @@ mod listen;
 mod mailbox;
 mod reactor;
 mod session_ids;
+mod strangers;
 mod turn;
 mod workers;
 

@@ -19,6 +19,7 @@ use super::connection::{Connection, Fate, Read};
 use super::effects::Switchboard;
 use super::mailbox::{Mail, Mailbox};
 use super::session_ids::{MAX_SLOTS, reactor_of, session_id, slot_of};
+use super::strangers::Strangers;
 use super::turn::{Message, Turn};
 use super::workers::{Task, Workers};
 use crate::hub::{Input, Output};
@@ -29,6 +30,7 @@ use crate::proto::handshake::wire::{Refusal, RefusalCode};
 use crate::proto::link::{self, Ended, Limits, Link, Peer};
 use crate::proto::message::{ServerMessage, Ticket};
 use crate::proto::ticket;
+use crate::term::sanitise;
 
 /// What all reactors share.
 pub(super) struct Shared {
@@ -51,10 +53,12 @@ const LISTENERS: usize = usize::MAX - 256;
 const SWEEP: Duration = Duration::from_secs(1);
 /// How long a connection that ends may take to read what is left for it, and to hang up.
 const LINGER: Duration = Duration::from_secs(2);
-/// Bytes read at once, from one connection after the other.
-const READ_BYTES: usize = 64 * 1024;
-/// Reads from one connection before the others have their turn.
-const READS_PER_TURN: usize = 4;
+/// Bytes read from one connection before the others have their turn.
+const READ_BYTES: usize = 16 * 1024;
+/// Requests taken from one connection before the others have their turn: thousands would fit in what is read at once.
+const REQUESTS_PER_TURN: usize = 16;
+/// Connections accepted before those that are here have their turn.
+const ACCEPTS_PER_TURN: usize = 64;
 
 /// An answer whose tick has not come.
 struct Delayed {
@@ -81,13 +85,17 @@ pub(super) struct Reactor {
     inputs: Vec<Input>,
     turn: Turn,
     dirty: Vec<usize>,
-    // Connections with more to read than one turn allows.
+    // Connections with more to read, or to take from what was read, than one turn allows; the system won't tell of them
+    // again.
     unread: Vec<usize>,
+    // Listeners with more to accept than one turn allows; likewise.
+    unaccepted: Vec<usize>,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
     mail: Vec<Mail>,
     hub_due: Option<Instant>,
     next_sweep: Instant,
+    strangers: Strangers,
     // The system had no more files for new connections.
     exhausted: bool,
     stopping: bool,
@@ -122,11 +130,13 @@ impl Reactor {
             turn: Turn::default(),
             dirty: Vec::new(),
             unread: Vec::new(),
+            unaccepted: Vec::new(),
             buffer: vec![0; READ_BYTES],
             scratch: Vec::new(),
             mail: Vec::new(),
             hub_due: None,
             next_sweep: Instant::now() + SWEEP,
+            strangers: Strangers::default(),
             exhausted: false,
             stopping: false,
         })
@@ -145,8 +155,14 @@ impl Reactor {
                 Err(error) => return Err(error),
             }
             let now = Instant::now();
+            for listener in std::mem::take(&mut self.unaccepted) {
+                self.accept(listener);
+            }
             for slot in std::mem::take(&mut self.unread) {
-                self.readable(slot, true, now);
+                if let Some(connection) = self.connections.get_mut(slot) {
+                    connection.unread = false;
+                    self.readable(slot, true, now);
+                }
             }
             for event in &events {
                 match event.token() {
@@ -183,7 +199,7 @@ impl Reactor {
 
     /// How long to wait for events.
     fn patience(&self, now: Instant) -> Duration {
-        if !self.unread.is_empty() || !self.inputs.is_empty() {
+        if !self.unread.is_empty() || !self.unaccepted.is_empty() || !self.inputs.is_empty() {
             return Duration::ZERO;
         }
         let answer = self.delayed.keys().next().map(|(release, _)| *release);
@@ -191,8 +207,9 @@ impl Reactor {
         first.saturating_duration_since(now)
     }
 
-    fn accept(&mut self, listener: usize) {
-        while let Some(listener) = self.listeners.get(listener) {
+    fn accept(&mut self, number: usize) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = self.listeners.get(number) else { return };
             match listener.accept() {
                 Ok((stream, address)) => self.admit(stream, address),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -211,11 +228,16 @@ impl Reactor {
                 Err(error) => tracing::debug!(%error, "a connection could not be accepted"),
             }
         }
+        if !self.unaccepted.contains(&number) {
+            self.unaccepted.push(number);
+        }
     }
 
     fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
         if let Err(refused) = self.shared.admission.enter(address.ip()) {
-            tracing::info!(%address, reason = %refused, "connection refused");
+            if self.strangers.may_be_told() {
+                tracing::info!(%address, reason = %refused, "connection refused");
+            }
             // The buffer of a new socket has room for it, and a client that doesn't get it sees a cut.
             let _ = io::Write::write(&mut &stream, &Refusal::busy(5).frame());
             return;
@@ -252,51 +274,62 @@ impl Reactor {
         entry.insert(Connection::new(id, address.ip(), stream, link));
     }
 
-    /// Reads what is there. `closed`: the end of the stream is among it, and won't be notified of again.
-    fn readable(&mut self, slot: usize, closed: bool, now: Instant) {
+    /// Reads what is there, as far as one turn allows. `again`: the system won't tell of what is left.
+    fn readable(&mut self, slot: usize, again: bool, now: Instant) {
+        // What was read before comes first.
+        if !self.follow(slot, now) {
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let serving = matches!(connection.fate, Fate::Serving);
         let mut buffer = std::mem::take(&mut self.buffer);
-        for read in 1..=READS_PER_TURN {
-            let Some(connection) = self.connections.get_mut(slot) else { break };
-            let serving = matches!(connection.fate, Fate::Serving);
-            match connection.read(&mut buffer) {
-                Ok(Read::Bytes(bytes, more)) => {
-                    if serving {
-                        connection.link.handle(link::Input::Received(bytes), now);
-                        self.follow(slot, now);
-                    }
-                    if !more && !closed {
-                        break;
-                    }
-                    if read == READS_PER_TURN {
-                        self.unread.push(slot);
-                    }
+        match connection.read(&mut buffer) {
+            Ok(Read::Bytes(bytes, more)) => {
+                if serving {
+                    connection.link.handle(link::Input::Received(bytes), now);
+                    self.follow(slot, now);
                 }
-                Ok(Read::Eof) => {
-                    if serving {
-                        connection.link.handle(link::Input::Eof, now);
-                        self.follow(slot, now);
-                    } else {
-                        self.remove(slot);
-                    }
-                    break;
+                if more || again {
+                    self.read_later(slot);
                 }
-                Ok(Read::Nothing) => break,
-                Err(error) => {
-                    tracing::debug!(session = connection.id.0, %error, "connection lost");
+            }
+            Ok(Read::Eof) => {
+                if serving {
+                    connection.link.handle(link::Input::Eof, now);
+                    self.follow(slot, now);
+                } else {
                     self.remove(slot);
-                    break;
                 }
+            }
+            Ok(Read::Nothing) => {}
+            Err(error) => {
+                tracing::debug!(session = connection.id.0, %error, "connection lost");
+                self.remove(slot);
             }
         }
         self.buffer = buffer;
     }
 
-    /// Does what a connection's link wants done.
-    fn follow(&mut self, slot: usize, now: Instant) {
+    fn read_later(&mut self, slot: usize) {
+        if let Some(connection) = self.connections.get_mut(slot)
+            && !connection.unread
+        {
+            connection.unread = true;
+            self.unread.push(slot);
+        }
+    }
+
+    /// Does what a connection's link wants done. Returns whether that was all; if not, the next turn goes on.
+    fn follow(&mut self, slot: usize, now: Instant) -> bool {
+        let mut requests = 0;
         while let Some(connection) = self.connections.get_mut(slot) {
+            if requests == REQUESTS_PER_TURN {
+                self.read_later(slot);
+                return false;
+            }
             let id = connection.id;
             match connection.link.poll() {
-                None => return,
+                None => return true,
                 Some(link::Output::Transmit(bytes)) => {
                     connection.push_sealed(bytes);
                     self.touch(slot);
@@ -306,27 +339,33 @@ impl Reactor {
                     if let Err(retry_after_s) = self.submit(id, address, job, now)
                         && let Some(connection) = self.connections.get_mut(slot)
                     {
-                        tracing::info!(session = id.0, %address, retry_after_s, "handshake put off");
+                        if self.strangers.may_be_told() {
+                            tracing::info!(session = id.0, %address, retry_after_s, "handshake put off");
+                        }
                         connection.link.handle(link::Input::Busy(retry_after_s), now);
                     }
                 }
                 Some(link::Output::Opened(peer)) => self.opened(slot, peer),
                 Some(link::Output::Message((request_id, request))) => {
                     self.inputs.push(Input::Request { session: id, id: request_id, request });
+                    requests += 1;
                 }
                 Some(link::Output::Ended(ended)) => {
-                    log_end(connection, &ended);
+                    log_end(connection, &ended, &mut self.strangers);
+                    let authenticated = connection.user.is_some();
                     self.forget_rooms(slot);
                     match ended {
                         // The peer has nothing more to say or to hear.
                         Ended::Closed(_) | Ended::Truncated | Ended::Here => self.remove(slot),
+                        Ended::TimedOut if !authenticated => self.remove(slot),
                         // It gets the reason, and time to read it.
                         Ended::Refused(_) | Ended::Violation(_) | Ended::TimedOut => self.leave(slot, now + LINGER),
                     }
-                    return;
+                    return true;
                 }
             }
         }
+        true
     }
 
     /// Hands a job to the workers, or says after how many seconds the client may try again.
@@ -342,7 +381,8 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let Peer { user, fingerprint, client, ticket } = peer;
         let session = connection.id;
-        tracing::info!(session = session.0, address = %connection.address, %user, client, "authenticated");
+        let shown = &*sanitise(&client);
+        tracing::info!(session = session.0, address = %connection.address, %user, client = shown, "authenticated");
         connection.user = Some(user);
         let ticket = ServerMessage::Ticket(Ticket { ticket: ticket.into(), lifetime_s: ticket::LIFETIME_S });
         let message = self.turn.add(ticket.encode().into());
@@ -518,6 +558,10 @@ impl Reactor {
 
     fn sweep(&mut self, now: Instant) {
         self.next_sweep = now + SWEEP;
+        let untold = self.strangers.begin_second();
+        if untold > 0 {
+            tracing::warn!(untold, "more connections and handshakes were refused");
+        }
         let mut due = Vec::new();
         for (slot, connection) in &self.connections {
             let time = match &connection.fate {
@@ -579,13 +623,19 @@ fn is_exhaustion(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| exhausted.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-fn log_end(connection: &Connection, ended: &Ended) {
+fn log_end(connection: &Connection, ended: &Ended, strangers: &mut Strangers) {
     let session = connection.id.0;
     let address = connection.address;
     match (&connection.user, ended) {
-        (Some(user), ended) => tracing::info!(session, %user, reason = %ended, "session ended"),
+        (Some(user), ended) => {
+            // A client's own words, perhaps.
+            let reason = ended.to_string();
+            tracing::info!(session, %user, reason = &*sanitise(&reason), "session ended");
+        }
         (None, Ended::Refused(refusal)) if refusal.code != RefusalCode::Busy => {
-            tracing::warn!(session, %address, reason = %refusal.code, "handshake refused");
+            if strangers.may_be_told() {
+                tracing::warn!(session, %address, reason = %refusal.code, "handshake refused");
+            }
         }
         (None, ended) => tracing::debug!(session, %address, reason = %ended, "handshake ended"),
     }

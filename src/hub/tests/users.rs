@@ -185,6 +185,9 @@ fn reading_without_end_is_slowed_down() {
     });
     let refused = refused.unwrap();
     assert_eq!(refused.code, ErrorCode::RateLimited);
+    let (again, bob) = (world.open("alice"), world.member("bob"));
+    assert!(matches!(world.ask(again, people()), Reply::Error(_)), "a second session reads as much again");
+    assert!(matches!(world.ask(bob, people()), Reply::People(_)));
     world.pass(Duration::from_millis(refused.retry_after_ms.unwrap()));
     assert!(matches!(world.ask(alice, people()), Reply::People(_)));
 }

@@ -1,4 +1,6 @@
 //! The real server, as a process, under everything that may happen to it.
 
 mod crash;
+mod hostile;
+mod limits;
 mod shutdown;
