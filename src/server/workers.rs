@@ -1,7 +1,7 @@
 //! The threads that do what is too expensive for a reactor: the RSA and X-Wing operations of handshakes.
 //!
 //! The queue is bounded: what doesn't fit is refused at once, with a time to come back, rather than kept waiting until
-//! its client has given up. Resumptions, which cost a fiftieth of a full handshake, go first. The answer to a full
+//! its client has given up. Resumptions, which cost a small part of a full handshake, go first, many to one. The answer to a full
 //! handshake leaves on a tick of [`TICK`] counted from its hello, not when the arithmetic ends.
 
 use std::collections::VecDeque;
@@ -23,6 +23,8 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 const QUEUE_PER_WORKER: usize = 256;
 /// Resumptions that wait for each worker, at most: ten thousand clients may come back at once.
 const RESUMPTIONS_PER_WORKER: usize = 16 * 1024;
+/// Resumptions before a full handshake has its turn: about what that costs.
+const STREAK: u32 = 32;
 /// When a refused client may come back: a full queue is worked off by then, at about 6 ms a full handshake.
 const RETRY_AFTER_S: u16 = 2;
 
@@ -45,7 +47,23 @@ pub(super) struct Busy {
 struct Waiting {
     resumptions: VecDeque<Task>,
     full: VecDeque<Task>,
+    // Resumptions since the last full handshake.
+    streak: u32,
     closed: bool,
+}
+
+impl Waiting {
+    /// The next task: resumptions first, but not so that nobody else gets in.
+    fn pop(&mut self) -> Option<Task> {
+        if self.streak < STREAK
+            && let Some(task) = self.resumptions.pop_front()
+        {
+            self.streak += 1;
+            return Some(task);
+        }
+        self.streak = 0;
+        self.full.pop_front().or_else(|| self.resumptions.pop_front())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -127,9 +145,8 @@ impl Queue {
             if waiting.closed {
                 return None;
             }
-            let task = waiting.resumptions.pop_front().or_else(|| waiting.full.pop_front());
-            if task.is_some() {
-                return task;
+            if let Some(task) = waiting.pop() {
+                return Some(task);
             }
             waiting = self.ready.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
@@ -156,6 +173,21 @@ fn next_tick(start: Instant, now: Instant) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resumptions_go_first_but_never_alone() {
+        let waker = || mio::Waker::new(mio::Poll::new().unwrap().registry(), mio::Token(0)).unwrap();
+        let mailbox = Arc::new(Mailbox::new(waker()));
+        let task =
+            |job| Task { connection: SessionId(0), mailbox: Arc::clone(&mailbox), received: Instant::now(), job };
+        let mut waiting = Waiting::default();
+        waiting.full.extend((0..2).map(|_| task(Job::Full(Vec::new()))));
+        waiting.resumptions.extend((0..100).map(|_| task(Job::Resume(Vec::new()))));
+        let order: Vec<bool> =
+            std::iter::from_fn(|| waiting.pop()).map(|task| matches!(task.job, Job::Full(_))).collect();
+        let full: Vec<usize> = (0..order.len()).filter(|&at| order[at]).collect();
+        assert_eq!((order.len(), full), (102, vec![STREAK as usize, 2 * STREAK as usize + 1]));
+    }
 
     #[test]
     fn answers_leave_on_ticks_counted_from_the_hello() {
