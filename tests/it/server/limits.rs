@@ -67,8 +67,7 @@ fn connections_from_one_address() {
 
 #[test]
 fn handshakes_from_one_address() {
-    let dir =
-        DataDir::new(json!({ "handshakes_per_second_per_address": 1, "handshake_burst_per_address": 3 }));
+    let dir = DataDir::new(json!({ "handshakes_per_second_per_address": 1, "handshake_burst_per_address": 3 }));
     let server = Server::start(&dir);
     let start = Instant::now();
     let clients: Vec<Client> = (0..3).map(|_| from(&server, 1, alice()).ok().unwrap()).collect();
