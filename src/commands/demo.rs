@@ -214,7 +214,7 @@ fn script(term: &Term, about: &About, settings: Settings, target: Target, key: P
             Event::Message { message, .. } if who(&message) => Some(message),
             _ => None,
         })?;
-        ui::show(term, renderer.message(&message, Arrival::Live))
+        ui::show(term, renderer.message(&message))
     };
     let mut talk = || -> Result<(), Error> {
         hear(&|message| message.sender != about.me)?;

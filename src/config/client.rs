@@ -1,13 +1,13 @@
 //! What a user keeps in `user_config.json`, so as not to type it each time.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
 use super::reader::{Reader, Setting};
 use super::{ConfigError, json, read_fields};
+use crate::keys::file::{self, Access, Existing};
 use crate::model::{Fingerprint, RoomName, UserName};
 
 /// The port of a server that names none.
@@ -61,12 +61,11 @@ impl ClientConfig {
     /// [`ConfigError::File`] with what the system says.
     pub fn save(&self, path: &Path) -> Result<(), ConfigError> {
         let text = format!("{:#}\n", Value::Object(self.fields()));
-        let new = path.with_extension("json.new");
-        write_whole(path, &new, &text).map_err(|error| {
-            // Nothing more can be done about it.
-            let _ = fs::remove_file(&new);
-            ConfigError::File { verb: "write", path: path.to_owned(), error }
-        })
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        directory
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| file::write(path, text.as_bytes(), Access::Everyone, Existing::Replace))
+            .map_err(|error| ConfigError::File { verb: "write", path: path.to_owned(), error })
     }
 
     /// All settings, in the order in which they are explained.
@@ -175,14 +174,4 @@ impl ClientConfig {
             bell: reader.read(bell, Value::as_bool).unwrap_or(true),
         }
     }
-}
-
-fn write_whole(path: &Path, new: &Path, text: &str) -> io::Result<()> {
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        fs::create_dir_all(dir)?;
-    }
-    let mut file = File::create(new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(new, path)
 }

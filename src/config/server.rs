@@ -212,7 +212,7 @@ impl ServerConfig {
             "idle_seconds",
             50,
             10..=3600,
-            "Silence after which a peer is taken for dead, in seconds. Half-way there it is asked for a sign of life.",
+            "Silence after which a peer is taken for dead, in seconds. After three fifths of that it is asked for a sign of life.",
         );
         let reactors = reader.count_or_null(
             "reactors",

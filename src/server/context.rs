@@ -65,6 +65,9 @@ impl Contexts {
     /// wrong with the file stops it.
     fn load(path: &Path) -> Option<TicketKeys> {
         match file::read(path, TICKET_FILE_BYTES) {
+            Ok(contents) if contents.mode & 0o077 != 0 => {
+                tracing::warn!(file = %path.display(), "others could read the ticket keys: making new ones");
+            }
             Ok(contents) => match TicketKeys::from_bytes(&contents.bytes) {
                 Ok(keys) => return Some(keys),
                 Err(error) => tracing::warn!(%error, file = %path.display(), "making new ticket keys"),

@@ -96,6 +96,21 @@ pub enum Event {
     Failed(String),
 }
 
+/// Says so if the thread that holds it panics: a server that has lost one must not go on as if nothing were.
+struct Alarm {
+    thread: &'static str,
+    tell: Sender<Event>,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Nobody listens any more once the server has ended.
+            let _ = self.tell.send(Event::Failed(format!("a thread of the server has panicked ({})", self.thread)));
+        }
+    }
+}
+
 /// Tells a running server what to do.
 #[derive(Clone)]
 pub struct Control(Arc<Shared>);
@@ -143,7 +158,11 @@ impl Server {
         // Nothing is asked of the store before all is in place, and so nothing is told.
         let reports: Arc<OnceLock<Arc<Shared>>> = Arc::default();
         let reported = Arc::clone(&reports);
+        let (tell, events) = channel();
+        let alarm = |thread| Alarm { thread, tell: tell.clone() };
+        let held = alarm("store");
         let store = store.start(move |event| {
+            let _ = &held;
             if let Some(shared) = reported.get() {
                 shared.switchboard.stored(event);
             }
@@ -160,12 +179,12 @@ impl Server {
             polls.push(poll);
         }
 
-        let (tell, events) = channel();
         let hub = Hub::new(hub_settings(config), restored(loaded));
         let switchboard = Switchboard::new(hub, mailboxes.clone(), store.sender(), tell.clone());
         let users = registered.registry.iter();
         switchboard.step(None, users.map(|(user, key)| Input::Registered { user, fingerprint: key.fingerprint() }));
-        let (workers, threads) = Workers::start(count(config.workers), &contexts).map_err(StartError::System)?;
+        let (workers, threads) =
+            Workers::start(count(config.workers), &contexts, || alarm("worker")).map_err(StartError::System)?;
         let shared = Arc::new(Shared {
             switchboard,
             workers,
@@ -183,8 +202,12 @@ impl Server {
 
         let _ = reports.set(Arc::clone(&shared));
         let (updated, admitting) = (Arc::clone(&shared), Arc::clone(&contexts));
-        let watch = Watch::start(keys, &registered, move |update| apply(update, &updated, &admitting))
-            .map_err(StartError::System)?;
+        let held = alarm("watcher of the keys directory");
+        let watch = Watch::start(keys, &registered, move |update| {
+            let _ = &held;
+            apply(update, &updated, &admitting);
+        })
+        .map_err(StartError::System)?;
         let mut server = Self { shared, contexts, addresses, events, threads, store, watch };
         match server.start_reactors(polls, listeners, &tell) {
             Ok(()) => Ok(server),
@@ -205,11 +228,11 @@ impl Server {
             // The first accepts for all.
             let listeners = std::mem::take(&mut listeners);
             let reactor = Reactor::new(index, Arc::clone(&self.shared), poll, listeners)?;
-            let tell = tell.clone();
+            let alarm = Alarm { thread: "reactor", tell: tell.clone() };
             self.threads.push(std::thread::Builder::new().name(format!("reactor-{index}")).spawn(move || {
                 if let Err(error) = reactor.run() {
                     // Nobody listens any more once the server has ended.
-                    let _ = tell.send(Event::Failed(format!("an event loop has failed: {error}")));
+                    let _ = alarm.tell.send(Event::Failed(format!("an event loop has failed: {error}")));
                 }
             })?);
         }

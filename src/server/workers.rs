@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::Alarm;
 use super::context::Contexts;
 use super::mailbox::{Mail, Mailbox};
 use crate::model::SessionId;
@@ -65,12 +66,19 @@ impl Workers {
     ///
     /// # Errors
     /// What the system says if it gives no threads.
-    pub(super) fn start(count: usize, contexts: &Arc<Contexts>) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
+    pub(super) fn start(
+        count: usize,
+        contexts: &Arc<Contexts>,
+        alarm: impl Fn() -> Alarm,
+    ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let queue = Arc::new(Queue::default());
         let threads = (0..count)
             .map(|index| {
-                let (queue, contexts) = (Arc::clone(&queue), Arc::clone(contexts));
-                std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || work(&queue, &contexts))
+                let (queue, contexts, alarm) = (Arc::clone(&queue), Arc::clone(contexts), alarm());
+                std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                    let _held = alarm;
+                    work(&queue, &contexts);
+                })
             })
             .collect::<Result<_, _>>()?;
         Ok((Self { queue, count }, threads))

@@ -7,6 +7,8 @@
     reason = "a test ends where something is not as it should be; clippy.toml allows it in test functions, not in helpers"
 )]
 
+#[cfg(unix)]
+mod chat;
 mod cmd;
 mod fuzz;
 mod generated;

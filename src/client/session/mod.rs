@@ -253,7 +253,12 @@ impl Session {
                     self.event(Event::Answered { ask, answer });
                 }
             }
-            Command::Leave { patience } => self.leaving = Some(Leaving { until: now.checked_add(patience) }),
+            Command::Leave { patience } => {
+                // Who asks twice is not made to wait longer.
+                let before = self.leaving.and_then(|leaving| leaving.until);
+                let until = now.checked_add(patience).into_iter().chain(before).min();
+                self.leaving = Some(Leaving { until });
+            }
         }
     }
 

@@ -22,12 +22,20 @@ const QUEUE_BYTES: usize = 8 << 20;
 const RETRY: Duration = Duration::from_secs(2);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Posts {
     queue: VecDeque<Outstanding>,
     bytes: usize,
     // Nothing is sent before.
     not_before: Option<Instant>,
+    // Most messages in the next batch: after a refusal for now the server takes one at a time, and then more again.
+    window: usize,
+}
+
+impl Default for Posts {
+    fn default() -> Self {
+        Self { queue: VecDeque::new(), bytes: 0, not_before: None, window: BATCH }
+    }
 }
 
 #[derive(Debug)]
@@ -112,7 +120,9 @@ impl Posts {
         self.not_before = None;
         let mut batch = Batch::default();
         let retry = self.queue.front()?.retry;
-        for post in self.queue.iter_mut().take(BATCH).take_while(|post| post.retry == retry) {
+        let window = self.window;
+        self.window = (window * 2).min(BATCH);
+        for post in self.queue.iter_mut().take(window).take_while(|post| post.retry == retry) {
             let id = next_id();
             let request = Post { room, message: post.id, body: post.body.clone(), retry: post.retry };
             let bytes = Request::Post(request).encode(id);
@@ -146,6 +156,7 @@ impl Posts {
         let patient = give_up.is_none_or(|most| now.saturating_duration_since(since) < most);
         // A rate limit passes by itself.
         if may_pass(&refused) && (patient || refused.code == ErrorCode::RateLimited) {
+            self.window = 1;
             let wait = retry_after(&refused);
             let due = now + wait;
             self.not_before = Some(self.not_before.map_or(due, |other| other.max(due)));

@@ -1,400 +1,212 @@
 //! The client on a terminal: a line editor at the bottom, the chat above it.
 //!
-//! The line that is being typed stays whole while messages arrive (rustyline's external printer). What is typed
-//! disappears from where it was typed, and appears as everyone sees it, in the order in which everyone does, once it is on
-//! the server's disk; if that takes longer than a moment, it is shown as pending meanwhile.
+//! The editor reads for as long as the chat lasts, so that the line that is being typed stays whole whatever arrives
+//! (rustyline's external printer). What is typed disappears from where it was typed, and appears as everyone sees it
+//! once it is on the server's disk. One thread edits, another shows; the session ends the first one by the
+//! signal that it takes for Ctrl-C.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+mod complete;
+mod flow;
+mod keys;
+mod recall;
+mod screen;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use rustyline::completion::Completer;
-use rustyline::config::Configurer as _;
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
-use rustyline::hint::Hinter;
-use rustyline::history::DefaultHistory;
-use rustyline::validate::Validator;
-use rustyline::{Context, Editor, ExternalPrinter, Helper};
-use unicode_width::UnicodeWidthStr as _;
+use rustyline::history::History as _;
+use rustyline::{ColorMode, Config, Editor, ExternalPrinter};
 
-use super::render::{INDENT, Piece, Renderer};
-use super::{About, command};
-use crate::client::commands::{self, Action, TABLE};
-use crate::client::driver::{Handle, Told};
-use crate::client::session::{Arrival, Command, Event, Outcome};
-use crate::error::Error;
-use crate::model::{MessageId, UserName};
-use crate::proto::message::Body;
+use self::complete::{Completion, Names};
+use self::recall::Recall;
+use self::screen::Screen;
+use super::render::{Form, Renderer};
+use super::{About, Ended, News, PATIENCE, Stage, command};
+use crate::client::commands::{self, Action};
+use crate::client::driver::Told;
+use crate::client::session::{Command, Event};
+use crate::error::{Error, Exit};
 use crate::term::Term;
 
-/// What was said may take so long to be stored before it is shown as pending.
-const PENDING: Duration = Duration::from_millis(400);
-/// How long leaving waits for what was said to be stored.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// On narrower terminals rows are left to the terminal.
-const MIN_COLUMNS: usize = 20;
-/// Events shown together, at most.
+/// News shown together, at most.
 const BATCH: usize = 256;
+/// How often the editor is told to end until it has.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Chats until the user leaves, or the session ends.
 ///
 /// # Errors
 /// What the terminal meets.
-pub fn run(term: &Term, about: &About, handle: &Handle, told: Receiver<Told>) -> Result<(Outcome, usize), Error> {
-    let names = Arc::new(Mutex::new(BTreeSet::from([about.me])));
-    let mut editor: Editor<Completion, DefaultHistory> = Editor::new().map_err(terminal)?;
-    editor.set_helper(Some(Completion { names: Arc::clone(&names) }));
-    editor.set_auto_add_history(true);
-    editor.enable_bracketed_paste(true);
+pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Error> {
+    let (names, recall) = (Names::default(), Recall::default());
+    let config = Config::builder().bracketed_paste(true).color_mode(ColorMode::Disabled).build();
+    let mut editor = Editor::with_history(config, recall.clone()).map_err(terminal)?;
+    editor.set_helper(Some(Completion(names.clone())));
     if let Some(file) = &about.typed_lines {
         // There is none the first time.
-        let _ = editor.load_history(file);
+        let _ = recall.clone().load(file);
     }
-    let printer = editor.create_external_printer().map_err(terminal)?;
-    let over = Arc::new(Mutex::new(None));
-    // The end of the session interrupts the line editor, which is there for that only while a line is read.
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default()).map_err(terminal)?;
-    let screen = Screen {
-        printer,
-        renderer: about.renderer(term.out_paint()),
-        names,
-        bell: about.bell,
-        pending: Vec::new(),
-        held: VecDeque::new(),
-        over: Arc::clone(&over),
-    };
-    let shown = std::thread::spawn(move || screen.run(&told));
+    keys::bind(&mut editor, &stage.sender, &recall);
+    let renderer = Renderer::new(about.me, term.out_paint(), jiff::tz::TimeZone::system(), Form::Screen);
+    let screen = Screen::new(editor.create_external_printer().map_err(terminal)?, renderer, names, about.bell);
+    let reading = Arc::new(AtomicBool::new(true));
+    let (typist, sender) = (Arc::clone(&reading), stage.sender.clone());
+    let face = Face { about: about.clone(), stage, screen, reading: typist, greeted: false, signal: None };
+    let face = std::thread::spawn(move || face.run());
     let prompt = format!("[{}] {}> ", about.room, about.me);
-    let typist = Typist { term, about, handle, prompt: &prompt };
-    let ended = || over.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-    while !ended() {
+    let ended = loop {
         match editor.readline(&prompt) {
-            Ok(line) => {
-                if !typist.take(&line)? {
-                    break;
-                }
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) if face.is_finished() => break Ok(()),
+            // Somebody else's signal.
+            Err(ReadlineError::Interrupted) => drop(sender.send(News::Signal(Exit::Interrupted))),
+            // The keys take every line out before the editor sees it.
+            Ok(_) | Err(ReadlineError::Signal(_)) => {}
+            Err(ReadlineError::Eof) => {
+                let _ = sender.send(News::Typed(Action::Leave));
+                break Ok(());
             }
-            // Ctrl-C empties the line, as in a shell; on an empty one it says how to leave.
-            Err(ReadlineError::Interrupted) => term.note("Ctrl-D or /exit leaves"),
-            Err(ReadlineError::Eof) => break,
-            Err(ReadlineError::Signal(_)) => {}
-            Err(error) => return Err(terminal(error)),
+            Err(error) => {
+                let _ = sender.send(News::Signal(Exit::Terminated));
+                break Err(terminal(error));
+            }
         }
-    }
-    handle.send(Command::Leave { patience: PATIENCE });
+        if face.is_finished() {
+            break Ok(());
+        }
+    };
     // From here on nothing is in raw mode, and the printer writes straight to the terminal.
-    let _ = shown.join();
-    if let Some(file) = &about.typed_lines {
-        keep_typed_lines(&mut editor, file);
+    reading.store(false, Ordering::Release);
+    // Where the terminal was taken away, the printer may wait for ever for an editor that takes its text.
+    let deadline = Instant::now() + PATIENCE + PATIENCE;
+    while !face.is_finished() {
+        if Instant::now() > deadline {
+            return Err(Error::quiet(Exit::Terminated));
+        }
+        std::thread::sleep(AGAIN);
     }
-    let outcome = over.lock().unwrap_or_else(PoisonError::into_inner).take();
-    outcome.ok_or_else(|| Error::failure("the connection's thread has ended"))
+    let result = face.join().map_err(|_| Error::failure("the screen's thread has ended"))?;
+    if let Some(file) = &about.typed_lines {
+        keep_typed_lines(&recall, file);
+    }
+    ended.and(result)
 }
 
 fn terminal(error: impl std::fmt::Display) -> Error {
     Error::failure(format_args!("the terminal can't be used: {error}"))
 }
 
-fn keep_typed_lines(editor: &mut Editor<Completion, DefaultHistory>, file: &PathBuf) {
+fn keep_typed_lines(recall: &Recall, file: &std::path::Path) {
     if let Some(directory) = file.parent() {
         let _ = std::fs::create_dir_all(directory);
     }
-    // Not worth an error at the end of a chat. rustyline writes it with mode 0600.
-    let _ = editor.save_history(file);
+    // Not worth an error at the end of a chat. It is written with mode 0600.
+    let _ = recall.clone().append(file);
 }
 
-/// Does what is typed.
-struct Typist<'a> {
-    term: &'a Term,
-    about: &'a About,
-    handle: &'a Handle,
-    prompt: &'a str,
+/// The thread that shows.
+struct Face<P> {
+    about: About,
+    stage: Stage,
+    screen: Screen<P>,
+    // Whether the editor is at work.
+    reading: Arc<AtomicBool>,
+    greeted: bool,
+    signal: Option<Exit>,
 }
 
-impl Typist<'_> {
-    /// Says whether to go on.
-    fn take(&self, line: &str) -> Result<bool, Error> {
-        let action = match commands::parse(line) {
-            Ok(action) => action,
-            Err(mistake) => {
-                self.term.warn(&mistake);
-                self.term.hint(&mistake.hint);
-                return Ok(true);
-            }
-        };
-        if let Action::Say(_) = action {
-            self.erase(line);
-        }
-        if let Some(command) = command(&action, self.about.room) {
-            self.handle.send(command);
-            return Ok(true);
-        }
-        match action {
-            Action::Leave => return Ok(false),
-            Action::Fingerprint => {
-                self.term.out(format_args!("   server  {}", self.about.server))?;
-                self.term.out(format_args!("   you     {}", self.about.own))?;
-            }
-            Action::Clear => {
-                // A terminal that can't be cleared keeps what it shows.
-                let _ = console::Term::stdout().clear_screen();
-            }
-            Action::Manual(entry) => {
-                let lines = entry.map_or_else(commands::manual, commands::Entry::manual);
-                for line in lines {
-                    self.term.out(format_args!("   {line}"))?;
-                }
-            }
-            _ => {}
-        }
-        Ok(true)
-    }
-
-    /// Takes what was typed off the screen: it comes back as everyone sees it.
-    fn erase(&self, line: &str) {
-        let terminal = console::Term::stdout();
-        let columns = usize::from(terminal.size().1).max(1);
-        let rows: usize = line
-            .split('\n')
-            .enumerate()
-            .map(|(index, text)| {
-                let before = if index == 0 { self.prompt.width() } else { 0 };
-                // A row that is exactly full has the cursor on the next one.
-                (before + text.width()) / columns + 1
-            })
-            .sum();
-        // Scrolled away is as good.
-        let _ = terminal.clear_last_lines(rows.min(usize::from(terminal.size().0)));
-    }
-}
-
-/// Shows events above the line that is being typed.
-struct Screen<P> {
-    printer: P,
-    renderer: Renderer,
-    names: Arc<Mutex<BTreeSet<UserName>>>,
-    bell: bool,
-    pending: Vec<Pending>,
-    // What came after a message of the user's own that is not acknowledged: it waits, so that answers don't come before
-    // what they answer.
-    held: VecDeque<Event>,
-    over: Arc<Mutex<Option<(Outcome, usize)>>>,
-}
-
-/// Something said here that the server has not acknowledged.
-struct Pending {
-    id: MessageId,
-    body: Body,
-    since: Instant,
-    shown: bool,
-}
-
-impl<P: ExternalPrinter> Screen<P> {
-    fn run(mut self, told: &Receiver<Told>) {
-        loop {
-            let first = match self.patience() {
-                None => told.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(patience) => told.recv_timeout(patience),
+impl<P: ExternalPrinter> Face<P> {
+    fn run(mut self) -> Result<Ended, Error> {
+        let result = loop {
+            let first = match self.screen.flow.poll_timeout() {
+                None => self.stage.news.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => self.stage.news.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
-            let mut pieces = Vec::new();
-            let outcome = match first {
-                Err(RecvTimeoutError::Disconnected) => return,
+            let first = match first {
+                Ok(news) => Some(news),
                 Err(RecvTimeoutError::Timeout) => None,
-                Ok(first) => std::iter::once(first)
-                    .chain(std::iter::from_fn(|| told.try_recv().ok()))
-                    .take(BATCH)
-                    .find_map(|told| self.take(told, &mut pieces)),
+                Err(RecvTimeoutError::Disconnected) => {
+                    break Err(Error::failure("the connection's thread has ended"));
+                }
             };
-            self.remind(&mut pieces);
-            self.print(pieces);
-            if let Some(outcome) = outcome {
-                *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-                // Whoever waits for a line is told by the signal that ends the waiting.
-                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT);
-                return;
+            let news: Vec<News> = first.into_iter().chain(self.stage.news.try_iter().take(BATCH)).collect();
+            let mut ended = None;
+            for news in news {
+                self.stage.seen(&news);
+                ended = self.take(news).or(ended);
             }
-        }
+            self.screen.show(Instant::now());
+            if let Some(ended) = ended {
+                break ended;
+            }
+        };
+        self.screen.settle();
+        self.end_editor();
+        result
     }
 
-    fn take(&mut self, told: Told, pieces: &mut Vec<Piece>) -> Option<(Outcome, usize)> {
-        let event = match told {
-            Told::Event(event) => event,
-            Told::Over { outcome, undelivered } => return Some((outcome, undelivered)),
-        };
-        self.remember(&event);
-        match event {
-            Event::Pending { id, body, .. } => {
-                self.pending.push(Pending { id, body, since: Instant::now(), shown: false });
-                return None;
+    /// The editor waits for a key. It ends for SIGINT, and restores the terminal.
+    fn end_editor(&self) {
+        let reading = Arc::clone(&self.reading);
+        std::thread::spawn(move || {
+            while reading.load(Ordering::Acquire) {
+                // Caught by us where the editor doesn't.
+                let _ = signal_hook::low_level::raise(signal_hook::consts::SIGINT);
+                std::thread::sleep(AGAIN);
             }
-            Event::Accepted { id, time, .. } => {
-                if let Some(at) = self.pending.iter().position(|own| own.id == id) {
-                    let own = self.pending.remove(at);
-                    let held = |event: &Event| matches!(event, Event::Message { message, .. } if message.message == id);
-                    if !self.held.iter().any(held) {
-                        pieces.extend(self.renderer.own(time, &own.body));
-                    }
+        });
+    }
+
+    fn take(&mut self, news: News) -> Option<Result<Ended, Error>> {
+        match news {
+            News::Told(Told::Over { outcome, undelivered }) => {
+                return Some(Ok(Ended { outcome, undelivered, refused: 0, signal: self.signal }));
+            }
+            News::Told(Told::Event(event)) => {
+                if let (Event::Entered { room, .. }, false) = (&event, self.greeted) {
+                    self.greeted = true;
+                    let greeting = format!("you are in {room}; /help lists the commands, /exit leaves");
+                    self.screen.event(event.clone(), Instant::now());
+                    self.screen.event(Event::Notice(greeting), Instant::now());
+                } else {
+                    self.screen.event(event, Instant::now());
                 }
             }
-            event => {
-                if let Event::Refused { id, .. } = &event {
-                    self.pending.retain(|own| own.id != *id);
-                }
-                self.held.push_back(event);
+            // Whoever insists does not wait.
+            News::Signal(exit) if self.signal.is_some() => return Some(Err(Error::quiet(exit))),
+            News::Signal(exit) => {
+                self.signal = Some(exit);
+                self.stage.handle.send(Command::Leave { patience: Duration::ZERO });
             }
+            News::Typed(action) => self.typed(&action),
+            News::Mistyped(mistake) => self.screen.mistake(&mistake),
         }
-        self.release(pieces);
         None
     }
 
-    /// Shows what is held, up to the first message of the user's own that is not acknowledged.
-    fn release(&mut self, pieces: &mut Vec<Piece>) {
-        while let Some(event) = self.held.pop_front() {
-            if let Event::Message { message, .. } = &event
-                && let Some(own) = self.pending.iter().find(|own| own.id == message.message)
-            {
-                if own.shown {
-                    // As pending; it comes when it is acknowledged.
-                    continue;
-                }
-                self.held.push_front(event);
-                return;
-            }
-            pieces.extend(self.renderer.event(&event));
-            if let Event::Message { message, arrival: Arrival::Live, .. } = &event
-                && self.bell
-                && self.renderer.mentions(message)
-            {
-                pieces.push(Piece::Bell);
-            }
-        }
-    }
-
-    /// Keeps the names that can be completed.
-    fn remember(&self, event: &Event) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        // Enough for any room that one reads.
-        if names.len() > 10_000 {
+    fn typed(&mut self, action: &Action) {
+        if let Some(command) = command(action, self.about.room) {
+            self.stage.handle.send(command);
             return;
         }
-        match event {
-            Event::Message { message, .. } => {
-                names.insert(message.sender);
+        match action {
+            Action::Leave => {
+                if self.screen.flow.unstored() > 0 {
+                    self.screen.notice("waiting for what you said to be stored; Ctrl-C leaves at once");
+                }
+                self.stage.handle.send(Command::Leave { patience: PATIENCE });
             }
-            Event::Presence(presence) => names.extend(&presence.came),
+            Action::Fingerprint => {
+                let About { server, own, .. } = self.about;
+                self.screen.lines([format!("server  {server}"), format!("you     {own}")]);
+            }
+            Action::Clear => self.screen.clear(),
+            Action::Manual(entry) => {
+                self.screen.lines(entry.map_or_else(commands::manual, commands::Entry::manual));
+            }
             _ => {}
         }
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        let first = self.pending.iter().find(|own| !own.shown)?;
-        Some((first.since + PENDING).saturating_duration_since(Instant::now()))
-    }
-
-    /// Shows what has been pending for longer than a moment.
-    fn remind(&mut self, pieces: &mut Vec<Piece>) {
-        for own in self.pending.iter_mut().filter(|own| !own.shown && own.since.elapsed() >= PENDING) {
-            own.shown = true;
-            pieces.push(self.renderer.pending(&own.body));
-        }
-        self.release(pieces);
-    }
-
-    fn print(&mut self, pieces: Vec<Piece>) {
-        let mut text = String::new();
-        let columns = usize::from(console::Term::stdout().size().1);
-        for piece in pieces {
-            match piece {
-                Piece::Chat(line) | Piece::Notice(line) => {
-                    text.push_str(&wrap(&line, columns));
-                    text.push('\n');
-                }
-                // First: the printer wants the text to end with the end of a line.
-                Piece::Bell => text.insert(0, '\x07'),
-            }
-        }
-        if !text.is_empty() {
-            // A terminal that is gone ends the line editor, and so the chat.
-            let _ = self.printer.print(text);
-        }
-    }
-}
-
-/// `text` in rows of so many columns. Left to the terminal, the rest of a long line would begin where a message does, and
-/// could pass for one.
-fn wrap(text: &str, columns: usize) -> String {
-    let options = textwrap::Options::new(columns.max(MIN_COLUMNS))
-        .subsequent_indent(INDENT)
-        .word_separator(textwrap::WordSeparator::AsciiSpace)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    textwrap::fill(text, options)
-}
-
-/// Completes commands and names.
-struct Completion {
-    names: Arc<Mutex<BTreeSet<UserName>>>,
-}
-
-impl Completer for Completion {
-    type Candidate = String;
-
-    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let typed = line.get(..position).unwrap_or_default();
-        let start = typed.rfind(char::is_whitespace).map_or(0, |at| at + 1);
-        let word = typed.get(start..).unwrap_or_default();
-        if let (0, Some(command)) = (start, word.strip_prefix('/')) {
-            let names = TABLE.iter().flat_map(commands::Entry::names).filter(|name| name.starts_with(command));
-            return Ok((0, names.map(|name| format!("/{name} ")).collect()));
-        }
-        let (mark, prefix) = word.strip_prefix('@').map_or(("", word), |rest| ("@", rest));
-        if prefix.is_empty() && mark.is_empty() {
-            return Ok((position, Vec::new()));
-        }
-        // At the beginning of a line a name is an address.
-        let after = if start == 0 && mark.is_empty() { ": " } else { " " };
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = names.iter().filter(|name| name.as_str().starts_with(&prefix.to_ascii_lowercase()));
-        Ok((start, fitting.map(|name| format!("{mark}{name}{after}")).collect()))
-    }
-}
-
-impl Helper for Completion {}
-impl Hinter for Completion {
-    type Hint = String;
-}
-impl Highlighter for Completion {}
-impl Validator for Completion {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_row_of_a_long_message_begins_like_a_message() {
-        let padding = ".".repeat(80 - "01:46 <bob> ".len());
-        for filler in [padding.as_str(), &" ".repeat(padding.len())] {
-            let rows = wrap(&format!("01:46 <bob> {filler}01:47 <carol> I resign"), 80);
-            let mut rows = rows.lines();
-            assert!(rows.next().is_some_and(|row| row.starts_with("01:46 <bob>") && row.width() <= 80));
-            assert!(rows.all(|row| row.starts_with(INDENT) && row.width() <= 80));
-        }
-        assert_eq!(wrap("short", 80), "short");
-        assert_eq!(wrap("\x1b[2m01:46\x1b[0m <bob> x", 20), "\x1b[2m01:46\x1b[0m <bob> x", "colours have no width");
-    }
-
-    #[test]
-    fn commands_and_names_are_completed() {
-        let names = BTreeSet::from(["alice", "alfred", "bob"].map(|name| name.parse().unwrap()));
-        let completion = Completion { names: Arc::new(Mutex::new(names)) };
-        let history = DefaultHistory::new();
-        let complete = |line: &str| completion.complete(line, line.len(), &Context::new(&history)).unwrap();
-        assert_eq!(complete("/hi"), (0, vec!["/history ".to_owned()]));
-        assert_eq!(complete("al"), (0, vec!["alfred: ".to_owned(), "alice: ".to_owned()]));
-        assert_eq!(complete("hi Ali"), (3, vec!["alice ".to_owned()]));
-        assert_eq!(complete("hi @b"), (3, vec!["@bob ".to_owned()]));
-        assert_eq!(complete("hi "), (3, vec![]));
     }
 }

@@ -2,27 +2,83 @@
 //!
 //! [`mod@line`] is for a terminal, [`plain`] for pipes and files; both say things in the words of [`render`].
 
+mod gate;
 pub mod line;
 pub mod plain;
 pub mod render;
 
 use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use self::gate::Gate;
+use self::render::{Form, Piece, Renderer};
 use crate::client::commands::Action;
-use crate::client::driver::{Driver, Target};
+use crate::client::driver::{Driver, Handle, Target, Told};
 use crate::client::session::{Ask, Command, Outcome, Settings};
 use crate::crypto::rsa::PrivateKey;
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::model::{Fingerprint, RoomName, UserName};
 use crate::term::{Paint, Term};
 
 /// Events that wait for a face that is slow to show them; with more, no more is read from the server.
 const WAITING: usize = 1024;
+/// How long what was said has to be stored after the face has gone.
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs a session with the face that fits: [`mod@line`] on a terminal, [`plain`] elsewhere. Returns how it ended, and how
-/// many messages were said and never acknowledged.
+/// How a chat ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Why.
+    pub outcome: Outcome,
+    /// How many messages were said and never acknowledged.
+    pub undelivered: usize,
+    /// How many lines of the input came to nothing: refused by the server, or no command. Only counted where nobody sees
+    /// them.
+    pub refused: usize,
+    /// Set if a signal ended it.
+    pub signal: Option<Exit>,
+}
+
+/// What a face waits for.
+enum News {
+    /// The session tells something.
+    Told(Told),
+    /// The user has typed something. Only from a terminal.
+    Typed(Action),
+    /// The user has typed what makes no sense. Only from a terminal.
+    Mistyped(crate::client::commands::Mistake),
+    /// The program is to end.
+    Signal(Exit),
+}
+
+/// A running session, and what comes from it and from elsewhere.
+struct Stage {
+    handle: Handle,
+    sender: Sender<News>,
+    news: Receiver<News>,
+    // What the session told and nobody has looked at.
+    told: Arc<Gate>,
+}
+
+impl Stage {
+    /// What comes next.
+    fn next(&self) -> Option<News> {
+        self.news.recv().ok().inspect(|news| self.seen(news))
+    }
+
+    fn seen(&self, news: &News) {
+        if let News::Told(_) = news {
+            self.told.leave();
+        }
+    }
+}
+
+/// Runs a session with the face that fits: [`mod@line`] on a terminal, [`plain`] elsewhere.
 ///
 /// # Errors
 /// What the terminal or the pipe meets.
@@ -32,21 +88,38 @@ pub fn chat(
     settings: Settings,
     target: Target,
     identity: PrivateKey,
-) -> Result<(Outcome, usize), Error> {
-    let (tell, told) = sync_channel(WAITING);
+) -> Result<Ended, Error> {
+    let (sender, news) = channel();
+    let told = Arc::new(Gate::new(WAITING));
+    let (tell, gate) = (sender.clone(), Arc::clone(&told));
     let driver = Driver::start(settings, target, identity, move |news| {
+        gate.enter();
         // A face that is gone needs to know nothing.
-        let _ = tell.send(news);
+        let _ = tell.send(News::Told(news));
     })
     .map_err(|error| Error::failure(error).context("can't start the connection's thread"))?;
-    let handle = driver.handle();
-    let result =
-        if term.chats() { line::run(term, about, &handle, told) } else { plain::run(term, about, &handle, &told) };
+    let stage = Stage { handle: driver.handle(), sender, news, told: Arc::clone(&told) };
+    let result = watch_signals(stage.sender.clone())
+        .and_then(|()| if term.chats() { line::run(term, about, stage) } else { plain::run(term, about, &stage) });
     if result.is_err() {
-        handle.send(Command::Leave { patience: Duration::ZERO });
+        driver.handle().send(Command::Leave { patience: PATIENCE });
     }
+    told.open();
     driver.join();
     result
+}
+
+/// The first signal asks for an orderly end, the second one ends the program.
+fn watch_signals(sender: Sender<News>) -> Result<(), Error> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::failure)?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let exit = if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated };
+            // Nobody listens any more once the chat has ended.
+            let _ = sender.send(News::Signal(exit));
+        }
+    });
+    Ok(())
 }
 
 /// What a face knows of the session that it shows.
@@ -67,23 +140,23 @@ pub struct About {
 }
 
 impl About {
-    /// What puts events into words for this user.
+    /// What puts events into words for this user, for pipes and files.
     #[must_use]
-    pub fn renderer(&self, paint: Paint) -> render::Renderer {
-        render::Renderer::new(self.me, paint, jiff::tz::TimeZone::system())
+    pub fn renderer(&self, paint: Paint) -> Renderer {
+        Renderer::new(self.me, paint, jiff::tz::TimeZone::system(), Form::Lines)
     }
 }
 
-/// Writes the chat to stdout, and what is to be known about it to stderr.
+/// Writes the chat and the answers to stdout, and what is to be known about them to stderr.
 ///
 /// # Errors
 /// What writing to standard output meets.
-pub fn show(term: &Term, pieces: Vec<render::Piece>) -> Result<(), Error> {
+pub fn show(term: &Term, pieces: Vec<Piece>) -> Result<(), Error> {
     for piece in pieces {
         match piece {
-            render::Piece::Chat(text) => term.out(text)?,
-            render::Piece::Notice(text) => term.note(text),
-            render::Piece::Bell => {}
+            Piece::Chat(text) | Piece::Answer(text) => term.out(text)?,
+            Piece::Notice(text) => term.note(text),
+            Piece::Bell => {}
         }
     }
     Ok(())

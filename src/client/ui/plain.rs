@@ -1,22 +1,24 @@
-//! The client in pipes and files: each line of standard input is a message or a command, messages come out on standard
-//! output in the order of the room, everything else on standard error.
+//! The client in pipes and files: each line of standard input is a message or a command; messages come out on standard
+//! output in the order of the room, the answers to commands there too, everything else on standard error.
 //!
 //! The end of the input waits until everything said is acknowledged and everything asked is answered, then leaves. A
 //! reader that has gone away ends it quietly.
 
-use std::io::BufRead as _;
-use std::sync::mpsc::Receiver;
+use std::io::{BufRead as _, Read as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{About, command, show};
+use super::gate::Gate;
+use super::{About, Ended, News, Stage, command, show};
 use crate::client::commands::{self, Action};
 use crate::client::driver::{Handle, Told};
-use crate::client::session::{Command, Outcome};
-use crate::error::Error;
+use crate::client::session::{Command, Event};
+use crate::error::{Error, Exit};
 use crate::term::Term;
 
-/// How long the end of the input waits for acknowledgements and answers.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Messages and commands that are not answered; with more, no more is read from the input.
+const UNANSWERED: usize = 24;
 /// Bytes of one line of input, at most; the server takes less.
 const LINE_BYTES: u64 = 1 << 20;
 
@@ -24,33 +26,63 @@ const LINE_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// What writing to standard output meets.
-pub fn run(term: &Term, about: &About, handle: &Handle, told: &Receiver<Told>) -> Result<(Outcome, usize), Error> {
+pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Error> {
     let mut renderer = about.renderer(term.out_paint());
-    let (input, feeder) = (handle.clone(), Feeder { term: term.clone(), about: about.clone() });
+    let (unanswered, refused) = (Arc::new(Gate::new(UNANSWERED)), Arc::new(AtomicUsize::new(0)));
+    let feeder = Feeder {
+        term: term.clone(),
+        about: about.clone(),
+        handle: stage.handle.clone(),
+        unanswered: Arc::clone(&unanswered),
+        refused: Arc::clone(&refused),
+    };
     // Reading may block for ever, and so it never holds up the end of the program.
-    std::thread::spawn(move || feeder.feed(&input));
-    loop {
-        match told.recv() {
-            Ok(Told::Event(event)) => show(term, renderer.event(&event))?,
-            Ok(Told::Over { outcome, undelivered }) => return Ok((outcome, undelivered)),
-            Err(_) => return Err(Error::failure("the connection's thread has ended")),
+    std::thread::spawn(move || feeder.feed());
+    let mut signal = None;
+    while let Some(news) = stage.next() {
+        match news {
+            News::Told(Told::Over { outcome, undelivered }) => {
+                return Ok(Ended { outcome, undelivered, refused: refused.load(Ordering::Relaxed), signal });
+            }
+            News::Told(Told::Event(event)) => {
+                match &event {
+                    Event::Accepted { .. } | Event::Answered { answer: Ok(_), .. } => unanswered.leave(),
+                    Event::Refused { .. } | Event::Answered { answer: Err(_), .. } => {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                        unanswered.leave();
+                    }
+                    _ => {}
+                }
+                show(term, renderer.event(&event))?;
+            }
+            News::Signal(exit) if signal.is_some() => return Err(Error::quiet(exit)),
+            News::Signal(exit) => {
+                signal = Some(exit);
+                stage.handle.send(Command::Leave { patience: Duration::ZERO });
+            }
+            // Those come from a terminal.
+            News::Typed(_) | News::Mistyped(_) => {}
         }
     }
+    Err(Error::failure("the connection's thread has ended"))
 }
 
 /// Reads the input.
 struct Feeder {
     term: Term,
     about: About,
+    handle: Handle,
+    unanswered: Arc<Gate>,
+    refused: Arc<AtomicUsize>,
 }
 
 impl Feeder {
-    fn feed(&self, handle: &Handle) {
+    fn feed(&self) {
         let mut input = std::io::stdin().lock();
         let mut line = Vec::new();
         loop {
             line.clear();
-            match std::io::Read::take(&mut input, LINE_BYTES).read_until(b'\n', &mut line) {
+            match input.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line) {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
@@ -58,41 +90,48 @@ impl Feeder {
                     break;
                 }
             }
-            if !self.take(handle, String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n'])) {
-                break;
+            match self.take(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n'])) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // The reader of the answers has gone away: the session ends when it says so, or something else does.
+                Err(error) => {
+                    self.term.report(&error);
+                    break;
+                }
             }
         }
-        handle.send(Command::Leave { patience: PATIENCE });
+        // What was said may take as long as it takes: the session knows when it is of no use to wait.
+        self.handle.send(Command::Leave { patience: Duration::MAX });
     }
 
     /// Does what a line asks for; says whether to go on.
-    fn take(&self, handle: &Handle, line: &str) -> bool {
+    fn take(&self, line: &str) -> Result<bool, Error> {
         let action = match commands::parse(line) {
             Ok(action) => action,
             Err(mistake) => {
-                self.term.warn(&mistake);
-                self.term.hint(&mistake.hint);
-                return true;
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                self.term.report(&Error::new(Exit::Refused, &mistake).hint(&mistake.hint));
+                return Ok(true);
             }
         };
         if let Some(command) = command(&action, self.about.room) {
-            handle.send(command);
-            return true;
+            self.unanswered.enter();
+            self.handle.send(command);
+            return Ok(true);
         }
         match action {
-            Action::Leave => return false,
+            Action::Leave => return Ok(false),
             Action::Fingerprint => {
-                self.term.note(format_args!("server {}", self.about.server));
-                self.term.note(format_args!("you {}", self.about.own));
+                self.term.out(format_args!("server  {}", self.about.server))?;
+                self.term.out(format_args!("you     {}", self.about.own))?;
             }
             Action::Manual(entry) => {
-                let lines = entry.map_or_else(commands::manual, commands::Entry::manual);
-                for line in lines {
-                    self.term.note(line);
+                for line in entry.map_or_else(commands::manual, commands::Entry::manual) {
+                    self.term.out(line)?;
                 }
             }
             _ => {}
         }
-        true
+        Ok(true)
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! Every remote text passes the sanitiser here, and nowhere else on its way to the screen. Nothing here writes anything.
 
+mod wrap;
+
 use jiff::Timestamp as Time;
 use jiff::tz::TimeZone;
 
+use crate::client::commands::Mistake;
 use crate::client::session::{Answer, Arrival, Ask, Event};
-use crate::model::{Fingerprint, Timestamp, UserName};
-use crate::proto::message::{Body, Refused, Stored};
+use crate::model::{Timestamp, UserName};
+use crate::proto::message::{Body, ErrorCode, Refused, Stored};
 use crate::term::{Look, Paint, sanitise, sanitise_lines};
 
 /// A piece of output, of one line or several, without the last line's end.
@@ -15,10 +18,21 @@ use crate::term::{Look, Paint, sanitise, sanitise_lines};
 pub enum Piece {
     /// What people say.
     Chat(String),
+    /// The program's own lines of what the user asked for.
+    Answer(String),
     /// What is to be known about it.
     Notice(String),
     /// A ring.
     Bell,
+}
+
+/// Where the words go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// To a terminal: times without days, which are announced, and rows that fit.
+    Screen,
+    /// To a pipe or a file: every message begins with its day and time, and is broken only where its sender broke it.
+    Lines,
 }
 
 /// Puts events into words, for one user.
@@ -27,22 +41,41 @@ pub struct Renderer {
     me: UserName,
     paint: Paint,
     zone: TimeZone,
+    form: Form,
+    // Columns of the terminal.
+    width: usize,
     // The day of the last message shown, so that a new one is announced.
     day: Option<jiff::civil::Date>,
+    // It has been said that the server stores nothing.
+    delayed: bool,
 }
 
 impl Renderer {
     /// For `me`, in this time zone.
     #[must_use]
-    pub fn new(me: UserName, paint: Paint, zone: TimeZone) -> Self {
-        Self { me, paint, zone, day: None }
+    pub fn new(me: UserName, paint: Paint, zone: TimeZone, form: Form) -> Self {
+        Self { me, paint, zone, form, width: 80, day: None, delayed: false }
+    }
+
+    /// The terminal has so many columns now.
+    pub fn set_width(&mut self, columns: usize) {
+        self.width = columns;
+    }
+
+    /// Whether the user may want to hear a ring for this.
+    #[must_use]
+    pub fn rings(&self, event: &Event) -> bool {
+        match event {
+            Event::Message { message, arrival: Arrival::Live, .. } => self.mentions(message),
+            _ => false,
+        }
     }
 
     /// An event in words; nothing for one that is not worth a line. Messages are [`message`](Self::message)'s.
     pub fn event(&mut self, event: &Event) -> Vec<Piece> {
         match event {
             Event::Offline { reason, retry_in, failures } => match failures {
-                0 => vec![self.notice(&format!("connection lost: {}", sanitise(reason)))],
+                0 => vec![self.notice(&format!("connection lost ({}), trying on", sanitise(reason)))],
                 1 => vec![self.notice(&format!("no connection ({}), trying on", sanitise(reason)))],
                 // It has been said; a long wait is worth saying again.
                 failures if failures % 10 == 0 => {
@@ -53,13 +86,17 @@ impl Renderer {
             },
             Event::Entered { room, again: true } => vec![self.notice(&format!("back in {room}"))],
             Event::NotEntered { room, refused } => vec![self.refusal(&format!("can't enter {room}"), refused)],
-            Event::Message { message, arrival, .. } => self.message(message, *arrival),
-            Event::Delayed { refused, retry_in, .. } => {
-                let wait = retry_in.as_secs().max(1);
-                vec![self.refusal(&format!("not stored yet, trying again in {wait} s"), refused)]
+            Event::Message { message, .. } => self.message(message),
+            // That passes by itself, and soon.
+            Event::Delayed { refused: Refused { code: ErrorCode::RateLimited, .. }, .. } => Vec::new(),
+            Event::Delayed { refused, .. } => {
+                if std::mem::replace(&mut self.delayed, true) {
+                    return Vec::new();
+                }
+                vec![self.refusal("not stored yet, trying on", refused)]
             }
             Event::Refused { body, refused, .. } => {
-                let text = sanitise_lines(body.text(), INDENT).into_owned();
+                let text = sanitise_lines(body.text(), "");
                 vec![self.refusal("not sent", refused), self.notice(&format!("it was: {text}"))]
             }
             Event::Withdrawn { messages, .. } => self.withdrawn(messages),
@@ -95,60 +132,85 @@ impl Renderer {
     }
 
     /// A message as everyone sees it.
-    pub fn message(&mut self, message: &Stored, arrival: Arrival) -> Vec<Piece> {
+    pub fn message(&mut self, message: &Stored) -> Vec<Piece> {
+        self.delayed &= message.sender != self.me;
         let mut pieces = self.new_day(message.time);
-        let body = message.body.as_ref();
-        let line = self.said(message.time, message.sender, body, arrival == Arrival::Live);
-        pieces.push(Piece::Chat(line));
+        pieces.push(Piece::Chat(self.said(message.time, message.sender, message.body.as_ref())));
         pieces
     }
 
     /// A message of the user's own, as everyone sees it.
     pub fn own(&mut self, time: Timestamp, body: &Body) -> Vec<Piece> {
+        self.delayed = false;
         let mut pieces = self.new_day(time);
-        pieces.push(Piece::Chat(self.said(time, self.me, Some(body), false)));
+        pieces.push(Piece::Chat(self.said(time, self.me, Some(body))));
         pieces
     }
 
     /// A message of the user's own that the server does not have yet.
     #[must_use]
     pub fn pending(&self, body: &Body) -> Piece {
-        let text = sanitise_lines(body.text(), INDENT);
-        Piece::Notice(self.paint.with(Look::Dim, &format!("  ... {text} (not on the server's disk yet)")))
+        let text = format!("{} (not on the server's disk yet)", sanitise_lines(body.text(), ""));
+        Piece::Notice(self.paint.with(Look::Dim, &format!("  ... {}", self.rows(&text, 6))))
     }
 
     /// Whether a message mentions the user.
-    #[must_use]
-    pub fn mentions(&self, message: &Stored) -> bool {
+    fn mentions(&self, message: &Stored) -> bool {
         message.sender != self.me && message.body.as_ref().is_some_and(|body| mentions(body.text(), self.me))
     }
 
-    /// A line of the program's own.
+    /// A line of the program's own. `text` is safe to show.
     #[must_use]
     pub fn notice(&self, text: &str) -> Piece {
-        Piece::Notice(self.paint.with(Look::Dim, &format!("-- {text}")))
+        Piece::Notice(self.dim(text))
     }
 
-    /// The two fingerprints.
+    /// A line that makes no sense, and what to type instead.
     #[must_use]
-    pub fn fingerprints(&self, server: Fingerprint, own: Fingerprint) -> Vec<Piece> {
-        vec![self.notice(&format!("server  {server}")), self.notice(&format!("you     {own}"))]
+    pub fn mistake(&self, mistake: &Mistake) -> Vec<Piece> {
+        let text = self.rows(&sanitise(&mistake.text), 3);
+        vec![
+            Piece::Notice(self.paint.with(Look::Warning, &format!("-- {text}"))),
+            self.notice(&sanitise(&mistake.hint)),
+        ]
     }
 
-    fn said(&self, time: Timestamp, sender: UserName, body: Option<&Body>, alert: bool) -> String {
-        let clock = self.paint.with(Look::Dim, &self.local(time).strftime("%H:%M").to_string());
-        let name = self.paint.name(sender);
-        let text = body.map(|body| sanitise_lines(body.text(), INDENT));
-        let text = text.as_deref().unwrap_or("(a kind of message that this version does not know)");
-        let mentioned = alert && sender != self.me && mentions(text, self.me);
-        let text = if mentioned { self.paint.with(Look::Strong, text) } else { text.to_owned() };
-        match body {
-            Some(Body::Action { .. }) => format!("{clock} * {name} {text}"),
-            _ => format!("{clock} <{name}> {text}"),
+    fn dim(&self, text: &str) -> String {
+        self.paint.with(Look::Dim, &format!("-- {}", self.rows(text, 3)))
+    }
+
+    /// `text` in rows that fit, the first one behind `before` columns.
+    fn rows(&self, text: &str, before: usize) -> String {
+        match self.form {
+            Form::Lines => text.replace('\n', &format!("\n{INDENT}")),
+            Form::Screen => {
+                // The last column stays free: some terminals go on to the next row when it is full, others don't.
+                let room = self.width.saturating_sub(1);
+                wrap::wrap(text, room.saturating_sub(before), room.saturating_sub(INDENT.len()), INDENT)
+            }
         }
     }
 
+    fn said(&self, time: Timestamp, sender: UserName, body: Option<&Body>) -> String {
+        let clock = self.local(time).strftime(match self.form {
+            Form::Screen => "%H:%M",
+            Form::Lines => "%Y-%m-%d %H:%M",
+        });
+        let clock = clock.to_string();
+        let (open, close) = if let Some(Body::Action { .. }) = body { ("* ", " ") } else { ("<", "> ") };
+        let before = clock.len() + 1 + open.len() + sender.as_str().len() + close.len();
+        let text = body.map(|body| sanitise_lines(body.text(), ""));
+        let text = text.as_deref().unwrap_or("(a kind of message that this version does not know)");
+        let mentioned = sender != self.me && mentions(text, self.me);
+        let text = self.rows(text, before);
+        let text = if mentioned { self.paint.with(Look::Strong, &text) } else { text };
+        format!("{} {open}{}{close}{text}", self.paint.with(Look::Dim, &clock), self.paint.name(sender))
+    }
+
     fn new_day(&mut self, time: Timestamp) -> Vec<Piece> {
+        if self.form == Form::Lines {
+            return Vec::new();
+        }
         let day = self.local(time).date();
         if self.day.replace(day) == Some(day) {
             return Vec::new();
@@ -183,7 +245,7 @@ impl Renderer {
                     let what = if *more { "history; there is more before it" } else { "history, from its beginning" };
                     pieces.push(self.notice(what));
                     for message in messages {
-                        pieces.extend(self.message(message, Arrival::Backlog));
+                        pieces.extend(self.message(message));
                     }
                     pieces.push(self.notice("end of the history"));
                 }
@@ -191,14 +253,14 @@ impl Renderer {
                 pieces
             }
             Answer::People(list) => {
-                let mut pieces = vec![self.notice(&format!("{} in {}", count(list.total, "user"), list.room))];
+                let mut pieces = vec![self.line(&format!("{} in {}", count(list.total, "user"), list.room))];
                 for person in &list.people {
                     let since = self.local(person.since).strftime("%Y-%m-%d %H:%M").to_string();
                     let sessions =
                         if person.sessions > 1 { format!(", {} sessions", person.sessions) } else { String::new() };
                     let name = self.paint.name(person.user);
                     let pad = " ".repeat(16_usize.saturating_sub(person.user.as_str().len()));
-                    pieces.push(Piece::Notice(format!("   {name}{pad} since {since}{sessions}")));
+                    pieces.push(Piece::Answer(format!("   {name}{pad} since {since}{sessions}")));
                 }
                 pieces
             }
@@ -209,22 +271,31 @@ impl Renderer {
                 };
                 let admin = if user.admin { ", an admin" } else { "" };
                 vec![
-                    self.notice(&format!("{}{admin}, {here}", user.user)),
-                    self.notice(&format!("key {}", user.fingerprint)),
+                    self.line(&format!("{}{admin}, {here}", user.user)),
+                    self.line(&format!("key {}", user.fingerprint)),
                 ]
             }
             Answer::Ending => vec![self.notice("the server is ending")],
         }
     }
 
+    /// A line of an answer.
+    fn line(&self, text: &str) -> Piece {
+        Piece::Answer(match self.form {
+            Form::Screen => self.dim(text),
+            Form::Lines => text.to_owned(),
+        })
+    }
+
     fn refusal(&self, what: &str, refused: &Refused) -> Piece {
         let hint = refused.hint.as_deref().map(|hint| format!(" ({})", sanitise(hint))).unwrap_or_default();
-        Piece::Notice(self.paint.with(Look::Error, &format!("-- {what}: {}{hint}", sanitise(&refused.text))))
+        let text = self.rows(&format!("{what}: {}{hint}", sanitise(&refused.text)), 3);
+        Piece::Notice(self.paint.with(Look::Error, &format!("-- {text}")))
     }
 }
 
 /// What further lines of a message begin with: nothing that begins a message of its own.
-pub(super) const INDENT: &str = "      | ";
+const INDENT: &str = "      | ";
 
 fn names(users: &[&UserName]) -> String {
     const SHOWN: usize = 5;

@@ -16,10 +16,10 @@ use super::keygen;
 use crate::cli::{ConnectArgs, KeygenArgs};
 use crate::client::driver::{FirstContactError, fetch_server_key};
 use crate::client::session::{Outcome, Settings};
-use crate::client::ui::{self, About};
+use crate::client::ui::{self, About, Ended};
 use crate::config::{ClientConfig, ClientPaths};
 use crate::crypto::rsa::Bits;
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::keys::registry;
 use crate::model::UserName;
 use crate::proto::handshake::wire::VERSION;
@@ -54,8 +54,8 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
     };
     let give_up = (!term.chats()).then_some(GIVE_UP);
     let settings = Settings { server: trusted.key.clone(), user, room: about.room, give_up };
-    let (outcome, undelivered) = ui::chat(term, &about, settings, server.target.clone(), key)?;
-    judge(outcome, undelivered, &about, &server, &trusted)
+    let ended = ui::chat(term, &about, settings, server.target.clone(), key)?;
+    judge(ended, &about, &server, &trusted)
 }
 
 /// The server and the user's name. What a person had to be asked for can be saved.
@@ -135,11 +135,18 @@ fn make_key(term: &Term, paths: &ClientPaths, user: UserName) -> Result<(), Erro
 }
 
 /// Puts the end of a chat into words and an exit code.
-fn judge(outcome: Outcome, undelivered: usize, about: &About, server: &Server, trusted: &Trusted) -> Result<(), Error> {
+fn judge(ended: Ended, about: &About, server: &Server, trusted: &Trusted) -> Result<(), Error> {
+    let Ended { outcome, undelivered, refused, signal } = ended;
     let me = about.me;
     let error = match outcome {
-        Outcome::Left | Outcome::ServerEnded if undelivered == 0 => return Ok(()),
-        Outcome::Left | Outcome::ServerEnded => Error::refused(format_args!("{} not delivered", messages(undelivered))),
+        Outcome::Left | Outcome::ServerEnded => match (signal, undelivered) {
+            (None, 0) if refused == 0 => return Ok(()),
+            // Each was reported.
+            (None, 0) => Error::quiet(Exit::Refused),
+            (None, count) => Error::refused(format_args!("{} not delivered", messages(count))),
+            (Some(exit), 0) => Error::quiet(exit),
+            (Some(exit), count) => Error::new(exit, format_args!("{} not delivered", messages(count))),
+        },
         Outcome::AuthenticationFailed => {
             let file = registry::file_of(&PathBuf::new(), &me);
             Error::authentication(format_args!("the server does not let {me} in with the key {}", about.own))

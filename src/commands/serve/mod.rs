@@ -31,7 +31,7 @@ pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
     if args.check {
         return check(term, &paths);
     }
-    logging::start(args.log_format, term);
+    let _log = logging::start(args.log_format, term);
     create_keys_directory(&paths.keys)?;
     let registered = registry::load(&paths.keys, &Registry::default());
     for refusal in &registered.refusals {
@@ -58,7 +58,8 @@ pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
     })
     .map_err(start_error)?;
     let control = server.control();
-    announce(term, &server, users, &paths)?;
+    // Nor is one who doesn't read this.
+    let _ = announce(term, &server, users, &paths);
     std::thread::spawn(move || {
         for signal in signals.forever() {
             control.shut_down(if signal == SIGINT { "an interrupt" } else { "SIGTERM" });
@@ -83,7 +84,8 @@ fn serve(term: &Term, server: Server) -> Result<(), Error> {
             None => Duration::from_secs(60),
         };
         match server.next_event(patience) {
-            Some(Event::Console(line)) => term.out(line)?,
+            // An operator who can't be told is no reason to end.
+            Some(Event::Console(line)) => drop(term.out(line)),
             Some(Event::Stopping) => deadline = Some(Instant::now() + SHUTDOWN),
             Some(Event::Stopped) => break Ok(()),
             Some(Event::Failed(text)) => break Err(Error::failure(text)),
@@ -98,7 +100,9 @@ fn serve(term: &Term, server: Server) -> Result<(), Error> {
 }
 
 fn check(term: &Term, paths: &ServerPaths) -> Result<(), Error> {
-    let loaded: Loaded = registry::load(&paths.keys, &Registry::default());
+    // serve makes the directory.
+    let loaded =
+        if paths.keys.exists() { registry::load(&paths.keys, &Registry::default()) } else { Loaded::default() };
     for refusal in &loaded.refusals {
         term.warn(refusal);
     }

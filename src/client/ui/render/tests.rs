@@ -5,7 +5,7 @@ use crate::model::{MessageId, RoomName, Seq};
 use crate::proto::message::Presence;
 
 fn renderer() -> Renderer {
-    Renderer::new("alice".parse().unwrap(), Paint::new(false), TimeZone::UTC)
+    Renderer::new("alice".parse().unwrap(), Paint::new(false), TimeZone::UTC, Form::Screen)
 }
 
 fn stored(sender: &str, text: &str, minutes: u64) -> Stored {
@@ -23,7 +23,7 @@ fn texts(pieces: Vec<Piece>) -> Vec<String> {
     pieces
         .into_iter()
         .map(|piece| match piece {
-            Piece::Chat(text) | Piece::Notice(text) => text,
+            Piece::Chat(text) | Piece::Answer(text) | Piece::Notice(text) => text,
             Piece::Bell => "(bell)".to_owned(),
         })
         .collect()
@@ -34,7 +34,7 @@ fn messages_have_a_local_time_and_a_new_day_is_announced() {
     let mut renderer = renderer();
     let lines: Vec<String> = [("bob", "hello", 0), ("bob", "again", 1), ("carol", "next day", 1440)]
         .into_iter()
-        .flat_map(|(sender, text, minutes)| texts(renderer.message(&stored(sender, text, minutes), Arrival::Live)))
+        .flat_map(|(sender, text, minutes)| texts(renderer.message(&stored(sender, text, minutes))))
         .collect();
     assert_eq!(
         lines,
@@ -53,18 +53,59 @@ fn actions_unknown_kinds_and_impossible_times_have_words() {
     let mut renderer = renderer();
     let mut message = stored("bob", "", 0);
     message.body = Some(Body::Action { text: "waves".to_owned() });
-    assert_eq!(texts(renderer.message(&message, Arrival::Live))[1], "01:46 * bob waves");
+    assert_eq!(texts(renderer.message(&message))[1], "01:46 * bob waves");
     message.body = None;
-    assert!(texts(renderer.message(&message, Arrival::Live))[0].contains("does not know"));
+    assert!(texts(renderer.message(&message))[0].contains("does not know"));
     message.time = Timestamp(u64::MAX);
-    assert!(!texts(renderer.message(&message, Arrival::Live)).is_empty());
+    assert!(!texts(renderer.message(&message)).is_empty());
 }
 
 #[test]
 fn further_lines_of_a_message_cannot_pass_for_messages() {
     let mut renderer = renderer();
-    let lines = texts(renderer.message(&stored("bob", "one\n01:47 <carol> forged", 0), Arrival::Live));
+    let lines = texts(renderer.message(&stored("bob", "one\n01:47 <carol> forged", 0)));
     assert_eq!(lines[1], "01:46 <bob> one\n      | 01:47 <carol> forged");
+}
+
+#[test]
+fn no_row_of_a_long_message_begins_where_messages_begin() {
+    let mut renderer = renderer();
+    for width in [20, 40, 80] {
+        renderer.set_width(width);
+        // Spaces up to the end of a row, then what looks like a message.
+        let forged = format!("{}01:47 <carol> forged{}", " ".repeat(width), "x".repeat(200));
+        let shown = texts(renderer.message(&stored("bob", &forged, 0))).pop().unwrap();
+        let rows: Vec<&str> = shown.split('\n').collect();
+        assert!(rows.len() > 2 && rows[0].starts_with("01:46 <bob> "));
+        assert!(rows[1..].iter().all(|row| row.starts_with("      | ")), "{rows:?}");
+        assert!(rows.iter().all(|row| row.len() < width), "{rows:?}");
+    }
+}
+
+#[test]
+fn a_pipe_gets_days_and_whole_lines() {
+    let mut renderer = Renderer::new("alice".parse().unwrap(), Paint::new(false), TimeZone::UTC, Form::Lines);
+    let long = "x ".repeat(200);
+    let lines = texts(renderer.message(&stored("bob", &long, 0)));
+    assert_eq!(lines, [format!("2001-09-09 01:46 <bob> {long}")]);
+    let lines = texts(renderer.message(&stored("bob", "one\ntwo", 0)));
+    assert_eq!(lines, ["2001-09-09 01:46 <bob> one\n      | two"]);
+}
+
+#[test]
+fn a_mention_rings_when_it_is_said_and_stands_out_always() {
+    let renderer = Renderer::new("alice".parse().unwrap(), Paint::new(true), TimeZone::UTC, Form::Screen);
+    let event = |sender: &str, text: &str, arrival| Event::Message {
+        message: stored(sender, text, 0),
+        arrival,
+        own: sender == "alice",
+    };
+    assert!(renderer.rings(&event("bob", "hi alice", Arrival::Live)));
+    assert!(!renderer.rings(&event("bob", "hi alice", Arrival::Missed)));
+    assert!(!renderer.rings(&event("bob", "hi", Arrival::Live)));
+    assert!(!renderer.rings(&event("alice", "I am alice", Arrival::Live)));
+    let shown = renderer.said(Timestamp(0), "bob".parse().unwrap(), Some(&Body::Text { text: "hi alice".to_owned() }));
+    assert!(shown.contains("\x1b[1mhi alice\x1b[0m"), "{shown:?}");
 }
 
 #[test]
@@ -94,7 +135,7 @@ fn nothing_of_an_attack_reaches_the_terminal() {
     };
     let mut renderer = renderer();
     for attack in attacks {
-        let mut shown = texts(renderer.message(&stored("bob", &attack, 0), Arrival::Live));
+        let mut shown = texts(renderer.message(&stored("bob", &attack, 0)));
         for event in [
             Event::Notice(attack.clone()),
             Event::Offline { reason: attack.clone(), retry_in: std::time::Duration::ZERO, failures: 0 },

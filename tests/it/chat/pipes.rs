@@ -1,0 +1,139 @@
+//! The client without a terminal.
+
+use super::*;
+
+#[test]
+fn lines_are_messages_and_the_end_waits_for_them() {
+    let world = World::new();
+    let mut alice = world.pipe("alice");
+    for line in ["hello", "/me waves", "", "//slash", "/list", "/fingerprint"] {
+        alice.say(line);
+    }
+    let (lines, errors, status) = alice.end();
+    assert_eq!(status.code(), Some(0), "{errors}");
+    let all = lines.join("\n");
+    for part in ["<alice> hello", "* alice waves", "<alice> /slash", "1 user in #common", "server  SHA256:"] {
+        assert!(all.contains(part), "{all}");
+    }
+    // Day and time stand before what is said.
+    let said = lines.iter().find(|line| line.ends_with("<alice> hello")).unwrap();
+    assert_eq!(said.len(), "2026-01-01 00:00 <alice> hello".len());
+}
+
+#[test]
+fn hundreds_of_lines_arrive_in_order_whatever_the_server_allows_a_second() {
+    let world = World::new();
+    let mut bob = world.pipe("bob");
+    // He is there before the first of them.
+    bob.say("ready");
+    bob.hears("<bob> ready");
+    let mut alice = world.pipe("alice");
+    let count = 160;
+    for number in 0..count {
+        alice.say(&format!("number {number}"));
+    }
+    let (_, errors, status) = alice.end();
+    assert_eq!(status.code(), Some(0), "{errors}");
+    let mut heard = Vec::new();
+    while heard.len() < count {
+        let line = bob.lines.recv_timeout(PATIENCE).unwrap();
+        heard.extend(line.split_once("<alice> number ").map(|(_, number)| number.parse::<usize>().unwrap()));
+    }
+    assert!(heard.iter().copied().eq(0..count), "{heard:?}");
+    assert_eq!(bob.end().2.code(), Some(0));
+}
+
+#[test]
+fn without_input_it_shows_what_was_said_and_leaves() {
+    let world = World::new();
+    let mut alice = world.pipe("alice");
+    alice.say("kept");
+    alice.end();
+    let (lines, _, status) = world.pipe("bob").end();
+    assert_eq!(status.code(), Some(0));
+    assert!(lines.iter().any(|line| line.ends_with("<alice> kept")), "{lines:?}");
+    // Not even an empty one.
+    let closed = world
+        .command("bob", "sh")
+        .args(["-c", "exec \"$@\" <&-", "sh", PROGRAM])
+        .args(world.connect("bob"))
+        .output()
+        .unwrap();
+    assert_eq!(closed.status.code(), Some(0), "{}", String::from_utf8_lossy(&closed.stderr));
+    assert!(String::from_utf8_lossy(&closed.stdout).contains("<alice> kept"));
+}
+
+#[test]
+fn what_comes_to_nothing_shows_in_the_exit_code() {
+    let world = World::new();
+    for (line, error) in [
+        ("/nope", "there is no command /nope"),
+        ("/shutdown", "rsachat: -- /shutdown: "),
+        ("/whois nobody", "rsachat: -- /whois: "),
+        (&"x".repeat(10_000), "rsachat: -- not sent: the message has 10000 bytes"),
+    ] {
+        let mut bob = world.pipe("bob");
+        bob.say(line);
+        let (_, errors, status) = bob.end();
+        assert!(errors.contains(error), "{errors}");
+        assert_eq!(status.code(), Some(6), "{line}: {errors}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_away_ends_it_quietly_and_what_was_said_is_kept() {
+    let world = World::new();
+    let mut alice = world.pipe("alice");
+    alice.say("first");
+    alice.hears("<alice> first");
+    let output = world
+        .command("bob", "sh")
+        .args(["-c", "(echo one; sleep 3) | \"$@\" | true", "sh", PROGRAM])
+        .args(world.connect("bob"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    alice.hears("<bob> one");
+    assert_eq!(alice.end().2.code(), Some(0));
+}
+
+#[test]
+fn a_signal_ends_it_with_its_code() {
+    let world = World::new();
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let mut alice = world.pipe("alice");
+        alice.say(signal);
+        alice.hears(&format!("<alice> {signal}"));
+        let kill = Command::new("kill").args([signal, &alice.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        let status = alice.child.wait().unwrap();
+        assert_eq!(status.code(), Some(code));
+    }
+}
+
+#[test]
+fn the_wrong_keys_have_their_exit_codes() {
+    let world = World::new();
+    let run = |arguments: &[&str]| {
+        let output = world.command("alice", PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (address, server) = (world.address(), data("test_server.pem").display().to_string());
+    let (code, errors) =
+        run(&["connect", &address, "--user", "bob", "--identity", "key_alice.private.pem", "--server-key", &server]);
+    assert_eq!(code, Some(4), "{errors}");
+    assert!(errors.contains("rsachat keys add key_bob.pem"), "{errors}");
+
+    let other = data("test_bob.pem").display().to_string();
+    let (code, errors) = run(&["connect", &address, "--user", "alice", "--server-key", &other]);
+    assert_eq!(code, Some(5), "{errors}");
+    assert!(errors.contains("THE SERVER'S KEY IS NOT THE ONE THAT IS TRUSTED"), "{errors}");
+
+    let zeros = format!("SHA256:{}", "A".repeat(43));
+    let (code, errors) = run(&["connect", &address, "--user", "alice", "--fingerprint", &zeros]);
+    assert_eq!(code, Some(5), "{errors}");
+
+    let (code, errors) = run(&["connect", &address, "--user", "alice"]);
+    assert_eq!(code, Some(4), "{errors}");
+    assert!(errors.contains("--server-key FILE or --fingerprint SHA256:..."), "{errors}");
+}

@@ -1,0 +1,167 @@
+//! The line client.
+
+use super::*;
+
+const ENTER: &str = "\r";
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+
+#[test]
+fn a_half_typed_line_survives_what_arrives() {
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    let mut bob = world.pipe("bob");
+    alice.expect("bob came").unwrap();
+    alice.send("half a li").unwrap();
+    alice.expect("half a li").unwrap();
+    for text in ["one", "two", "three"] {
+        bob.say(text);
+        alice.expect(format!("<bob> {text}")).unwrap();
+        // The prompt comes back with what was typed.
+        alice.expect("[#common] alice> half a li").unwrap();
+    }
+    alice.send(format!("ne{ENTER}")).unwrap();
+    bob.hears("<alice> half a line");
+    // It is shown as everyone sees it, and the prompt is empty again.
+    alice.expect("<alice> half a line").unwrap();
+    alice.expect("[#common] alice> ").unwrap();
+    alice.send(format!("/exit{ENTER}")).unwrap();
+    assert_eq!(end(alice).1, 0);
+}
+
+#[test]
+fn the_keys_that_leave() {
+    let world = World::new();
+    for (keys, code) in [(CTRL_D, 0), (CTRL_C, 130), ("half\x03\x03", 130), ("/quit\r", 0)] {
+        let mut alice = world.chatting("alice");
+        alice.send(keys).unwrap();
+        let (text, exit) = end(alice);
+        assert_eq!(exit, code, "{keys:?}: {text}");
+        // The terminal is as it was.
+        assert!(text.contains("\x1b[?2004l"), "{text:?}");
+    }
+}
+
+#[test]
+fn a_signal_ends_it_and_restores_the_terminal() {
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    alice.send("half a line").unwrap();
+    alice.expect("half a line").unwrap();
+    let pid = alice.get_process().pid().as_raw();
+    let kill = Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    assert!(kill.success());
+    let (text, code) = end(alice);
+    assert_eq!(code, 143, "{text}");
+    assert!(text.contains("\x1b[?2004l"), "{text:?}");
+}
+
+#[test]
+fn commands_answer_above_the_line_and_mistakes_stay_in_it() {
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    let bob = world.pipe("bob");
+    alice.expect("bob came").unwrap();
+    for (line, answer) in [
+        ("/help", "/history [N]"),
+        ("/who", "2 users in #common"),
+        ("/whois bob", "key SHA256:"),
+        ("/fingerprint", "server  SHA256:"),
+        ("/me waves", "* alice waves"),
+        ("//etc", "<alice> /etc"),
+        ("/history", "end of the history"),
+    ] {
+        alice.send(format!("{line}{ENTER}")).unwrap();
+        alice.expect(answer).unwrap();
+        alice.expect("[#common] alice> ").unwrap();
+    }
+    alice.send(format!("/shutdwon{ENTER}")).unwrap();
+    alice.expect("there is no command /shutdwon").unwrap();
+    alice.expect("/shutdown, or //shutdwon to say it").unwrap();
+    alice.expect("[#common] alice> /shutdwon").unwrap();
+    alice.send(CTRL_C).unwrap();
+    // What was entered comes back with the arrow key.
+    alice.send(format!("\x1b[A{ENTER}")).unwrap();
+    alice.expect("end of the history").unwrap();
+    alice.send(format!("/shutdown{ENTER}")).unwrap();
+    assert_eq!(end(alice).1, 0);
+    let (lines, ..) = bob.end();
+    assert!(lines.iter().any(|line| line.ends_with("* alice waves")), "{lines:?}");
+}
+
+#[test]
+fn several_pasted_lines_are_one_message() {
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    let mut bob = world.pipe("bob");
+    alice.expect("bob came").unwrap();
+    alice.send("\x1b[200~one\r\ntwo\x1b[201~").unwrap();
+    alice.send(ENTER).unwrap();
+    bob.hears("<alice> one");
+    assert_eq!(bob.hears("two"), "      | two");
+    bob.say("done");
+    alice.expect("<bob> done").unwrap();
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+}
+
+#[test]
+fn the_server_goes_away_and_comes_back_and_nothing_is_lost() {
+    let mut world = World::new();
+    let mut alice = world.chatting("alice");
+    alice.send(format!("before{ENTER}")).unwrap();
+    alice.expect("<alice> before").unwrap();
+    world.kill_server();
+    alice.expect("connection lost").unwrap();
+    alice.send(format!("meanwhile{ENTER}")).unwrap();
+    alice.expect("meanwhile (not on the server's disk yet)").unwrap();
+    world.start_server();
+    alice.expect("back in #common").unwrap();
+    alice.expect("<alice> meanwhile").unwrap();
+    let (lines, _, status) = world.pipe("bob").end();
+    assert!(status.success());
+    let texts: Vec<&str> = lines.iter().filter_map(|line| line.split_once("> ")).map(|(_, text)| text).collect();
+    assert_eq!(texts, ["before", "meanwhile"]);
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+}
+
+#[test]
+fn whoever_is_put_out_is_told_why() {
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    alice.send("half a line").unwrap();
+    alice.expect("half a line").unwrap();
+    fs::remove_file(world.path("server/keys/key_alice.pem")).unwrap();
+    let (text, code) = end(alice);
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("rsachat: error: put out by the server: "), "{text}");
+}
+
+#[test]
+fn on_a_narrow_terminal_rows_are_broken_where_no_message_can_begin() {
+    let world = World::new();
+    let mut alice = world.terminal_of("alice", &world.connect("alice"), 40);
+    alice.expect("you are in #common").unwrap();
+    let mut bob = world.pipe("bob");
+    alice.expect("bob came").unwrap();
+    bob.say(&format!("{}12:00 <alice> forged", "word ".repeat(10)));
+    alice.expect("forged").unwrap();
+    bob.say("end");
+    let text = alice.expect("<bob> end").unwrap();
+    assert!(!String::from_utf8_lossy(text.as_bytes()).contains("\n12:00 <alice>"));
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+}
+
+#[test]
+fn a_server_that_is_down_is_waited_for() {
+    let mut world = World::new();
+    world.kill_server();
+    let mut alice = world.terminal("alice", &world.connect("alice"));
+    alice.expect("connection refused").unwrap();
+    world.start_server();
+    alice.expect("you are in #common").unwrap();
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+}
