@@ -269,7 +269,9 @@ impl Reactor {
         }
         let id = session_id(self.serial, self.index, slot);
         self.serial = self.serial.wrapping_add(1);
-        tracing::info!(session = id.0, %address, "connected");
+        if self.strangers.may_be_told() {
+            tracing::info!(session = id.0, %address, "connected");
+        }
         let link = Link::server(Arc::clone(&self.shared.public_key), Arc::clone(&self.shared.limits), now);
         entry.insert(Connection::new(id, address.ip(), stream, link));
     }
@@ -560,7 +562,7 @@ impl Reactor {
         self.next_sweep = now + SWEEP;
         let untold = self.strangers.begin_second();
         if untold > 0 {
-            tracing::warn!(untold, "more connections and handshakes were refused");
+            tracing::warn!(untold, "more came from peers that were not let in");
         }
         let mut due = Vec::new();
         for (slot, connection) in &self.connections {
@@ -609,10 +611,13 @@ impl Reactor {
         // Closing the socket would do as well; an error means that it is gone already.
         let _ = self.poll.registry().deregister(&mut connection.stream);
         self.shared.admission.leave(connection.address);
-        if connection.user.is_some() {
+        let known = connection.user.is_some();
+        if known {
             self.inputs.push(Input::Gone { session: connection.id });
         }
-        tracing::info!(session = connection.id.0, "disconnected");
+        if known || self.strangers.may_be_told() {
+            tracing::info!(session = connection.id.0, "disconnected");
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! What the log says about peers that were not let in: a few lines a second, and how many more there were. Whoever has
-//! no key must not be able to fill the disk with refusals, nor keep a reactor busy with writing them.
+//! What the log says about peers that nobody knows: some lines a second, and how many more there were. Whoever has no key
+//! must not be able to fill the disk with connections and refusals, nor keep a reactor busy with writing about them.
 
 /// Lines a second, of each reactor.
-const LINES: u32 = 20;
+const LINES: u32 = 50;
 
 /// Counts lines.
 #[derive(Debug, Default)]

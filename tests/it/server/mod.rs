@@ -3,4 +3,7 @@
 mod crash;
 mod hostile;
 mod limits;
+mod logs;
+mod machine;
+mod registration;
 mod shutdown;

@@ -3,8 +3,9 @@
 use rsachat::crypto::aead::{Key, NONCE_BYTES, TAG_BYTES};
 use rsachat::crypto::kdf::{Label, Transcript, expand, extract};
 use rsachat::crypto::kem::EphemeralKey;
-use rsachat::crypto::rsa::Label as OaepLabel;
+use rsachat::crypto::rsa::{Label as OaepLabel, PublicKey};
 use rsachat::crypto::secret::Secret;
+use rsachat::model::UserName;
 use rsachat::proto::frame::{HEADER_BYTES, Kind};
 use rsachat::proto::handshake::wire::{self, ClientHello, ServerHello};
 
@@ -20,14 +21,19 @@ pub(crate) struct Hello {
 
 /// A hello that says it comes from `identity`.
 pub(crate) fn hello(identity: &Identity) -> Hello {
+    hello_of(identity.user, identity.key.public())
+}
+
+/// A hello that says it comes from this user, with this key.
+pub(crate) fn hello_of(user: UserName, own: &PublicKey) -> Hello {
     let rng = &mut rand::rng();
     let k_s = Secret::random(rng);
     let key = EphemeralKey::generate(rng);
     let mut content = Vec::new();
-    let fingerprint = minicbor::bytes::ByteArray::from(identity.key.public().fingerprint().0);
+    let fingerprint = minicbor::bytes::ByteArray::from(own.fingerprint().0);
     minicbor::Encoder::new(&mut content)
         .map(2)
-        .and_then(|e| e.u8(0)?.str(identity.user.as_str())?.u8(1)?.encode(fingerprint))
+        .and_then(|e| e.u8(0)?.str(user.as_str())?.u8(1)?.encode(fingerprint))
         .unwrap();
     let block = wire::pad(&content, wire::SHORT_BLOCK).unwrap();
     let encrypted = server_key().encrypt(OaepLabel::ServerHandshake, &k_s, rng);
