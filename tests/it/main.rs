@@ -4,6 +4,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::large_stack_arrays,
     reason = "a test ends where something is not as it should be; clippy.toml allows it in test functions, not in helpers"
 )]
 
