@@ -193,7 +193,9 @@ fn a_disk_that_takes_no_writes() {
     let dir = DataDir::new(json!({ "message_rate": 10_000, "message_burst": 10_000 }));
     let server = Server::launch(wrapped("trap '' XFSZ;", dir.path()));
     let pid = Pid::from_raw(server.pid().cast_signed());
-    let limit = |current| drop(prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).unwrap());
+    let limit = |current| {
+        prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+    };
     disk_fails_and_recovers(&server, || limit(Some(0)), || limit(None));
     server.err.line(&["the disk fails"]);
     server.signal(Signal::TERM);
@@ -255,7 +257,9 @@ fn used() -> DataDir {
     let dir = DataDir::new(json!({}));
     let server = Server::start(&dir);
     let mut client = Client::member(server.address, alice());
-    (0..100).for_each(|_| drop(client.post(&"something ".repeat(100))));
+    for _ in 0..100 {
+        client.post(&"something ".repeat(100));
+    }
     drop(client);
     server.signal(Signal::TERM);
     server.wait();

@@ -46,7 +46,9 @@ impl Members {
     fn enter(server: &Server, readers: usize, deaf: usize) -> Self {
         let mut first = Client::member(server.address, bob());
         // Something to read: a page of a quarter of a megabyte.
-        (0..32).for_each(|_| drop(first.post(&"much to read ".repeat(600))));
+        for _ in 0..32 {
+            first.post(&"much to read ".repeat(600));
+        }
         let ticket = first.resumption();
         let crowd = |count, origin| {
             let conn = |_| Conn::new(server.address, origin, Login::Resume(bob(), duplicate(&ticket)));
@@ -59,7 +61,9 @@ impl Members {
         for (number, conn) in deaf.conns.iter_mut().enumerate() {
             conn.reading = false;
             if number % 5 == 0 {
-                (0..16).for_each(|_| drop(conn.send(&history(1000))));
+                for _ in 0..16 {
+                    conn.send(&history(1000));
+                }
                 conn.advance();
             }
         }
