@@ -184,7 +184,7 @@ fn byte_by_byte(siege: &Siege, signals: &Signals) {
 }
 
 fn garbage(siege: &Siege, signals: &Signals) {
-    let mut bytes = [0; 32 * 1024];
+    let mut bytes = vec![0; 32 * 1024];
     signals.at_it();
     while signals.go_on(Duration::ZERO) {
         rand::rng().fill(&mut bytes[..]);
@@ -196,20 +196,21 @@ fn garbage(siege: &Siege, signals: &Signals) {
 }
 
 fn oversized(siege: &Siege, signals: &Signals) {
+    let much = vec![0; 64 * 1024];
     let kinds = [1_u8, 3, 4, 7, 16, 17, 18, 19];
     signals.at_it();
     while signals.go_on(Duration::ZERO) {
         for kind in kinds {
             let mut stream = siege.connect(2);
             write(&mut stream, &[kind, 0xff, 0xff, 0xff]);
-            write(&mut stream, &[0; 64 * 1024]);
+            write(&mut stream, &much);
         }
         // The largest that are allowed, and never whole.
         let mut streams: Vec<TcpStream> = (0..50).map(|_| siege.connect(2)).collect();
         let header = Header { kind: Kind::ClientHello, length: 16 * 1024 }.bytes();
         for stream in &mut streams {
             write(stream, &header);
-            write(stream, &[0; 16 * 1024 - 1]);
+            write(stream, &much[..16 * 1024 - 1]);
         }
     }
 }

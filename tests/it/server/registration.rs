@@ -68,7 +68,7 @@ fn half_a_file_is_no_event() {
     let server = Server::start(&dir);
     let mut bob = Client::member(server.address, bob());
     let whole = pem("test_server.pem");
-    let half = &whole[..whole.len() / 2];
+    let half = whole.get(..whole.len() / 2).unwrap();
     fs::write(dir.key_file("carol"), half).unwrap();
     fs::write(dir.key_file("bob"), half).unwrap();
     // That it stays so is worth a line, no more.

@@ -136,7 +136,7 @@ impl Conn {
     pub(crate) fn advance(&mut self) {
         self.follow();
         self.write();
-        let mut buffer = [0; 32 * 1024];
+        let mut buffer = [0; 16 * 1024];
         while self.reading && self.ended.is_none() {
             match self.stream.read(&mut buffer) {
                 Ok(0) => self.link.handle(link::Input::Eof, Instant::now()),

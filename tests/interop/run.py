@@ -1,0 +1,1238 @@
+"""Checks a real rsachat server against the client in rsac1.py:  python run.py PATH_TO_RSACHAT
+
+Prints a line for each check, and "N passed, M failed" at the end; fails if one of them did.
+"""
+
+import contextlib
+import copy
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional
+
+import cbor2
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+import rsac1
+from rsac1 import (
+    DONE, SAID, Accepted, Cut, Closed, CloseCode, Direction, Error, ErrorCode, FrameReader, Handshake, HistoryEnd,
+    Joined, Kind, Message, PeopleList, Position, Presence, ProtocolError, Refusal, RefusalCode, Refused, RequestType,
+    RoomView, Session, ServerNotAuthentic, Ticket, TimedOut, UserInfo, What, Wire, fingerprint, frame, header, login,
+    request_key, resume, show_fingerprint, versions,
+)
+
+LOBBY = "common"
+WAIT = 20.0
+BACKLOG = 5
+LONGEST = 14000
+HISTORY = 1000
+GENEROUS = [
+    "--message-bytes", str(LONGEST),
+    "--message-rate", "10000",
+    "--message-burst", "10000",
+    "--handshakes-per-second-per-address", "0",
+]
+SETTINGS = ["--admins", "bob", "--join-backlog", str(BACKLOG), "--history-limit", str(HISTORY), *GENEROUS]
+ANY_HANDSHAKE = frozenset({Kind.KEY_REPLY, Kind.SERVER_HELLO, Kind.REFUSAL})
+
+
+# --- the server -------------------------------------------------------------------------------------------
+
+class Server:
+    """A running server, on a port of its own choice."""
+
+    running: list["Server"] = []
+
+    def __init__(self, program: Path, data: Path, settings: list[str]):
+        self.data = data
+        self._log = open(data / "interop.log", "ab")
+        command = [program, "serve", "--no-input", "--data-dir", data]
+        command += ["--server-ip", "127.0.0.1", "--server-port", "0", *settings]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        Server.running.append(self)
+        self._lines: queue.Queue = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.port = int(self._announced("listening at").rpartition(":")[2])
+        self.fingerprint = self._announced("fingerprint")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _announced(self, what: str) -> str:
+        while True:
+            line = self._lines.get(timeout=WAIT)
+            if line is None:
+                log = (self.data / "interop.log").read_text(errors="replace")
+                raise RuntimeError(f"the server did not start:\n{log}")
+            if line.startswith(what):
+                return line[len(what):].strip()
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=WAIT)
+
+    def wait(self) -> int:
+        status = self.process.wait(timeout=WAIT)
+        if self in Server.running:
+            Server.running.remove(self)
+            self._log.close()
+        return status
+
+    def end(self, how: int = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        return self.wait()
+
+
+class Site:
+    """A server's directory, its users' keys, and the server while it runs."""
+
+    def __init__(self, program: Path, directory: Path, settings: list[str]):
+        self.program = program
+        self.data = directory
+        self.settings = settings
+        self.keys: dict[str, rsa.RSAPrivateKey] = {}
+        directory.mkdir()
+        self.server: Server
+        self.server_key: rsa.RSAPublicKey
+        self.quiet: Site  # another one, where connections may be silent for a short time only
+        self.idle: tuple[Session, float]
+
+    def run(self, *arguments: Any) -> str:
+        done = subprocess.run(
+            [self.program, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"rsachat {' '.join(map(str, arguments))}: {done.stderr}")
+        return done.stdout
+
+    def register(self, user: str, key: rsa.RSAPrivateKey) -> None:
+        """Let a user in, with a key made here."""
+        pem = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        file = self.data.parent / f"key_{user}.pem"
+        file.write_bytes(pem)
+        self.run("keys", "add", "--data-dir", self.data, file)
+        self.keys[user] = key
+
+    def register_generated(self, user: str, passphrase: str) -> None:
+        """Let a user in, with a key that rsachat makes and encrypts."""
+        made = self.data.parent / f"made-{user}"
+        secret = self.data.parent / "passphrase"
+        secret.write_text(passphrase + "\n")
+        self.run("keygen", user, "--bits", "2048", "--out-dir", made, "--passphrase-file", secret)
+        self.run("keys", "add", "--data-dir", self.data, made / f"key_{user}.pem")
+        pem = (made / f"key_{user}.private.pem").read_bytes()
+        key = serialization.load_pem_private_key(pem, passphrase.encode())
+        assert isinstance(key, rsa.RSAPrivateKey)
+        self.keys[user] = key
+
+    def start(self) -> None:
+        self.server = Server(self.program, self.data, self.settings)
+        self.server_key = request_key(self.server.connect())
+
+    def connect(self) -> socket.socket:
+        return self.server.connect()
+
+    def handshake(self, user: str, key: Any = None) -> Handshake:
+        return Handshake.full(self.server_key, user, key or self.keys[user], rsac1.SOFTWARE)
+
+    @contextlib.contextmanager
+    def session(self, user: str, *, join: bool = False, sock: Any = None) -> Iterator[Any]:
+        """A session that has been welcomed; with its view of the lobby, if it joins it."""
+        session = login(sock or self.connect(), self.server_key, user, self.keys[user])
+        try:
+            session.welcomed()
+            if join:
+                yield session, joined(session)
+            else:
+                yield session
+        finally:
+            session.close()
+
+
+def joined(session: Session, position: Optional[Position] = None) -> RoomView:
+    view = RoomView(LOBBY, position)
+    answer, _ = session.join(view)
+    expect_type(answer, Joined)
+    return view
+
+
+# --- what checks are made with ----------------------------------------------------------------------------
+
+class Failure(Exception):
+    """A check that failed."""
+
+
+def expect(what: bool, otherwise: str) -> None:
+    if not what:
+        raise Failure(otherwise)
+
+
+def same(found: Any, expected: Any, what: str) -> None:
+    if found != expected:
+        raise Failure(f"{what} is {found!r}, not {expected!r}")
+
+
+def expect_type(found: Any, type_: type) -> Any:
+    expect(isinstance(found, type_), f"got {found!r}, not {type_.__name__}")
+    return found
+
+
+def expect_error(found: Any, code: ErrorCode) -> None:
+    same(expect_type(found, Error).code, code, "the error's code")
+
+
+def expect_closed(session: Session, code: CloseCode) -> None:
+    end = session.ended(WAIT)
+    expect(isinstance(end, Closed), f"the session ended with {end!r}, not with a Close")
+    same(end.code, code, "the close code")
+
+
+def raised(type_: type, action: Callable[[], Any]) -> Any:
+    try:
+        value = action()
+    except type_ as error:
+        return error
+    raise Failure(f"no {type_.__name__}, but {value!r}")
+
+
+def expect_refused(action: Callable[[], Any], code: RefusalCode) -> Refused:
+    refused = raised(Refused, action)
+    same(refused.refusal.code, code, "the refusal's code")
+    same((refused.refusal.lowest, refused.refusal.highest), (1, 1), "the range of versions")
+    return refused
+
+
+def welcomed(session: Session) -> Session:
+    session.welcomed(WAIT)
+    return session
+
+
+class Impostor:
+    """Somebody who knows a public key, and has the private half of another."""
+
+    def __init__(self, public: rsa.RSAPublicKey, private: rsa.RSAPrivateKey):
+        self._public = public
+        self._private = private
+
+    def public_key(self) -> rsa.RSAPublicKey:
+        return self._public
+
+    def decrypt(self, *arguments: Any) -> bytes:
+        return self._private.decrypt(*arguments)
+
+
+class Meddler:
+    """A socket whose incoming bytes are changed on the way, or cut off after so many."""
+
+    def __init__(self, sock: socket.socket):
+        self._sock = sock
+        self.change: Callable[[bytes], bytes] = bytes
+        self.keep: Optional[int] = None
+
+    def recv(self, size: int) -> bytes:
+        if self.keep is None:
+            return self.change(self._sock.recv(size))
+        if self.keep == 0:
+            return b""
+        data = self._sock.recv(size)[:self.keep]
+        self.keep -= len(data)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def flip(data: bytes, position: int) -> bytes:
+    """The same bytes with one bit changed."""
+    changed = bytearray(data)
+    changed[position] ^= 1
+    return bytes(changed)
+
+
+def flip_at(position: int) -> Callable[[bytes], bytes]:
+    """Changes one bit of what comes, at a place counted from now on."""
+    seen = 0
+
+    def change(data: bytes) -> bytes:
+        nonlocal seen
+        place, seen = position - seen, seen + len(data)
+        return flip(data, place) if 0 <= place < len(data) else data
+
+    return change
+
+
+def frames_until_end(sock: socket.socket) -> list[tuple[int, bytes]]:
+    """All frames that still come, up to the end of the stream."""
+    reader, frames = FrameReader(), []
+    sock.settimeout(WAIT)
+    while data := sock.recv(65536):
+        reader.feed(data)
+        while found := reader.next(ANY_HANDSHAKE):
+            frames.append(found)
+    expect(not reader.inside, "the stream ended inside a frame")
+    return frames
+
+
+def refusal_to(site: Site, data: bytes) -> Refusal:
+    """The Refusal that is all of the server's answer."""
+    with site.connect() as sock:
+        sock.sendall(data)
+        frames = frames_until_end(sock)
+    same([kind for kind, _ in frames], [Kind.REFUSAL], "what the server answers")
+    return Refusal.decode(frames[0][1])
+
+
+def finish_and_listen(site: Site, handshake: Handshake) -> tuple[int, list[tuple[int, bytes]]]:
+    """Go through a handshake that must fail: the length of the ServerHello, and what comes after the finish."""
+    with site.connect() as sock:
+        wire = Wire(sock)
+        wire.send(handshake.hello, WAIT)
+        kind, payload = wire.frame(ANY_HANDSHAKE, time.monotonic() + WAIT)
+        same(kind, Kind.SERVER_HELLO, "the answer to the hello")
+        wire.send(handshake.server_hello(payload), WAIT)
+        return len(payload), frames_until_end(sock)
+
+
+def new_id() -> bytes:
+    return os.urandom(16)
+
+
+def is_message(event: Any) -> bool:
+    return isinstance(event, Message)
+
+
+# --- checks that need no server ---------------------------------------------------------------------------
+
+CHECKS: list[tuple[str, Callable]] = []
+
+
+def check(name: str) -> Callable:
+    def add(function: Callable) -> Callable:
+        CHECKS.append((name, function))
+        return function
+
+    return add
+
+
+@check("the key schedule of the page's example")
+def example_key_schedule(site: Site) -> None:
+    early = rsac1.hkdf_extract(rsac1.ZERO, bytes(range(0x20, 0x40)))
+    same(early.hex(), "9724f70a32773a1840904e49bb789f73e0023efea2db9f987f43fc932319b1cb", "early")
+    derived = rsac1.expand(early, b"rsac1 derived", rsac1.ZERO)
+    same(derived.hex(), "da3bcbd2cd6d83ee6489f7330e97c6dc12051b0d05f21a63703a36d2a40775bf", "derived")
+
+
+@check("the messages of the page's example")
+def example_messages(site: Site) -> None:
+    body = {0: LOBBY, 1: bytes(range(16)), 2: What(SAID, "hi").encode(), 3: False}
+    post = "0000288302 01a40066636f6d6d6f6e0150000102030405060708090a0b0c0d0e0f028200a10062686903f4"
+    same(rsac1.encode_message(RequestType.POST, 1, body).hex(), post.replace(" ", ""), "the Post")
+    accepted = bytes.fromhex("83182201a20005011b0000019900000000")
+    same(rsac1.decode_message(accepted), (34, 1, Accepted(5, 0x19900000000)), "the Accepted")
+
+
+@check("the client takes what it must ignore, and refuses what it must not take")
+def client_decoding(site: Site) -> None:
+    def decoded(message: str) -> Any:
+        return rsac1.decode_message(bytes.fromhex(message))
+
+    same(decoded("83182001a0"), (32, 1, rsac1.Done()), "a Done")
+    same(decoded("83182001a105f6"), (32, 1, rsac1.Done()), "a Done with a key that is not known")
+    same(decoded("83183c01a16161f6"), (60, 1, None), "an answer of a type that is not known")
+    deep = rsac1.decode_message(bytes.fromhex("83182001a105") + b"\x81" * 100000 + b"\x00")
+    same(deep, (32, 1, rsac1.Done()), "a Done with deep nesting in what is ignored")
+    wrong = {
+        "an indefinite array": "9f182001a0ff",
+        "an indefinite map": "83182001bfff",
+        "an array of two": "82182001",
+        "an array of four": "84182001a000",
+        "no map": "8318200180",
+        "bytes after the message": "83182001a000",
+        "a message that ends too soon": "83182001",
+        "a missing key": "83182201a10005",
+        "a value of another type": "83182201a200050161" + "31",
+        "a negative number": "83182201a200200100",
+        "a key twice": "83182201a3000500050100",
+        "a negative type": "832001a0",
+        "text that is not UTF-8": "83183f01a20001016" + "1ff",
+        "a bad name": "83182301a20063" + "426f62" + "01f4",
+        "the number 0": "83182201a200000100",
+    }
+    for name, message in wrong.items():
+        try:
+            raised(ProtocolError, lambda: decoded(message))
+        except Failure as failure:
+            raise Failure(f"{name}: {failure}") from None
+
+
+@check("control characters and bidirectional overrides are made visible")
+def client_visible(site: Site) -> None:
+    same(rsac1.visible("a\x1b[1m\u202eb\x9f\n"), "a<U+001B>[1m<U+202E>b<U+009F><U+000A>", "the text")
+
+
+# --- THE SERVER'S KEY, VERSIONS ---------------------------------------------------------------------------
+
+@check("key request: the key has the announced fingerprint, and is the one in the server's file")
+def key_request(site: Site) -> None:
+    key = request_key(site.connect())
+    same(show_fingerprint(fingerprint(key)), site.server.fingerprint, "the fingerprint")
+    pem = (site.data / "server_public_key.pem").read_bytes()
+    file = serialization.load_pem_public_key(pem)
+    same(rsac1.encode_public_key(key), rsac1.encode_public_key(file), "the key")
+
+
+@check("key request: only once a connection, and nothing after the versions")
+def key_request_limits(site: Site) -> None:
+    request = frame(Kind.KEY_REQUEST, versions())
+    with site.connect() as sock:
+        sock.sendall(request + request)
+        frames = frames_until_end(sock)
+    same([kind for kind, _ in frames], [Kind.KEY_REPLY, Kind.REFUSAL], "the answers")
+    same(Refusal.decode(frames[1][1]).code, RefusalCode.MALFORMED, "the refusal's code")
+    longer = frame(Kind.KEY_REQUEST, versions() + b"x")
+    same(refusal_to(site, longer).code, RefusalCode.MALFORMED, "the refusal's code")
+
+
+@check("key request: a hello may follow on the same connection")
+def key_request_then_hello(site: Site) -> None:
+    sock = site.connect()
+    wire = Wire(sock)
+    wire.send(frame(Kind.KEY_REQUEST, versions()), WAIT)
+    same(wire.frame(ANY_HANDSHAKE, time.monotonic() + WAIT)[0], Kind.KEY_REPLY, "the answer")
+    with rsac1.open_session(sock, site.handshake("alice")) as session:
+        same(session.welcomed().user, "alice", "the user")
+
+
+@check("the client refuses a KeyReply of another version, and one that holds no key")
+def key_reply_checked(site: Site) -> None:
+    for position in (4, 5):
+        sock = Meddler(site.connect())
+        sock.change = flip_at(position)
+        raised(ProtocolError, lambda: request_key(sock))
+
+
+@check("versions that the server does not speak are refused with the range of those that it speaks")
+def versions_refused(site: Site) -> None:
+    hello = site.handshake("alice").hello
+    for version, highest in ((2, 2), (2, 1), (0, 0), (1, 0), (255, 255)):
+        for first in (
+            hello[:4] + versions(version, highest) + hello[10:],
+            frame(Kind.KEY_REQUEST, versions(version, highest)),
+            frame(Kind.RESUME_HELLO, versions(version, highest)),
+        ):
+            refusal = refusal_to(site, first)
+            expected = Refusal(RefusalCode.UNSUPPORTED_VERSION, 0, 1, 1)
+            same(refusal, expected, f"the refusal of {version}, {highest}")
+
+
+@check("a client that also speaks later versions is served in version 1")
+def later_client(site: Site) -> None:
+    with site.connect() as sock:
+        sock.sendall(frame(Kind.KEY_REQUEST, versions(1, 9)))
+        same(Wire(sock).frame(ANY_HANDSHAKE, time.monotonic() + WAIT)[0], Kind.KEY_REPLY, "the answer")
+    # In a hello the highest version is part of the transcript: changed on the way, nothing opens.
+    hello = site.handshake("alice").hello
+    changed = hello[:4] + versions(1, 2) + hello[10:]
+    same(refusal_to(site, changed).code, RefusalCode.AUTHENTICATION_FAILED, "the refusal's code")
+
+
+# --- HANDSHAKE --------------------------------------------------------------------------------------------
+
+@check("login with a key made by the cryptography package; the ticket and the Welcome come first")
+def login_cryptography(site: Site) -> None:
+    with site.session("alice") as session:
+        same(session.opening, ["ticket", "welcome"], "what comes first")
+        welcome = session.welcome
+        same(welcome.user, "alice", "the user")
+        same(welcome.admin, False, "whether alice is an admin")
+        same((welcome.longest_text, welcome.history_limit), (LONGEST, HISTORY), "the limits")
+        expect(LOBBY in welcome.rooms, "the lobby is not among the rooms")
+        expect(abs(welcome.time / 1000 - time.time()) < 60, "the server's clock is not ours")
+        expect(session.ticket.expires > time.monotonic(), "the ticket has no lifetime")
+
+
+@check("login with an encrypted key made by rsachat keygen")
+def login_keygen(site: Site) -> None:
+    with site.session("bob") as session:
+        same((session.welcome.user, session.welcome.admin), ("bob", True), "user and admin")
+
+
+@check("login with a key of 4096 bits, which fills its block")
+def login_4096(site: Site) -> None:
+    with site.session("carol") as session:
+        same(session.welcome.user, "carol", "the user")
+
+
+@check("requests sent right behind the ClientFinish are answered after the Welcome")
+def early_requests(site: Site) -> None:
+    session = login(site.connect(), site.server_key, "alice", site.keys["alice"])
+    number = session.queue(RequestType.WHOIS, {0: "bob"})
+    session.flush()
+    answer, _ = session.answer(number)
+    same(expect_type(answer, UserInfo).user, "bob", "the user")
+    session.close()
+
+
+@check("an unregistered user and a wrong key: identical refusals, after an ordinary ServerHello")
+def authentication_failed(site: Site) -> None:
+    stranger = rsa.generate_private_key(65537, 2048)
+    impostor = Impostor(site.keys["alice"].public_key(), stranger)
+    seen = [
+        finish_and_listen(site, site.handshake("nobody", stranger)),
+        finish_and_listen(site, site.handshake("alice", stranger)),
+        finish_and_listen(site, site.handshake("alice", site.keys["bob"])),
+        finish_and_listen(site, site.handshake("alice", impostor)),
+    ]
+    expected = Refusal(RefusalCode.AUTHENTICATION_FAILED, 0, 1, 1)
+    for length, frames in seen:
+        same((length, len(frames)), (1 + 1120 + 530, 1), "the ServerHello and what comes after the finish")
+        same(frames, seen[0][1], "the refusal")
+        same(Refusal.decode(frames[0][1]), expected, "the refusal")
+
+
+@check("the client takes a refusal after its finish for what it is")
+def refused_session(site: Site) -> None:
+    session = login(site.connect(), site.server_key, "nobody", site.keys["alice"])
+    expect_refused(lambda: session.welcomed(), RefusalCode.AUTHENTICATION_FAILED)
+
+
+@check("a wrong server key id is refused")
+def wrong_server_key(site: Site) -> None:
+    other = rsa.generate_private_key(65537, 2048).public_key()
+    expect_refused(
+        lambda: login(site.connect(), other, "alice", site.keys["alice"]), RefusalCode.UNKNOWN_SERVER_KEY
+    )
+
+
+@check("a changed ClientHello is refused: its key exchange, its secret, its identity, its tag")
+def changed_hello(site: Site) -> None:
+    hello = site.handshake("alice").hello
+    payload = 4
+    places = {
+        "the X25519 key": payload + 38 + 1184,
+        "the OAEP ciphertext": payload + 1256 + 9,
+        "the identity": len(hello) - 100,
+        "the tag": len(hello) - 1,
+    }
+    for what, place in places.items():
+        refusal = refusal_to(site, flip(hello, place))
+        same(refusal.code, RefusalCode.AUTHENTICATION_FAILED, f"the refusal for {what}")
+    out_of_range = hello[:payload + 38] + b"\xff" * 1184 + hello[payload + 38 + 1184:]
+    same(refusal_to(site, out_of_range).code, RefusalCode.MALFORMED, "the refusal of an X-Wing key that can't be")
+
+
+@check("frames that have no place in a handshake are refused as Malformed")
+def malformed_handshakes(site: Site) -> None:
+    hello = site.handshake("alice").hello
+    wrong = {
+        "kind 0": frame(0, b""),
+        "kind 99": frame(99, b""),
+        "a ServerHello": frame(Kind.SERVER_HELLO, bytes(100)),
+        "a ClientFinish first": frame(Kind.CLIENT_FINISH, bytes(144)),
+        "a record first": frame(Kind.DATA, bytes(16)),
+        "a length over the limit": header(Kind.CLIENT_HELLO, 16385),
+        "an empty hello": frame(Kind.CLIENT_HELLO, b""),
+        "another protocol": b"GET / HTTP/1.1\r\n\r\n",
+        "other first bytes": hello[:4] + b"RSAX" + hello[8:],
+        "a hello that is too short": frame(Kind.CLIENT_HELLO, hello[4:-1]),
+        "a hello that is too long": frame(Kind.CLIENT_HELLO, hello[4:] + b"x"),
+    }
+    for what, data in wrong.items():
+        same(refusal_to(site, data).code, RefusalCode.MALFORMED, f"the refusal of {what}")
+
+
+@check("a changed ClientFinish is refused")
+def changed_finish(site: Site) -> None:
+    for change in (lambda data: flip(data, 10), lambda data: flip(data, len(data) - 1)):
+        with site.connect() as sock:
+            handshake, wire = site.handshake("alice"), Wire(sock)
+            wire.send(handshake.hello, WAIT)
+            _, payload = wire.frame(ANY_HANDSHAKE, time.monotonic() + WAIT)
+            wire.send(change(handshake.server_hello(payload)), WAIT)
+            frames = frames_until_end(sock)
+        same(len(frames), 1, "the number of answers")
+        same(Refusal.decode(frames[0][1]).code, RefusalCode.AUTHENTICATION_FAILED, "the refusal's code")
+
+
+@check("the client refuses a changed ServerHello")
+def changed_server_hello(site: Site) -> None:
+    def attempt(change: Callable[[bytes], bytes]) -> Callable[[], Session]:
+        sock = Meddler(site.connect())
+        sock.change = change
+        return lambda: login(sock, site.server_key, "alice", site.keys["alice"])
+
+    for place in (4 + 1, 4 + 600, 4 + 1100, 4 + 1121, 4 + 1300, 4 + 1650):
+        raised(ServerNotAuthentic, attempt(flip_at(place)))
+    raised(ProtocolError, attempt(flip_at(4)))  # another version
+    raised(ProtocolError, attempt(flip_at(3)))  # another length
+    raised(ProtocolError, attempt(lambda data: header(Kind.SERVER_HELLO, 16385)))
+    raised(ProtocolError, attempt(lambda data: frame(Kind.DATA, bytes(16))))
+    raised(Cut, attempt(lambda data: b""))
+
+
+@check("many connections are turned away as Busy, before they have said anything")
+def busy(site: Site) -> None:
+    small = Site(site.program, site.data.parent / "small", ["--max-connections", "2"])
+    small.start()
+    with small.connect() as one, small.connect() as two, small.connect() as three:
+        frames = frames_until_end(three)
+        same([kind for kind, _ in frames], [Kind.REFUSAL], "the answer")
+        refusal = Refusal.decode(frames[0][1])
+        same((refusal.code, refusal.lowest, refusal.highest), (RefusalCode.BUSY, 1, 1), "the refusal")
+        expect(refusal.retry_after > 0, "no time after which to try again")
+        del one, two
+    same(small.server.end(), 0, "the exit status")
+
+
+# --- rooms ------------------------------------------------------------------------------------------------
+
+@check("a first visit to an empty room")
+def first_visit(site: Site) -> None:
+    with site.session("alice") as session:
+        answer, parts = session.join(RoomView(LOBBY))
+        same(answer, Joined(LOBBY, caught_up=True, last=0, gone=0, withdrawn_after=None), "the answer")
+        same(parts, [], "the backlog")
+
+
+@check("post: accepted, the event comes to its writer and to another connection, all the same")
+def post_and_events(site: Site) -> None:
+    with site.session("alice", join=True) as (alice, alices), site.session("bob", join=True) as (bob, bobs):
+        for kind, text in ((SAID, "hello"), (DONE, "waves"), (SAID, "Grüße, 世界 👋\nsecond line")):
+            id_ = new_id()
+            number = alice.queue_post(LOBBY, What(kind, text), id_)
+            alice.flush()
+            accepted = expect_type(alice.answer(number)[0], Accepted)
+            own, other = alice.message(alices), bob.message(bobs)
+            expected = Message(LOBBY, accepted.seq, accepted.time, "alice", id_, What(kind, text))
+            same(own, expected, "the event")
+            same(other, expected, "the event at the other connection")
+        same(alices.position, bobs.position, "the position")
+
+
+@check("history reads back what was posted: id, text, order")
+def history(site: Site) -> None:
+    with site.session("alice", join=True) as (alice, view):
+        posts = [(new_id(), f"line {index}") for index in range(20)]
+        numbers = [alice.queue_post(LOBBY, What(SAID, text), id_) for id_, text in posts]
+        alice.flush()
+        answers = [expect_type(alice.answer(number)[0], Accepted) for number in numbers]
+        events = [alice.message(view) for _ in posts]
+        end, parts = alice.history(LOBBY, 20)
+        expect_type(end, HistoryEnd)
+        same([(part.id, part.text) for part in parts], posts, "the history")
+        same([(part.seq, part.time) for part in parts], [(each.seq, each.time) for each in answers], "the numbers")
+        same(parts, events, "the history")
+    with site.session("bob") as bob:
+        same(bob.history(LOBBY, 20)[1], parts, "the history without joining")
+
+
+@check("history in pages goes back to the first message")
+def history_pages(site: Site) -> None:
+    with site.session("bob") as bob:
+        pages: list[Message] = []
+        before: Optional[int] = None
+        more = True
+        while more:
+            end, parts = bob.history(LOBBY, 7, before)
+            expect(len(parts) > 0, "an empty page, and more before it")
+            pages[:0] = parts
+            before, more = parts[0].seq, end.more
+        same([part.seq for part in pages], list(range(1, pages[-1].seq + 1)), "the numbers")
+        same(bob.history(LOBBY, HISTORY)[1], pages, "the whole history")
+        same(bob.history(LOBBY, 5, 1), (HistoryEnd(LOBBY, False), []), "what is before the first message")
+
+
+@check("join with a backlog: the latest few at a first visit, just what was missed at a later one")
+def backlog(site: Site) -> None:
+    with site.session("bob") as bob:
+        everything = bob.history(LOBBY, HISTORY)[1]
+        last = everything[-1].seq
+        answer, parts = bob.join(RoomView(LOBBY))
+        same(parts, everything[-BACKLOG:], "the backlog")
+        same((answer.last, answer.gone, answer.caught_up), (last, 0, True), "the answer")
+        incarnation = bob.welcome.incarnation
+        for missed in (0, 1, 9, len(everything)):
+            view = RoomView(LOBBY, Position(incarnation, last - missed))
+            answer, parts = bob.join(view)
+            same(parts, everything[len(everything) - missed:], f"the backlog of {missed}")
+            same((answer.gone, answer.withdrawn_after), (0, None), "gone and withdrawn after")
+            same(view.position, Position(incarnation, last), "the position")
+
+
+@check("a position that the server never gave is withdrawn")
+def withdrawn(site: Site) -> None:
+    with site.session("bob") as bob:
+        last = bob.history(LOBBY, 1)[1][0].seq
+        incarnation = bob.welcome.incarnation
+        answer, _ = bob.join(RoomView(LOBBY, Position(incarnation, last + 50)))
+        same(answer.withdrawn_after, last, "withdrawn after")
+        # One of a later start than this: the server's database is older than what the client saw of it.
+        answer, _ = bob.join(RoomView(LOBBY, Position(incarnation + 2**40, last)))
+        same(answer.withdrawn_after, 0, "withdrawn after")
+
+
+@check("joining again repeats Parts, but not events")
+def join_again(site: Site) -> None:
+    with site.session("alice", join=True) as (alice, view), site.session("bob", join=True) as (bob, _):
+        accepted = expect_type(bob.post(LOBBY, "once"), Accepted)
+        same(alice.message(view).seq, accepted.seq, "the event")
+        again = joined(alice)
+        same(again.position.seq, accepted.seq, "the position")
+        accepted = expect_type(bob.post(LOBBY, "after it"), Accepted)
+        same(alice.message(again).seq, accepted.seq, "the event")
+        alice.request(RequestType.WHOIS, {0: "bob"})
+        same([event for event in alice.events if is_message(event)], [], "the events that were not expected")
+
+
+@check("who has not joined gets no events")
+def no_events(site: Site) -> None:
+    with site.session("alice") as alice, site.session("bob", join=True) as (bob, view):
+        expect_type(bob.post(LOBBY, "unheard"), Accepted)
+        bob.message(view)
+        alice.request(RequestType.WHOIS, {0: "bob"})
+        same(list(alice.events), [], "the events")
+
+
+@check("people, whois, and presence")
+def people(site: Site) -> None:
+    with site.session("alice", join=True) as (alice, _):
+        with site.session("bob", join=True), site.session("bob", join=True):
+            alice.event(lambda event: isinstance(event, Presence) and "bob" in event.came)
+            answer = expect_type(alice.request(RequestType.PEOPLE, {0: LOBBY}), PeopleList)
+            same((answer.room, answer.total), (LOBBY, 2), "the room and the total")
+            same([(each.user, each.connections) for each in answer.people], [("alice", 1), ("bob", 2)], "the people")
+            info = expect_type(alice.request(RequestType.WHOIS, {0: "bob"}), UserInfo)
+            same(info.fingerprint, fingerprint(site.keys["bob"].public_key()), "bob's fingerprint")
+            same((info.user, info.admin, info.connections), ("bob", True, 2), "what is said about bob")
+            expect(info.since is not None, "no time since when bob is connected")
+        alice.event(lambda event: isinstance(event, Presence) and "bob" in event.left)
+        answer = alice.request(RequestType.PEOPLE, {0: LOBBY})
+        same([each.user for each in answer.people], ["alice"], "the people")
+        info = alice.request(RequestType.WHOIS, {0: "carol"})
+        same((info.since, info.connections, info.admin), (None, 0, False), "what is said about carol")
+
+
+@check("an unknown request is answered with an error, and the connection goes on")
+def unknown_request(site: Site) -> None:
+    with site.session("alice") as alice:
+        for type_ in (0, 7, 31, 99, 2**64 - 1):
+            expect_error(alice.request(type_, {0: "anything", 77: [{}]}), ErrorCode.UNKNOWN_REQUEST)
+        expect_type(alice.request(RequestType.WHOIS, {0: "bob"}), UserInfo)
+
+
+@check("requests that can't be done are answered with the right errors")
+def errors(site: Site) -> None:
+    with site.session("alice") as alice:
+        def post(text: str) -> Any:
+            return alice.post(LOBBY, text)
+
+        expect_error(post("not joined yet"), ErrorCode.FORBIDDEN)
+        joined(alice)
+        for text in ("", " \n\t ", "nul \0"):
+            expect_error(post(text), ErrorCode.MALFORMED)
+        expect_error(post("x" * (LONGEST + 1)), ErrorCode.TOO_LARGE)
+        expect_type(post("x" * LONGEST), Accepted)
+        expect_error(alice.request(RequestType.JOIN, {0: "no-such-room"}), ErrorCode.NOT_FOUND)
+        expect_error(alice.request(RequestType.PEOPLE, {0: "no-such-room"}), ErrorCode.NOT_FOUND)
+        expect_error(alice.request(RequestType.HISTORY, {0: "no-such-room", 2: 1}), ErrorCode.NOT_FOUND)
+        expect_error(alice.request(RequestType.WHOIS, {0: "nobody"}), ErrorCode.NOT_FOUND)
+        expect_error(alice.request(RequestType.SHUTDOWN, {}), ErrorCode.FORBIDDEN)
+
+
+@check("what is asked for too fast is refused for a while, and the connection goes on")
+def rate_limit(site: Site) -> None:
+    settings = ["--message-burst", "5", "--message-rate", "1"]
+    slow = Site(site.program, site.data.parent / "slow", settings)
+    slow.register("alice", site.keys["alice"])
+    slow.start()
+    with slow.session("alice", join=True) as (alice, view):
+        numbers = [alice.queue_post(LOBBY, What(SAID, f"{index}"), new_id()) for index in range(12)]
+        alice.flush()
+        answers = [alice.answer(number)[0] for number in numbers]
+        accepted = [answer for answer in answers if isinstance(answer, Accepted)]
+        refused = [answer for answer in answers if isinstance(answer, Error)]
+        expect(len(accepted) >= 5 and len(refused) >= 5, f"{len(accepted)} of 12 were accepted")
+        for error in refused:
+            expect_error(error, ErrorCode.RATE_LIMITED)
+            expect(bool(error.retry_after), "no time after which to ask again")
+        same([alice.message(view).seq for _ in accepted], [each.seq for each in accepted], "the order")
+    same(slow.server.end(), 0, "the exit status")
+
+
+# --- posts that are retried -------------------------------------------------------------------------------
+
+@check("a retried post is stored once, and answered as at first")
+def retry_once(site: Site) -> None:
+    with site.session("alice", join=True) as (alice, view):
+        id_ = new_id()
+        first = expect_type(alice.post(LOBBY, "said once", id_), Accepted)
+        same(alice.message(view).id, id_, "the event")
+        for _ in range(3):
+            same(alice.post(LOBBY, "said once", id_, retry=True), first, "the answer to a retry")
+        fresh = new_id()
+        second = expect_type(alice.post(LOBBY, "never said before", fresh, retry=True), Accepted)
+        same(second.seq, first.seq + 1, "the number of a retry that was not stored")
+        same(alice.message(view).id, fresh, "the next event")
+        same([part.id for part in alice.history(LOBBY, 2)[1]], [id_, fresh], "the history")
+
+
+@check("a post that a cut left unanswered, retried on the next connection, is stored once")
+def retry_after_cut(site: Site) -> None:
+    posts = [(new_id(), f"cut {index}") for index in range(10)]
+    with site.session("bob", join=True) as (bob, bobs):
+        session = login(site.connect(), site.server_key, "alice", site.keys["alice"])
+        session.welcomed()
+        view = joined(session)
+        for id_, text in posts[:5]:
+            session.queue_post(LOBBY, What(SAID, text), id_)
+        session.flush()
+        same(bob.message(bobs).id, posts[0][0], "the first event")
+        session.drop()
+        again = welcomed(resume(site.connect(), session.ticket))
+        joined(again, view.position)
+        numbers = [again.queue_post(LOBBY, What(SAID, text), id_, retry=True) for id_, text in posts]
+        again.flush()
+        answers = [expect_type(again.answer(number)[0], Accepted) for number in numbers]
+        events = [bob.message(bobs) for _ in posts[1:]]
+        same([event.id for event in events], [id_ for id_, _ in posts[1:]], "the events")
+        same([part.id for part in again.history(LOBBY, 10)[1]], [id_ for id_, _ in posts], "the history")
+        same([each.seq for each in answers], [each.seq for each in again.history(LOBBY, 10)[1]], "the numbers")
+        again.close()
+
+
+# --- tickets and restarts ---------------------------------------------------------------------------------
+
+@check("resume by ticket, again and again")
+def resume_by_ticket(site: Site) -> None:
+    with site.session("alice") as session:
+        ticket, incarnation = session.ticket, session.welcome.incarnation
+    for _ in range(3):
+        with welcomed(resume(site.connect(), ticket)) as session:
+            same((session.welcome.user, session.welcome.incarnation), ("alice", incarnation), "the Welcome")
+            same(session.opening, ["ticket", "welcome"], "what comes first")
+            expect(session.ticket.ticket != ticket.ticket, "no new ticket")
+            expect(session.ticket.secret != ticket.secret, "no new resumption secret")
+            expect_type(session.request(RequestType.WHOIS, {0: "bob"}), UserInfo)
+            ticket = session.ticket
+
+
+@check("a ticket without its secret, and a changed or made-up one, are refused")
+def tickets_refused(site: Site) -> None:
+    with site.session("alice") as session:
+        good = session.ticket
+
+    def attempt(ticket: bytes, secret: bytes) -> Callable[[], Session]:
+        return lambda: resume(site.connect(), Ticket(ticket, secret, good.expires, good.user, good.server))
+
+    expect_refused(attempt(good.ticket, bytes(32)), RefusalCode.TICKET_REFUSED)
+    expect_refused(attempt(flip(good.ticket, 0), good.secret), RefusalCode.TICKET_REFUSED)
+    expect_refused(attempt(flip(good.ticket, len(good.ticket) - 1), good.secret), RefusalCode.TICKET_REFUSED)
+    expect_refused(attempt(good.ticket[:-1], good.secret), RefusalCode.TICKET_REFUSED)
+    expect_refused(attempt(b"made up", good.secret), RefusalCode.TICKET_REFUSED)
+    welcomed(resume(site.connect(), good)).close()
+
+
+@check("the client does not present a ticket after its lifetime")
+def ticket_lifetime(site: Site) -> None:
+    with site.session("alice") as session:
+        old = Ticket(session.ticket.ticket, session.ticket.secret, time.monotonic(), "alice", session.ticket.server)
+    raised(ValueError, lambda: resume(site.connect(), old))
+
+
+@check("SIGTERM: sessions end with Shutdown; after the restart ticket, position and retry still serve")
+def restart(site: Site) -> None:
+    alice = login(site.connect(), site.server_key, "alice", site.keys["alice"])
+    incarnation = alice.welcomed().incarnation
+    view, id_ = joined(alice), new_id()
+    accepted = expect_type(alice.post(LOBBY, "before the restart", id_), Accepted)
+    same(alice.message(view).seq, accepted.seq, "the event")
+    site.server.process.send_signal(signal.SIGTERM)
+    expect_closed(alice, CloseCode.SHUTDOWN)
+    same(site.server.wait(), 0, "the exit status")
+    key = site.server_key
+    site.start()
+    same(fingerprint(site.server_key), fingerprint(key), "the server's key")
+    with welcomed(resume(site.connect(), alice.ticket)) as again:
+        same(again.welcome.user, "alice", "the user")
+        expect(again.welcome.incarnation > incarnation, "the incarnation is not greater than before")
+        answer, parts = again.join(view)
+        same((parts, answer.gone, answer.withdrawn_after), ([], 0, None), "what was missed")
+        same(view.position, Position(again.welcome.incarnation, accepted.seq), "the position")
+        same(again.post(LOBBY, "before the restart", id_, retry=True), accepted, "the answer to a retry")
+        following = expect_type(again.post(LOBBY, "after the restart"), Accepted)
+        same(following.seq, accepted.seq + 1, "the next number")
+        same(again.message(view).seq, following.seq, "the event")
+
+
+@check("SIGKILL: the cut is noticed; what was accepted is still there after the restart")
+def killed(site: Site) -> None:
+    alice = login(site.connect(), site.server_key, "alice", site.keys["alice"])
+    alice.welcomed()
+    view = joined(alice)
+    posts = [(new_id(), f"before the kill {index}") for index in range(50)]
+    numbers = [alice.queue_post(LOBBY, What(SAID, text), id_) for id_, text in posts]
+    alice.flush()
+    accepted = [expect_type(alice.answer(number)[0], Accepted) for number in numbers]
+    events = [alice.message(view) for _ in posts]
+    site.server.end(signal.SIGKILL)
+    expect_type(alice.ended(), Cut)
+    site.start()
+    with welcomed(resume(site.connect(), alice.ticket)) as again:
+        answer, parts = again.join(view)
+        same((parts, answer.last, answer.withdrawn_after), ([], accepted[-1].seq, None), "what was missed")
+        same(again.history(LOBBY, 50)[1], events, "the history")
+
+
+# --- RECORDS, STREAM OF MESSAGES --------------------------------------------------------------------------
+
+@check("records that were changed, repeated, dropped or moved: Close with ProtocolError")
+def tampered_records(site: Site) -> None:
+    def whois(session: Session) -> bytes:
+        return session.sender.seal(Kind.DATA, rsac1.encode_message(RequestType.WHOIS, 1, {0: "bob"}))
+
+    def repeated(session: Session) -> bytes:
+        return session.sender.seal(Kind.PING, b"") * 2
+
+    def dropped(session: Session) -> bytes:
+        session.sender.seal(Kind.PING, b"")
+        return session.sender.seal(Kind.PING, b"")
+
+    def other_kind(session: Session) -> bytes:
+        return bytes([Kind.PONG]) + session.sender.seal(Kind.PING, b"")[1:]
+
+    def swapped(session: Session) -> bytes:
+        first, second = session.sender.seal(Kind.PING, b""), session.sender.seal(Kind.PONG, b"")
+        return second + first
+
+    def other_key(session: Session) -> bytes:
+        return Direction(bytes(32)).seal(Kind.PING, b"")
+
+    def own_echo(session: Session) -> bytes:
+        return copy.copy(session.receiver).seal(Kind.PING, b"")
+
+    changes: list[Callable[[Session], bytes]] = [
+        lambda session: flip(whois(session), 6),
+        lambda session: flip(whois(session), len(whois(session)) - 1),
+        repeated, dropped, other_kind, swapped, other_key, own_echo,
+        lambda session: frame(Kind.PING, bytes(15)),
+        lambda session: frame(Kind.PING, b""),
+    ]
+    for change in changes:
+        with site.session("alice") as session:
+            session.send_raw(change(session))
+            expect_closed(session, CloseCode.PROTOCOL_ERROR)
+
+
+@check("frames that have no place among records: Close with ProtocolError")
+def misplaced_frames(site: Site) -> None:
+    for data in (
+        frame(99, bytes(16)),
+        frame(0, bytes(16)),
+        frame(Kind.CLIENT_HELLO, bytes(16)),
+        frame(Kind.CLIENT_FINISH, bytes(144)),
+        frame(Kind.REFUSAL, bytes(5)),
+        header(Kind.DATA, 16401),
+    ):
+        with site.session("alice") as session:
+            session.send_raw(data)
+            expect_closed(session, CloseCode.PROTOCOL_ERROR)
+
+
+@check("messages that do not decode, and lengths that can't be: Close with ProtocolError")
+def malformed_messages(site: Site) -> None:
+    whois = RequestType.WHOIS
+    encoded = {
+        "an array of four": [whois, 1, {0: "bob"}, 0],
+        "no map": [whois, 1, ["bob"]],
+        "a missing key": [whois, 1, {}],
+        "a value of another type": [whois, 1, {0: b"bob"}],
+        "a name that can't be one": [whois, 1, {0: "Bob"}],
+        "a negative request id": [whois, -1, {0: "bob"}],
+        "a what of an unknown kind": [RequestType.POST, 1, {0: LOBBY, 1: new_id(), 2: [2, {0: "x"}]}],
+    }
+    streams = {name: cbor2.dumps(message, canonical=True) for name, message in encoded.items()}
+    streams["an indefinite array"] = bytes.fromhex("9f0501a10063626f62ff")
+    streams["an indefinite map"] = bytes.fromhex("830501bf0063626f62ff")
+    streams["bytes after the message"] = bytes.fromhex("830501a10063626f6200")
+    streams["no CBOR"] = b"\xff\xff\xff"
+    streams = {name: len(data).to_bytes(3, "big") + data for name, data in streams.items()}
+    streams["a length of 0"] = bytes(3)
+    streams["a length over the limit"] = (LONGEST + 513).to_bytes(3, "big")
+    for name, data in streams.items():
+        with site.session("alice") as session:
+            session.send_record(Kind.DATA, data)
+            try:
+                expect_closed(session, CloseCode.PROTOCOL_ERROR)
+            except (Failure, TimedOut) as failure:
+                raise Failure(f"{name}: {failure}") from None
+
+
+@check("the server ignores keys that it does not know, whatever is in them")
+def unknown_keys(site: Site) -> None:
+    with site.session("alice") as session:
+        for value in (None, 1.5, {"x": [b"", {}]}, cbor2.CBORTag(99, []), "text", -1, 2**64 - 1):
+            expect_type(session.request(RequestType.WHOIS, {0: "bob", 9: value, 2**62: value}), UserInfo)
+        # [ Whois, 1000, { 0: "bob", 9: [[[ ... 0 ... ]]] } ]
+        deep = bytes.fromhex("83051903e8a20063626f6209") + b"\x81" * 10000 + b"\x00"
+        session.expect(1000, RequestType.WHOIS)
+        data = len(deep).to_bytes(3, "big") + deep
+        session.send_record(Kind.DATA, data)
+        expect_type(session.answer(1000)[0], UserInfo)
+
+
+@check("messages cut into records anywhere, one byte each, with Pings between")
+def one_byte_records(site: Site) -> None:
+    with site.session("alice", join=True) as (alice, view):
+        text = "in very small pieces"
+        number = alice.queue_post(LOBBY, What(SAID, text), new_id())
+        records = alice.flush(piece=1)
+        expect(records > 40, "the message was not cut")
+        expect_type(alice.answer(number)[0], Accepted)
+        same(alice.message(view).text, text, "the text")
+        data = rsac1.encode_message(99, alice.expect(alice.new_request(), 99), {0: "x"})
+        for byte in data:
+            alice.send_record(Kind.DATA, bytes([byte]))
+            alice.send_record(Kind.PING)
+            alice.send_record(Kind.DATA, b"")
+        alice.pong(len(data))
+
+
+@check("long messages that span several records, in both directions")
+def spanning(site: Site) -> None:
+    with site.session("alice", join=True) as (alice, alices), site.session("bob", join=True) as (bob, bobs):
+        texts = [f"{index:02}" + "ab" * ((LONGEST - 2) // 2) for index in range(12)]
+        numbers = [alice.queue_post(LOBBY, What(SAID, text), new_id()) for text in texts]
+        records = alice.flush()
+        expect(records > len(texts) * LONGEST // 16384, "the posts were not packed into records")
+        for number in numbers:
+            expect_type(alice.answer(number)[0], Accepted)
+        same([bob.message(bobs).text for _ in texts], texts, "the events")
+        same([alice.message(alices).text for _ in texts], texts, "the writer's own events")
+        end, parts = bob.history(LOBBY, len(texts))
+        same([part.text for part in parts], texts, "the history")
+        expect(bob.stream.spanning > 0, "the server never spanned records with a message")
+        # 256 KiB is all that one answer may hold.
+        numbers = [alice.queue_post(LOBBY, What(SAID, text), new_id()) for text in texts]
+        alice.flush()
+        for number in numbers:
+            expect_type(alice.answer(number)[0], Accepted)
+        last = [alice.message(alices) for _ in texts][-1].seq
+        end, parts = bob.history(LOBBY, 100)
+        expect(end.more and len(parts) < 100, "one answer held more than 256 KiB")
+        same(parts[-1].seq, last, "the last number")
+
+
+@check("a backlog that is too long for one answer comes in several")
+def catching_up(site: Site) -> None:
+    with site.session("bob") as bob:
+        everything = bob.history(LOBBY, 1)[1][0].seq
+        view = RoomView(LOBBY, Position(bob.welcome.incarnation, 0))
+        first, parts = bob.request_with_parts(RequestType.JOIN, view.join_body())
+        same((first.caught_up, first.last), (False, parts[-1].seq), "the first answer")
+        answer, parts = bob.join(view)
+        same((answer.caught_up, answer.last), (True, everything), "the last answer")
+        same([part.seq for part in parts], list(range(1, everything + 1)), "the numbers")
+
+
+@check("many messages in one record, in both directions")
+def packed(site: Site) -> None:
+    with site.session("alice") as alice:
+        numbers = [alice.queue(RequestType.WHOIS, {0: "bob"}) for _ in range(500)]
+        same(alice.flush(), 1, "the number of records")
+        for number in numbers:
+            expect_type(alice.answer(number)[0], UserInfo)
+        expect(alice.stream.most > 1, "the server put no two messages into one record")
+
+
+@check("the client notices a changed record, and a stream that was cut inside a record or between two")
+def client_notices(site: Site) -> None:
+    def attempt(change: Callable[[bytes], bytes] = bytes, keep: Optional[int] = None) -> Any:
+        meddler = Meddler(site.connect())
+        with site.session("alice", sock=meddler) as session:
+            meddler.change, meddler.keep = change, keep
+            session.send_pings(2)
+            return session.ended(WAIT)
+
+    expect_type(attempt(flip_at(0)), ProtocolError)
+    expect_type(attempt(flip_at(4)), ProtocolError)
+    expect_type(attempt(flip_at(19)), ProtocolError)
+    expect_type(attempt(lambda data: data[:20] + data), ProtocolError)
+    expect_type(attempt(lambda data: frame(Kind.REFUSAL, bytes(5))), ProtocolError)
+    same(str(expect_type(attempt(keep=7), Cut)), "the stream ended inside a frame", "the end")
+    same(str(expect_type(attempt(keep=20), Cut)), "the stream ended", "the end")
+
+
+@check("more than 65,536 records in each direction: the ratchet is crossed, twice")
+def ratchet(site: Site) -> None:
+    with site.session("alice", join=True) as (alice, view):
+        total = 2 * rsac1.RECORDS_PER_KEY + 100
+        sent = 0
+        while sent < total:
+            count = min(4096, total - sent)
+            alice.send_pings(count)
+            sent += count
+            alice.pong(sent)
+        same((alice.sender.ratchets, alice.receiver.ratchets), (2, 2), "the ratchets")
+        accepted = expect_type(alice.post(LOBBY, "with the third keys"), Accepted)
+        same(alice.message(view).seq, accepted.seq, "the event")
+
+
+# --- CLOSING ----------------------------------------------------------------------------------------------
+
+@check("Bye: the server hangs up, and the user has left")
+def bye(site: Site) -> None:
+    with site.session("alice") as alice:
+        with site.session("bob") as bob:
+            same(alice.request(RequestType.WHOIS, {0: "bob"}).connections, 1, "bob's connections")
+            begun = time.monotonic()
+            bob.close()
+            expect(time.monotonic() - begun < rsac1.CLOSE_WAIT_SECONDS, "the server did not hang up")
+        while alice.request(RequestType.WHOIS, {0: "bob"}).connections:
+            expect(time.monotonic() - begun < WAIT, "bob has not left")
+            alice.attend(0.01)
+
+
+@check("a removed key ends the session with KeyRemoved; its ticket and its login are refused")
+def key_removed(site: Site) -> None:
+    with site.session("dave", join=True) as (dave, _), site.session("alice", join=True) as (alice, _):
+        site.run("keys", "remove", "--data-dir", site.data, "dave")
+        expect_closed(dave, CloseCode.KEY_REMOVED)
+        expect_refused(lambda: resume(site.connect(), dave.ticket), RefusalCode.TICKET_REFUSED)
+        _, frames = finish_and_listen(site, site.handshake("dave"))
+        same(Refusal.decode(frames[0][1]).code, RefusalCode.AUTHENTICATION_FAILED, "the refusal's code")
+        expect_error(alice.request(RequestType.WHOIS, {0: "dave"}), ErrorCode.NOT_FOUND)
+        alice.event(lambda event: isinstance(event, Presence) and "dave" in event.left)
+
+
+@check("a reader that is too slow is closed, and finds what it missed when it is back")
+def too_slow(site: Site) -> None:
+    settings = ["--outbound-queue-bytes", "524288", "--history-limit", "10000", *GENEROUS]
+    busy_site = Site(site.program, site.data.parent / "flood", settings)
+    for user in ("alice", "bob"):
+        busy_site.register(user, site.keys[user])
+    busy_site.start()
+    count, text = 0, "x" * 12000
+    with busy_site.session("alice", join=True) as (alice, _):
+        slow = login(busy_site.connect(), busy_site.server_key, "bob", busy_site.keys["bob"])
+        slow.welcomed()
+        view = joined(slow)
+        while alice.request(RequestType.WHOIS, {0: "bob"}).connections:
+            numbers = [alice.queue_post(LOBBY, What(SAID, text), new_id()) for _ in range(50)]
+            alice.flush()
+            for number in numbers:
+                expect_type(alice.answer(number)[0], Accepted)
+            count += len(numbers)
+            expect(count < 5000, "the slow reader is never closed")
+            alice.events.clear()
+        end = slow.ended()
+        expect(isinstance(end, Cut) or getattr(end, "code", None) == CloseCode.TOO_SLOW, f"it ended with {end!r}")
+        for event in [event for event in slow.events if is_message(event)]:
+            view.event(event, slow.welcome.incarnation)
+        expect(view.position.seq < count, "nothing was missed")
+        with welcomed(resume(busy_site.connect(), slow.ticket)) as again:
+            answer, parts = again.join(view)
+            same((answer.last, answer.gone, answer.withdrawn_after), (count, 0, None), "what was missed")
+    same(busy_site.server.end(), 0, "the exit status")
+
+
+@check("a silent client is asked with a Ping, and then given up")
+def idle(site: Site) -> None:
+    session, begun = site.idle
+    session.answers_pings = False
+    end = session.ended(WAIT)
+    same(session.pings, 1, "the number of Pings")
+    # LIMITS has the server close with code 6; a stream that just ends is taken as well.
+    expect(isinstance(end, Cut) or getattr(end, "code", None) == CloseCode.IDLE_TIMEOUT, f"it ended with {end!r}")
+    expect(time.monotonic() - begun >= 9, "it was given up too early")
+
+
+@check("a silent server is asked with a Ping, and then given up by the client")
+def silent_server(site: Site) -> None:
+    quiet, saved = site.quiet, (rsac1.PING_AFTER_SECONDS, rsac1.GIVE_UP_SECONDS)
+    session = welcomed(login(quiet.connect(), quiet.server_key, "alice", quiet.keys["alice"]))
+    rsac1.PING_AFTER_SECONDS, rsac1.GIVE_UP_SECONDS = 0.2, 1.0
+    try:
+        session.pong(1)
+        quiet.server.process.send_signal(signal.SIGSTOP)
+        expect_type(session.ended(WAIT), rsac1.Silent)
+        handshake = quiet.handshake("alice")
+        raised(TimedOut, lambda: rsac1.open_session(quiet.connect(), handshake, timeout=0.2))
+    finally:
+        rsac1.PING_AFTER_SECONDS, rsac1.GIVE_UP_SECONDS = saved
+        quiet.server.process.send_signal(signal.SIGCONT)
+    same(quiet.server.end(), 0, "the exit status")
+
+
+@check("shutdown by an admin: Done, then Close with Shutdown for everybody, and exit status 0")
+def shutdown(site: Site) -> None:
+    alice = welcomed(login(site.connect(), site.server_key, "alice", site.keys["alice"]))
+    bob = welcomed(login(site.connect(), site.server_key, "bob", site.keys["bob"]))
+    expect_type(bob.request(RequestType.SHUTDOWN, {}), rsac1.Done)
+    expect_closed(bob, CloseCode.SHUTDOWN)
+    expect_closed(alice, CloseCode.SHUTDOWN)
+    same(site.server.wait(), 0, "the exit status")
+
+
+# --- all of it --------------------------------------------------------------------------------------------
+
+def run(program: Path, directory: Path) -> tuple[int, int]:
+    site = Site(program, directory / "data", SETTINGS)
+    site.register("alice", rsa.generate_private_key(65537, 2048))
+    site.register_generated("bob", "correct horse battery staple")
+    site.register("carol", rsa.generate_private_key(65537, 4096))
+    site.register("dave", rsa.generate_private_key(65537, 3072))
+    site.start()
+
+    quiet = Site(program, directory / "quiet", ["--idle-seconds", "10"])
+    quiet.register("alice", site.keys["alice"])
+    quiet.start()
+    session = welcomed(login(quiet.connect(), quiet.server_key, "alice", quiet.keys["alice"]))
+    site.quiet, site.idle = quiet, (session, time.monotonic())
+
+    passed = failed = 0
+    for name, function in CHECKS:
+        try:
+            function(site)
+        except Exception as error:  # a check may fail in any way
+            failed += 1
+            place = traceback.extract_tb(error.__traceback__)
+            lines = ", ".join(str(each.lineno) for each in place if each.filename == __file__)
+            print(f"FAIL  {name}: {type(error).__name__}: {error} (line {lines})", flush=True)
+        else:
+            passed += 1
+            print(f"ok    {name}", flush=True)
+    return passed, failed
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print("usage: python run.py PATH_TO_RSACHAT", file=sys.stderr)
+        return 2
+    program = Path(sys.argv[1]).resolve()
+    with tempfile.TemporaryDirectory(prefix="rsachat-interop-") as directory:
+        try:
+            passed, failed = run(program, Path(directory))
+        finally:
+            for server in list(Server.running):
+                server.end(signal.SIGKILL)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
