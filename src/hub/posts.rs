@@ -55,7 +55,7 @@ impl Waiters {
 impl Hub {
     pub(super) fn post(&mut self, session: SessionId, id: RequestId, post: Post, at: At) -> Result<(), Refused> {
         let Some(asking) = self.sessions.get(&session) else { return Ok(()) };
-        let user = asking.user;
+        let (user, opened) = (asking.user, asking.opened);
         if !asking.rooms.contains(&post.room) {
             if !self.rooms.contains_key(&post.room) {
                 return Err(no_room(post.room));
@@ -74,7 +74,7 @@ impl Hub {
             return Ok(());
         }
         let waiters = Waiters { first: (session, id), more: Vec::new() };
-        if post.retry {
+        if self.may_be_posted_already(user, opened, post.retry) {
             let Post { room, message, body, .. } = post;
             let token = self.wait_for_store(Pending { user, message, room, stage: Stage::Looking(body), waiters });
             self.outputs.push_back(Output::Store(StoreCommand::Lookup { token, user, message }));
@@ -82,6 +82,17 @@ impl Hub {
             self.publish(user, post.room, post.message, post.body, waiters, at);
         }
         Ok(())
+    }
+
+    /// Whether the store has to be asked before this is posted: because it is a retry, or because it comes on an older
+    /// connection than one with retries. A client that has come back may have posted it there meanwhile, while what it
+    /// had sent on the connection that broke for it was still on its way.
+    fn may_be_posted_already(&mut self, user: UserName, opened: u64, retry: bool) -> bool {
+        let Some(user) = self.users.get_mut(&user) else { return retry };
+        if retry {
+            user.retried = user.retried.max(opened);
+        }
+        retry || opened < user.retried
     }
 
     fn check_text(&self, text: &str) -> Result<(), Refused> {

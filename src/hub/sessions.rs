@@ -27,6 +27,8 @@ pub(super) struct User {
     pub(super) reading: Reading,
     /// Answers to posts that wait for the store.
     pub(super) unacknowledged: u32,
+    /// The key in `sessions` of the newest one that has posted a retry.
+    pub(super) retried: u64,
 }
 
 impl User {

@@ -166,6 +166,26 @@ fn two_retries_at_once_are_posted_once() {
 }
 
 #[test]
+fn what_arrives_late_on_an_old_connection_is_not_posted_after_its_retry() {
+    let mut world = World::new();
+    let (old, new) = (world.member("alice"), world.member("alice"));
+    let [message, other] = [(); 2].map(|()| world.message_id());
+    world.post_as(new, "hello", message, true);
+    world.commit();
+    world.post_as(old, "hello", message, false);
+    // What was not posted yet is posted, and in order.
+    world.post_as(old, "there", other, false);
+    world.post(old, "!");
+    world.commit();
+    assert_eq!(texts(&world.inbox(new)), ["hello", "there", "!"]);
+    assert_eq!(world.disk.records.len(), 3);
+    // A new connection has nothing that is late.
+    let newest = world.member("alice");
+    world.post(newest, "at once");
+    assert_eq!(texts(&world.inbox(newest)), ["at once"]);
+}
+
+#[test]
 fn a_retry_of_someone_who_left_is_dropped_and_another_users_id_is_not_mixed_up() {
     let mut world = World::new();
     let (alice, bob) = (world.member("alice"), world.member("bob"));
