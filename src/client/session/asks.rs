@@ -38,7 +38,15 @@ impl Asks {
 
     /// The first time at which something can be asked again.
     pub(super) fn not_before(&self) -> Option<Instant> {
-        self.open.iter().filter_map(|open| open.not_before).min()
+        let reading = self.is_reading();
+        self.open.iter().filter(|open| !(reading && open.is_history())).filter_map(|open| open.not_before).min()
+    }
+
+    /// Whether earlier messages are on their way. They are asked for one after the other: those answers are the longest
+    /// there are, and a server that can't send all that was asked of it at once hangs up, each time we come back and ask
+    /// for all of it again.
+    fn is_reading(&self) -> bool {
+        self.open.iter().any(|open| open.asked.is_some() && open.is_history())
     }
 
     /// Takes a question, or says why not.
@@ -76,8 +84,10 @@ impl Asks {
         inside: impl Fn(&RoomName) -> bool,
         next_id: impl FnOnce() -> RequestId,
     ) -> Option<(RequestId, Vec<u8>)> {
+        let reading = self.is_reading();
         let open = self.open.iter_mut().find(|open| {
             let room = match &open.ask {
+                Ask::History { .. } if reading => false,
                 Ask::History { room, .. } | Ask::People { room } => inside(room),
                 Ask::Whois { .. } | Ask::Shutdown => true,
             };
@@ -91,7 +101,7 @@ impl Asks {
 
     pub(super) fn part(&mut self, id: RequestId, message: Stored) -> Result<(), Broken> {
         match self.find(id).and_then(|at| self.open.get_mut(at)) {
-            Some(open) if matches!(open.ask, Ask::History { .. }) => open.parts.push(message),
+            Some(open) if open.is_history() => open.parts.push(message),
             _ => Err(Broken("a message that nobody asked for")),
         }
     }
@@ -141,6 +151,10 @@ impl Open {
             &Ask::Whois { user } => Request::Whois(Whois { user }),
             Ask::Shutdown => Request::Shutdown(Shutdown {}),
         }
+    }
+
+    fn is_history(&self) -> bool {
+        matches!(self.ask, Ask::History { .. })
     }
 
     fn count(&self) -> u32 {

@@ -69,8 +69,14 @@ impl Posts {
         self.queue.len()
     }
 
+    /// When something can be sent again, if nothing but time is waited for.
     pub(super) fn not_before(&self) -> Option<Instant> {
-        self.not_before
+        self.not_before.filter(|_| !self.is_under_way())
+    }
+
+    /// Whether a batch is not answered yet.
+    fn is_under_way(&self) -> bool {
+        self.queue.iter().take(BATCH).any(|post| post.asked.is_some())
     }
 
     /// Takes a message, or says why not.
@@ -114,7 +120,7 @@ impl Posts {
         now: Instant,
         mut next_id: impl FnMut() -> RequestId,
     ) -> Option<Batch> {
-        if self.not_before.is_some_and(|due| due > now) || self.queue.iter().take(BATCH).any(|p| p.asked.is_some()) {
+        if self.not_before.is_some_and(|due| due > now) || self.is_under_way() {
             return None;
         }
         self.not_before = None;

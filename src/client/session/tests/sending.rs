@@ -74,6 +74,24 @@ fn a_batch_is_what_one_record_holds() {
 }
 
 #[test]
+fn a_time_that_has_come_wakes_nobody_while_a_batch_is_under_way() {
+    let mut world = World::in_lobby(0);
+    world.say("first");
+    let first = world.posts();
+    world.say("a");
+    world.say("b");
+    world.accept(first[0].0, 1);
+    let posts = world.posts();
+    world.refuse(posts[0].0, ErrorCode::RateLimited, Some(10));
+    world.now += Duration::from_millis(11);
+    world.handle(Input::Tick);
+    assert!(world.requests.is_empty());
+    assert!(world.session.poll_timeout() > Some(world.now));
+    world.accept(posts[1].0, 2);
+    assert_eq!(texts(&world.posts()), ["a"]);
+}
+
+#[test]
 fn a_refusal_for_now_is_waited_out_and_keeps_the_order() {
     for code in [ErrorCode::RateLimited, ErrorCode::StorageUnavailable, ErrorCode::ShuttingDown] {
         let mut world = World::in_lobby(0);
@@ -209,4 +227,23 @@ fn a_question_refused_for_now_is_asked_again_later() {
     assert!(matches!(request, Request::People(_)));
     world.refuse(id, ErrorCode::Forbidden, None);
     assert!(matches!(world.events.last(), Some(Event::Answered { answer: Err(_), .. })));
+}
+
+#[test]
+fn earlier_messages_are_asked_for_one_after_the_other() {
+    let mut world = World::in_lobby(0);
+    let history = |limit| Ask::History { room: lobby(), before: None, limit: Some(limit) };
+    for ask in [history(1), history(2), Ask::People { room: lobby() }] {
+        world.command(Command::Ask(ask));
+    }
+    let requests = std::mem::take(&mut world.requests);
+    assert!(matches!(requests[..], [(_, Request::History(_)), (_, Request::People(_))]), "{requests:?}");
+    world.refuse(requests[0].0, ErrorCode::RateLimited, Some(10));
+    let (second, _) = world.request();
+    world.now += Duration::from_millis(11);
+    world.handle(Input::Tick);
+    assert!(world.session.poll_timeout() > Some(world.now));
+    world.tell(&[ServerMessage::Reply(second, Reply::HistoryEnd(HistoryEnd { room: lobby(), more: false }))]);
+    let (_, again) = world.request();
+    assert_eq!(again, Request::History(History { room: lobby(), before: None, limit: 1 }));
 }
