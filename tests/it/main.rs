@@ -19,6 +19,7 @@ mod judges;
 mod prompts;
 #[cfg(target_os = "linux")]
 mod server;
+mod simulation;
 mod streams;
 #[cfg(target_os = "linux")]
 mod support;

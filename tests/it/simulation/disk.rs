@@ -1,0 +1,82 @@
+//! The simulated disk, and what the store keeps on it: what `src/store` does, without SQLite. That it does the same is
+//! a test of its own, in [`super::likeness`].
+
+use std::collections::{HashMap, VecDeque};
+
+use rsachat::hub::{Input, Restored, RestoredRoom, StoreCommand};
+use rsachat::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
+
+/// What survives a crash of the server.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    incarnation: Incarnation,
+    last: Seq,
+    kept: VecDeque<StoredRecord>,
+    starts: Vec<(Incarnation, Seq)>,
+    posted: HashMap<(UserName, MessageId), (Seq, Timestamp)>,
+    /// Whether it takes nothing.
+    pub(super) full: bool,
+    /// All that was ever committed, and by whom, for the checks: the store itself keeps less.
+    pub(super) log: Vec<(Incarnation, StoredRecord)>,
+}
+
+impl Disk {
+    /// A server starts.
+    pub(super) fn open(&mut self, wall: Timestamp, window: u32) -> Restored {
+        let by_clock = Incarnation((wall.0 / 1000).max(1));
+        self.incarnation = by_clock.max(Incarnation(self.incarnation.0 + 1));
+        let first = self.kept.len().saturating_sub(window as usize);
+        let room = (self.last > Seq(0)).then(|| RestoredRoom {
+            room: RoomName::lobby(),
+            last: self.last,
+            window: self.kept.range(first..).cloned().collect(),
+            starts: self.starts.clone(),
+        });
+        Restored { incarnation: self.incarnation, rooms: room.into_iter().collect() }
+    }
+
+    /// Carries out a batch in one transaction, and gives the answers.
+    pub(super) fn commit(&mut self, batch: &[StoreCommand], keep: u64) -> Vec<Input> {
+        assert!(!self.full);
+        let mut answers = Vec::new();
+        for command in batch {
+            match command {
+                StoreCommand::Append { token, record } => {
+                    self.append(record, keep);
+                    match answers.last_mut() {
+                        Some(Input::Stored { commits }) => commits.push(*token),
+                        _ => answers.push(Input::Stored { commits: vec![*token] }),
+                    }
+                }
+                StoreCommand::Lookup { token, user, message } => {
+                    answers.push(Input::Found { token: *token, place: self.find(*user, *message) });
+                }
+            }
+        }
+        answers
+    }
+
+    fn append(&mut self, record: &StoredRecord, keep: u64) {
+        if self.starts.last().is_none_or(|(newest, _)| *newest < self.incarnation) {
+            self.starts.push((self.incarnation, record.seq));
+        }
+        self.last = record.seq;
+        self.kept.push_back(record.clone());
+        while self.kept.len() as u64 > keep {
+            self.kept.pop_front();
+        }
+        self.posted.entry((record.sender, record.message)).or_insert((record.seq, record.time));
+        self.log.push((self.incarnation, record.clone()));
+    }
+
+    /// Where a message is or was.
+    pub(super) fn find(&self, user: UserName, message: MessageId) -> Option<(Seq, Timestamp)> {
+        self.posted.get(&(user, message)).copied()
+    }
+
+    /// What was committed under this number.
+    pub(super) fn at(&self, seq: Seq) -> Option<(Incarnation, &StoredRecord)> {
+        let (by, record) = self.log.get(usize::try_from(seq.0).unwrap().checked_sub(1)?)?;
+        Some((*by, record))
+    }
+}
