@@ -49,6 +49,8 @@ impl Members {
         for _ in 0..32 {
             first.post(&"much to read ".repeat(600));
         }
+        // What they get who come in is little: a thousand of them stay within what a user may read.
+        first.post("the last word so far");
         let ticket = first.resumption();
         let crowd = |count, origin| {
             let conn = |_| Conn::new(server.address, origin, Login::Resume(bob(), duplicate(&ticket)));
@@ -58,6 +60,11 @@ impl Members {
             crowd
         };
         let mut deaf = crowd(deaf, Origin { receive_buffer: Some(4096), ..Origin::default() });
+        let mut readers = crowd(readers, Origin::default());
+        for (number, conn) in readers.conns.iter_mut().enumerate() {
+            conn.inbox.clear();
+            conn.keeping = number < POSTERS;
+        }
         for (number, conn) in deaf.conns.iter_mut().enumerate() {
             conn.reading = false;
             if number % 5 == 0 {
@@ -66,11 +73,6 @@ impl Members {
                 }
                 conn.advance();
             }
-        }
-        let mut readers = crowd(readers, Origin::default());
-        for (number, conn) in readers.conns.iter_mut().enumerate() {
-            conn.inbox.clear();
-            conn.keeping = number < POSTERS;
         }
         Self { readers, deaf, asked: HashMap::new(), accepted: HashSet::new() }
     }
