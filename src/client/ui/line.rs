@@ -79,6 +79,8 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
     };
     // From here on nothing is in raw mode, and the printer writes straight to the terminal.
     reading.store(false, Ordering::Release);
+    // The printer may be waiting for the editor to take its text: without an editor it waits no more.
+    drop(editor);
     // Where the terminal was taken away, the printer may wait for ever for an editor that takes its text.
     let deadline = Instant::now() + PATIENCE + PATIENCE;
     while !face.is_finished() {
