@@ -23,11 +23,10 @@ use crate::support::meter::RoundTrips;
 use crate::support::server::Server;
 use crate::support::{PATIENCE, alone};
 
-/// What 99 of 100 round trips of an honest client stay below, in a debug build on two busy cores. In a release build on
-/// an idle machine it is a few milliseconds.
-const BOUND: Duration = Duration::from_secs(1);
+/// What 99 of 100 round trips of an honest client stay below, in a debug build on two cores that others keep busy.
+const BOUND: Duration = Duration::from_secs(2);
 /// What the server's memory stays below, KiB.
-const MEMORY: u64 = 300 * 1024;
+const MEMORY: u64 = 128 * 1024;
 const ROUNDS: usize = 100;
 
 /// Told to the peers when they may go, and how they say that they are at it.
@@ -50,7 +49,6 @@ impl Signals {
 /// A server, an honest client of it, and what it costs.
 struct Siege {
     server: Server,
-    honest: Client,
     files: usize,
     ticket: Resumption,
     _dir: DataDir,
@@ -68,7 +66,7 @@ impl Siege {
             honest.post(&"much to read ".repeat(600));
         }
         let ticket = Client::login(server.address, mallory()).resumption();
-        Self { files: server.files(), server, honest, ticket, _dir: dir }
+        Self { files: server.files(), server, ticket, _dir: dir }
     }
 
     /// Mallory, let in, from an address of his own.
@@ -103,8 +101,7 @@ impl Siege {
             }
             drop(end);
         });
-        drop(honest);
-        let files = self.calm();
+        let files = self.calm(&mut honest);
         eprintln!("{name}: {trips}; {} MiB", memory / 1024);
         assert!(files <= self.files, "{name} leaves open files: {files}, before it were {}", self.files);
         self.files = files;
@@ -115,10 +112,10 @@ impl Siege {
     }
 
     /// Waits until the server has noticed who is gone, and returns how many files it has open.
-    fn calm(&mut self) -> usize {
+    fn calm(&self, honest: &mut Client) -> usize {
         let deadline = Instant::now() + PATIENCE;
         while self.server.files() > self.files && Instant::now() < deadline {
-            self.honest.people();
+            honest.people();
         }
         self.server.files()
     }
@@ -159,8 +156,9 @@ fn hostile_peers_keep_nobody_waiting() {
     siege.endure("floods of hellos", hello_floods);
     siege.endure("more connections than allowed", too_many);
     // And it is still whole.
-    assert_eq!(siege.honest.people().total, 1);
-    siege.honest.post("that was that");
+    let mut honest = Client::member(siege.server.address, alice());
+    assert_eq!(honest.people().total, 1);
+    honest.post("that was that");
 }
 
 fn silent(siege: &Siege, signals: &Signals) {

@@ -12,7 +12,7 @@ use rsachat::proto::message::{ErrorCode, Join, Reply, Request, RequestId, Server
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::client::{Client, Conn, Login, Origin, duplicate, history, message_id, post};
+use crate::support::client::{Client, Conn, Login, Origin, duplicate, message_id, post};
 use crate::support::crowd::Crowd;
 use crate::support::data_dir::{DataDir, alice, bob};
 use crate::support::server::{Server, serve, stored};
@@ -23,6 +23,8 @@ const IN_TIME: Duration = Duration::from_secs(5);
 
 /// Of those who read, so many also say something, all the time.
 const POSTERS: usize = 10;
+/// Of those who don't read, so many have more waiting for them than their sockets hold.
+const CHOKED: usize = 3;
 
 fn roomy() -> DataDir {
     DataDir::new(json!({
@@ -35,8 +37,10 @@ fn roomy() -> DataDir {
 struct Members {
     /// They read what comes. The first [`POSTERS`] also say something, all the time.
     readers: Crowd,
-    /// They read nothing. Every fifth has asked for more than its socket holds.
+    /// They read nothing.
     deaf: Crowd,
+    /// Nor do they, and their sockets are full.
+    choked: Crowd,
     /// What they have asked, by who and under which id.
     asked: HashMap<(usize, RequestId), MessageId>,
     accepted: HashSet<MessageId>,
@@ -45,12 +49,7 @@ struct Members {
 impl Members {
     fn enter(server: &Server, readers: usize, deaf: usize) -> Self {
         let mut first = Client::member(server.address, bob());
-        // Something to read: a page of a quarter of a megabyte.
-        for _ in 0..32 {
-            first.post(&"much to read ".repeat(600));
-        }
-        // What they get who come in is little: a thousand of them stay within what a user may read.
-        first.post("the last word so far");
+        first.post("the first word");
         let ticket = first.resumption();
         let crowd = |count, origin| {
             let conn = |_| Conn::new(server.address, origin, Login::Resume(bob(), duplicate(&ticket)));
@@ -59,22 +58,21 @@ impl Members {
             crowd.ask(&Request::Join(Join { room: RoomName::lobby(), after: None }));
             crowd
         };
-        let mut deaf = crowd(deaf, Origin { receive_buffer: Some(4096), ..Origin::default() });
+        let mut choked = crowd(CHOKED, Origin { receive_buffer: Some(4096), ..Origin::default() });
+        choked.conns.iter_mut().for_each(|conn| conn.reading = false);
+        // More than the sockets of both ends hold.
+        for _ in 0..450 {
+            first.post(&"much to read ".repeat(600));
+        }
+        first.post("the last word");
+        let mut deaf = crowd(deaf - CHOKED, Origin::default());
+        deaf.conns.iter_mut().for_each(|conn| conn.reading = false);
         let mut readers = crowd(readers, Origin::default());
         for (number, conn) in readers.conns.iter_mut().enumerate() {
             conn.inbox.clear();
             conn.keeping = number < POSTERS;
         }
-        for (number, conn) in deaf.conns.iter_mut().enumerate() {
-            conn.reading = false;
-            if number % 5 == 0 {
-                for _ in 0..16 {
-                    conn.send(&history(1000));
-                }
-                conn.advance();
-            }
-        }
-        Self { readers, deaf, asked: HashMap::new(), accepted: HashSet::new() }
+        Self { readers, deaf, choked, asked: HashMap::new(), accepted: HashSet::new() }
     }
 
     /// Lets the posters post until `until`, or until everybody is out.
@@ -114,7 +112,8 @@ impl Members {
         let ids: HashSet<MessageId> = stored.iter().copied().collect();
         assert_eq!(ids.len(), stored.len(), "something is stored twice");
         assert!(self.accepted.is_subset(&ids), "something acknowledged is not stored");
-        drop(self.deaf);
+        // They had their sockets open to the end.
+        drop((self.deaf, self.choked));
     }
 }
 

@@ -37,8 +37,12 @@ pub(crate) struct Conn {
     pub(crate) resumption: Option<Resumption>,
     /// What came, but for welcomes and tickets.
     pub(crate) inbox: VecDeque<ServerMessage>,
-    /// How many messages came, kept or not.
-    pub(crate) count: u64,
+    /// How many answers came, kept or not.
+    pub(crate) answers: u64,
+    /// How many of them were refusals.
+    pub(crate) refusals: u64,
+    /// How many messages of the room came, kept or not.
+    pub(crate) heard: u64,
     /// Whether what comes is kept in the inbox.
     pub(crate) keeping: bool,
     /// Whether anything is read at all.
@@ -125,7 +129,9 @@ impl Conn {
             welcome: None,
             resumption: None,
             inbox: VecDeque::new(),
-            count: 0,
+            answers: 0,
+            refusals: 0,
+            heard: 0,
             keeping: true,
             reading: true,
             ended: None,
@@ -178,7 +184,9 @@ impl Conn {
                     self.resumption = Some(Resumption { ticket: ticket.ticket.to_vec(), secret });
                 }
                 link::Output::Message(message) => {
-                    self.count += 1;
+                    self.answers += u64::from(matches!(message, ServerMessage::Reply(..)));
+                    self.refusals += u64::from(matches!(message, ServerMessage::Reply(_, Reply::Error(_))));
+                    self.heard += u64::from(matches!(message, ServerMessage::Message(_)));
                     if self.keeping {
                         self.inbox.push_back(message);
                     }

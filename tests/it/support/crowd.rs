@@ -68,13 +68,14 @@ impl Crowd {
         });
     }
 
-    /// Sends a request on each, and waits until as many messages more came on each as `answers` says.
+    /// Sends a request on each, and waits until all are answered, none with a refusal.
     pub(crate) fn ask(&mut self, request: &rsachat::proto::message::Request) {
-        let goal: Vec<u64> = self.conns.iter().map(|conn| conn.count + 1).collect();
+        let goal: Vec<u64> = self.conns.iter().map(|conn| conn.answers + 1).collect();
         for conn in &mut self.conns {
             conn.send(request);
             conn.advance();
         }
-        self.wait("all answers", |conns| conns.iter().zip(&goal).all(|(conn, goal)| conn.count >= *goal));
+        self.wait("all answers", |conns| conns.iter().zip(&goal).all(|(conn, goal)| conn.answers >= *goal));
+        assert!(self.conns.iter().all(|conn| conn.refusals == 0), "a request was refused");
     }
 }
