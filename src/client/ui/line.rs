@@ -11,9 +11,8 @@ mod keys;
 mod recall;
 mod screen;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
+use std::convert::Infallible;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use rustyline::error::ReadlineError;
@@ -51,49 +50,51 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
     }
     keys::bind(&mut editor, &stage.sender, &recall);
     let renderer = Renderer::new(about.me, term.out_paint(), jiff::tz::TimeZone::system(), Form::Screen);
+    // Kept to the end: without any printer the editor waits for keys alone, and no signal wakes it.
+    let printer = editor.create_external_printer().map_err(terminal)?;
     let screen = Screen::new(editor.create_external_printer().map_err(terminal)?, renderer, names, about.bell);
-    let reading = Arc::new(AtomicBool::new(true));
-    let (typist, sender) = (Arc::clone(&reading), stage.sender.clone());
-    let face = Face { about: about.clone(), stage, screen, reading: typist, greeted: false, signal: None };
-    let face = std::thread::spawn(move || face.run());
+    let sender = stage.sender.clone();
+    let (done, result) = channel();
+    let (reading, read) = channel();
+    let face = Face { about: about.clone(), stage, screen, greeted: false, signal: None };
+    std::thread::spawn(move || {
+        let _end = EndEditor(read);
+        // Nobody waits where the terminal was taken away.
+        let _ = done.send(face.run());
+    });
     let prompt = format!("[{}] {}> ", about.room, about.me);
     let ended = loop {
-        match editor.readline(&prompt) {
-            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) if face.is_finished() => break Ok(()),
+        let read = editor.readline(&prompt);
+        match result.try_recv() {
+            Ok(ended) => break ended,
+            Err(TryRecvError::Disconnected) => break Err(Error::failure("the screen's thread has ended")),
+            Err(TryRecvError::Empty) => {}
+        }
+        match read {
             // Somebody else's signal.
             Err(ReadlineError::Interrupted) => drop(sender.send(News::Signal(Exit::Interrupted))),
             // The keys take every line out before the editor sees it.
             Ok(_) | Err(ReadlineError::Signal(_)) => {}
-            Err(ReadlineError::Eof) => {
-                let _ = sender.send(News::Typed(Action::Leave));
-                break Ok(());
-            }
             Err(error) => {
-                let _ = sender.send(News::Signal(Exit::Terminated));
-                break Err(terminal(error));
+                // Nothing is typed any more, or nothing can be.
+                let (last, failure) = match error {
+                    ReadlineError::Eof => (News::Typed(Action::Leave), None),
+                    error => (News::Signal(Exit::Terminated), Some(terminal(error))),
+                };
+                let _ = sender.send(last);
+                // The printer may be waiting for the editor to take its text: without an editor it waits no more.
+                drop(editor);
+                let ended = result.recv_timeout(2 * PATIENCE).map_err(|_| Error::quiet(Exit::Terminated));
+                break failure.map_or(ended.flatten(), Err);
             }
-        }
-        if face.is_finished() {
-            break Ok(());
         }
     };
     // From here on nothing is in raw mode, and the printer writes straight to the terminal.
-    reading.store(false, Ordering::Release);
-    // The printer may be waiting for the editor to take its text: without an editor it waits no more.
-    drop(editor);
-    // Where the terminal was taken away, the printer may wait for ever for an editor that takes its text.
-    let deadline = Instant::now() + PATIENCE + PATIENCE;
-    while !face.is_finished() {
-        if Instant::now() > deadline {
-            return Err(Error::quiet(Exit::Terminated));
-        }
-        std::thread::sleep(AGAIN);
-    }
-    let result = face.join().map_err(|_| Error::failure("the screen's thread has ended"))?;
+    drop((printer, reading));
     if let Some(file) = &about.typed_lines {
         keep_typed_lines(&recall, file);
     }
-    ended.and(result)
+    ended
 }
 
 fn terminal(error: impl std::fmt::Display) -> Error {
@@ -108,13 +109,28 @@ fn keep_typed_lines(recall: &Recall, file: &std::path::Path) {
     let _ = recall.clone().append(file);
 }
 
+/// Ends the editor when it is dropped, however its thread ends. The editor waits for a key; it ends for SIGINT, and
+/// restores the terminal.
+struct EndEditor(Receiver<Infallible>);
+
+impl Drop for EndEditor {
+    fn drop(&mut self) {
+        loop {
+            // Caught by us where the editor doesn't.
+            let _ = signal_hook::low_level::raise(signal_hook::consts::SIGINT);
+            // It may have been about to begin.
+            if self.0.recv_timeout(AGAIN) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
+        }
+    }
+}
+
 /// The thread that shows.
 struct Face<P> {
     about: About,
     stage: Stage,
     screen: Screen<P>,
-    // Whether the editor is at work.
-    reading: Arc<AtomicBool>,
     greeted: bool,
     signal: Option<Exit>,
 }
@@ -145,20 +161,7 @@ impl<P: ExternalPrinter> Face<P> {
             }
         };
         self.screen.settle();
-        self.end_editor();
         result
-    }
-
-    /// The editor waits for a key. It ends for SIGINT, and restores the terminal.
-    fn end_editor(&self) {
-        let reading = Arc::clone(&self.reading);
-        std::thread::spawn(move || {
-            while reading.load(Ordering::Acquire) {
-                // Caught by us where the editor doesn't.
-                let _ = signal_hook::low_level::raise(signal_hook::consts::SIGINT);
-                std::thread::sleep(AGAIN);
-            }
-        });
     }
 
     fn take(&mut self, news: News) -> Option<Result<Ended, Error>> {
