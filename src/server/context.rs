@@ -106,10 +106,21 @@ impl Contexts {
 
     /// Moves to new ticket keys, if the time has come.
     pub(super) fn rotate_tickets(&self) {
-        let current = Arc::clone(&self.tickets.read().unwrap_or_else(PoisonError::into_inner));
-        if let Some(next) = current.rotated(wall_clock(), &mut rand::rng()) {
+        self.change_tickets(|current| current.rotated(wall_clock(), &mut rand::rng()));
+    }
+
+    /// No ticket that was issued before is good any more. Everybody's, because a list of those that are not would have to
+    /// be kept for a day; the price is a full handshake for each client, when it comes back.
+    pub(super) fn revoke_tickets(&self) {
+        self.change_tickets(|_| Some(TicketKeys::generate(wall_clock(), &mut rand::rng())));
+    }
+
+    fn change_tickets(&self, change: impl FnOnce(&TicketKeys) -> Option<TicketKeys>) {
+        // Locked to the end, so that a rotation can't bring back what was revoked meanwhile.
+        let mut tickets = self.tickets.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(next) = change(&tickets) {
             Self::keep(&self.ticket_file, &next);
-            *self.tickets.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+            *tickets = Arc::new(next);
         }
     }
 }

@@ -287,6 +287,10 @@ impl Server {
 /// sessions of those who are no longer in it, so that nobody slips in between.
 fn apply(update: Update, shared: &Shared, contexts: &Contexts) {
     contexts.register(Arc::clone(&update.registry));
+    if update.changes.iter().any(|change| !matches!(change, Change::Added { .. })) {
+        // Else the tickets of a key that was removed would be good again when it comes back.
+        contexts.revoke_tickets();
+    }
     for refusal in &update.refusals {
         tracing::warn!(file = %refusal.path.display(), reason = %refusal.reason, "key file refused");
     }

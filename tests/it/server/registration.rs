@@ -9,7 +9,8 @@ use rsachat::proto::handshake::wire::RefusalCode;
 use rsachat::proto::link::Ended;
 use serde_json::json;
 
-use crate::support::client::{Client, Conn, Login, Origin, refusal};
+use crate::support::PATIENCE;
+use crate::support::client::{Client, Conn, Login, Origin, duplicate, refusal};
 use crate::support::data_dir::{DataDir, Identity, alice, bob, carol, new_bob, pem, test_keys};
 use crate::support::server::Server;
 
@@ -32,6 +33,10 @@ fn who_is_added_is_let_in_and_who_is_removed_is_out() {
     assert_eq!(alice.next_message().sender, carol().user);
     assert_eq!(alice.whois(carol().user).unwrap().sessions, 2);
     let resumption = carols[0].resumption();
+    let resume = || {
+        let login = Login::Resume(carol(), duplicate(&resumption));
+        Client::try_enter(Conn::new(server.address, Origin::default(), login))
+    };
 
     fs::remove_file(dir.key_file("carol")).unwrap();
     for carol in &mut carols {
@@ -39,12 +44,16 @@ fn who_is_added_is_let_in_and_who_is_removed_is_out() {
     }
     server.err.line(&["user removed", "user=carol"]);
     server.err.line(&["key removed", "user=carol", "sessions=2"]);
-    let resumed = Conn::new(server.address, Origin::default(), Login::Resume(carol(), resumption));
-    assert_eq!(refusal(Client::try_enter(resumed)), RefusalCode::TicketRefused);
+    assert_eq!(refusal(resume()), RefusalCode::TicketRefused);
     assert_eq!(refusal(try_login(&server, carol())), RefusalCode::AuthenticationFailed);
     // What was said stays, and the others notice nothing.
     assert_eq!(alice.history().len(), 1);
     assert!(alice.whois(carol().user).is_err());
+    // The same key may come back; what it had before does not.
+    fs::write(dir.key_file("carol"), pem("test_server.pem")).unwrap();
+    server.err.wait_for(PATIENCE, |text| text.text.matches("user registered").count() == 2);
+    assert_eq!(refusal(resume()), RefusalCode::TicketRefused);
+    assert!(try_login(&server, carol()).is_ok());
 }
 
 #[test]
