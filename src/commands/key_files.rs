@@ -35,6 +35,10 @@ pub(super) fn unlock(term: &Term, path: &Path, from_file: Option<&Path>) -> Resu
     if let Some(from_file) = from_file {
         return Ok(file.open(Some(&passphrase_file(from_file)?))?);
     }
+    if !term.asks() {
+        let error = Error::authentication(format_args!("{} needs its passphrase", path.display()));
+        return Err(error.hint("use --passphrase-file FILE"));
+    }
     let mut tries = 1;
     loop {
         let passphrase = term.password(&format!("Passphrase of {}", path.display()), "--passphrase-file FILE")?;

@@ -102,6 +102,12 @@ impl Session {
             self.outputs.push_back(Output::Disconnect);
         }
         self.phase = Phase::Over;
-        self.outputs.push_back(Output::Over { outcome, undelivered: self.outstanding() });
+        let undelivered = self.outstanding();
+        let rooms = self.rooms.iter_mut();
+        let left = rooms.flat_map(|(&room, state)| {
+            state.posts.drain().map(move |(id, body)| Event::Undelivered { id, room, body })
+        });
+        self.outputs.extend(left.map(Output::Event));
+        self.outputs.push_back(Output::Over { outcome, undelivered });
     }
 }

@@ -203,6 +203,15 @@ pub enum Event {
         /// Why.
         refused: Refused,
     },
+    /// The session ends, and nobody knows whether the server has it: it was never acknowledged.
+    Undelivered {
+        /// Which.
+        id: MessageId,
+        /// Where.
+        room: RoomName,
+        /// What was said.
+        body: Body,
+    },
     /// The server lost messages that were shown, before they were on its disk. None of them was acknowledged.
     Withdrawn {
         /// Where.

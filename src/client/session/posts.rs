@@ -96,6 +96,12 @@ impl Posts {
         self.queue.drain(..).map(|post| Fate::Refused(post.id, post.body, refused.clone())).collect()
     }
 
+    /// The session ends.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (MessageId, Body)> {
+        self.bytes = 0;
+        self.queue.drain(..).map(|post| (post.id, post.body))
+    }
+
     /// The connection broke.
     pub(super) fn disconnected(&mut self) {
         for post in &mut self.queue {

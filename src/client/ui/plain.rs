@@ -4,7 +4,7 @@
 //! The end of the input waits until everything said is acknowledged and everything asked is answered, then leaves. A
 //! reader that has gone away ends it quietly.
 
-use std::io::{BufRead as _, Read as _};
+use std::io::{self, BufRead, Read as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::term::Term;
 
 /// Messages and commands that are not answered; with more, no more is read from the input.
 const UNANSWERED: usize = 24;
-/// Bytes of one line of input, at most; the server takes less.
-const LINE_BYTES: u64 = 1 << 20;
+/// Bytes of one line of input, at most; servers take less.
+const LINE_BYTES: usize = 1 << 20;
 
 /// Chats until the input ends, or the session.
 ///
@@ -67,6 +67,28 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
     Err(Error::failure("the connection's thread has ended"))
 }
 
+/// What reading a line gave.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    Whole,
+    /// It was skipped.
+    TooLong,
+    End,
+}
+
+/// Reads a line with its end, if it has one, behind what is in `line`.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
+    let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
+    if input.by_ref().take(most).read_until(b'\n', line)? == 0 {
+        return Ok(Line::End);
+    }
+    if line.len() < LINE_BYTES || line.ends_with(b"\n") {
+        return Ok(Line::Whole);
+    }
+    input.skip_until(b'\n')?;
+    Ok(Line::TooLong)
+}
+
 /// Reads the input.
 struct Feeder {
     term: Term,
@@ -82,9 +104,15 @@ impl Feeder {
         let mut line = Vec::new();
         loop {
             line.clear();
-            match input.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line) {
-                Ok(0) => break,
-                Ok(_) => {}
+            match read_line(&mut input, &mut line) {
+                Ok(Line::End) => break,
+                Ok(Line::Whole) => {}
+                Ok(Line::TooLong) => {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    let error = Error::new(Exit::Refused, format_args!("a line of more than {LINE_BYTES} bytes"));
+                    self.term.report(&error.hint("send it in parts"));
+                    continue;
+                }
                 Err(error) => {
                     self.term.warn(format_args!("can't read standard input: {error}"));
                     break;
@@ -133,5 +161,26 @@ impl Feeder {
             _ => {}
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_is_skipped_whole() {
+        let text = format!("one\n{}\ntwo\n{}\nthree", "x".repeat(3 * LINE_BYTES), "y".repeat(LINE_BYTES - 1));
+        let mut input = text.as_bytes();
+        let mut lines = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            match read_line(&mut input, &mut line).unwrap() {
+                Line::End => break,
+                Line::Whole => lines.push(line.len()),
+                Line::TooLong => lines.push(0),
+            }
+        }
+        assert_eq!(lines, [4, 0, 4, LINE_BYTES, 5]);
     }
 }

@@ -99,6 +99,10 @@ impl Renderer {
                 let text = sanitise_lines(body.text(), "");
                 vec![self.refusal("not sent", refused), self.notice(&format!("it was: {text}"))]
             }
+            Event::Undelivered { body, .. } => {
+                let text = sanitise_lines(body.text(), "");
+                vec![self.notice(&format!("not acknowledged: {text}"))]
+            }
             Event::Withdrawn { messages, .. } => self.withdrawn(messages),
             Event::Missed { gone, .. } => {
                 let were = if *gone == 1 { "message was" } else { "messages were" };

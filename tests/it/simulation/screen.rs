@@ -118,6 +118,7 @@ impl Screen {
                 let fate = Fate::Refused(refused.code);
                 assert_eq!(self.fates.insert(id, fate), Some(Fate::Pending), "answered twice");
             }
+            Event::Undelivered { id, .. } => assert_eq!(self.fates.get(&id), Some(&Fate::Pending)),
             Event::Withdrawn { after, messages, .. } => self.withdraw(after, &messages, truth),
             Event::Missed { gone, .. } => {
                 // Who came when nothing had been said was not shown where he was.

@@ -38,7 +38,7 @@ fn leaving_with_patience_waits_for_the_backlog_the_acknowledgements_and_the_answ
 }
 
 #[test]
-fn patience_ends_and_the_rest_is_counted() {
+fn patience_ends_and_the_rest_is_named_and_counted() {
     let mut world = World::in_lobby(0);
     world.say("x");
     world.command(leave(2));
@@ -46,6 +46,7 @@ fn patience_ends_and_the_rest_is_counted() {
     assert_eq!(world.over, None);
     world.sleep(Duration::from_millis(1));
     assert_eq!(world.over, Some((Outcome::Left, 1)));
+    assert!(matches!(world.events.last(), Some(Event::Undelivered { body, .. }) if *body == text("x")));
     // Also without a connection, and without a peer that hangs up.
     let mut world = World::with(settings());
     world.listening = false;

@@ -62,7 +62,7 @@ impl Flow {
             }
             Event::Message { ref message, .. } if self.find(message.message).is_some_and(|own| own.shown) => {}
             event => {
-                if let Event::Refused { id, .. } = &event {
+                if let Event::Refused { id, .. } | Event::Undelivered { id, .. } = &event {
                     self.own.retain(|own| own.id != *id);
                 }
                 self.waiting.push_back(Shown::Event(event));

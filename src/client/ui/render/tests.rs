@@ -146,6 +146,11 @@ fn nothing_of_an_attack_reaches_the_terminal() {
                 body: Body::Text { text: attack.clone() },
                 refused: refused(&attack),
             },
+            Event::Undelivered {
+                id: MessageId([0; 16]),
+                room: RoomName::lobby(),
+                body: Body::Text { text: attack.clone() },
+            },
         ] {
             shown.extend(texts(renderer.event(&event)));
         }
