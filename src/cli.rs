@@ -226,8 +226,8 @@ pub struct KeysRemoveArgs {
 /// Run the server
 ///
 /// Reads config.json, the registered keys in keys/, and its own key pair, which it makes if there is none; keeps
-/// messages in rsachat.db. On a terminal it takes console lines: /list, /kick, /shutdown. Ctrl-C or SIGTERM ends it in
-/// order; a second Ctrl-C at once.
+/// messages in rsachat.db. On a terminal it takes console lines: /list, /kick, /shutdown; with 2>>FILE the log
+/// does not get in between. Ctrl-C or SIGTERM ends it in order; a second Ctrl-C at once.
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
 pub struct ServeArgs {
@@ -252,6 +252,7 @@ pub struct ServeArgs {
 const SERVE_EXAMPLES: &str = "\
 Examples:
   rsachat serve
+  rsachat serve 2>>server.log
   rsachat serve --data-dir /var/lib/rsachat --log-format json
   rsachat serve --check";
 

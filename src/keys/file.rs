@@ -42,11 +42,13 @@ pub struct Contents {
 /// If it is something else than a regular file, longer, or can't be read.
 pub fn read(path: &Path, limit: u64) -> Result<Contents, ReadError> {
     use std::os::unix::fs::PermissionsExt as _;
+
+    use rustix::fs::OFlags;
     // Opening a device may do things. Looking first is for those; looking again at what was opened is for races.
     if !fs::metadata(path)?.is_file() {
         return Err(ReadError::NotRegular);
     }
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(ReadError::NotRegular);

@@ -4,6 +4,8 @@
 //! at most [`TEXT_BYTES`] long: the encoder cuts what is longer, the decoder refuses it. Codes and keys that this version
 //! doesn't know are kept or skipped, so that versions can meet.
 
+use std::fmt;
+
 use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
@@ -86,6 +88,26 @@ impl CloseReason {
     }
 }
 
+impl fmt::Display for CloseReason {
+    /// The text, or what the code means if there is none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.text.is_empty() {
+            return f.write_str(&self.text);
+        }
+        f.write_str(match self.code {
+            CloseCode::Bye => "goodbye",
+            CloseCode::Shutdown => "the server is ending",
+            CloseCode::KeyRemoved => "the key is no longer registered",
+            CloseCode::Kicked => "an admin closed the connection",
+            CloseCode::TooSlow => "too slow a reader",
+            CloseCode::ProtocolError => "a breach of the protocol",
+            CloseCode::IdleTimeout => "silent for too long",
+            CloseCode::Busy => "too busy",
+            CloseCode::Other(code) => return write!(f, "reason {code}"),
+        })
+    }
+}
+
 impl CloseCode {
     fn number(self) -> u64 {
         match self {
@@ -138,6 +160,14 @@ mod tests {
             assert_eq!(reason.code.number(), u64::from(number));
             assert_eq!(reason.encode(), bytes);
         }
+    }
+
+    #[test]
+    fn a_reason_without_a_text_says_what_its_code_means() {
+        let shown = |code, text: &str| CloseReason::new(code, text).to_string();
+        assert_eq!(shown(CloseCode::Bye, ""), "goodbye");
+        assert_eq!(shown(CloseCode::Other(99), ""), "reason 99");
+        assert_eq!(shown(CloseCode::Kicked, "enough"), "enough");
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Colour {
 pub struct Term {
     out: Paint,
     err: Paint,
+    no_input: bool,
     asks: bool,
 }
 
@@ -69,6 +70,7 @@ impl Term {
         Self {
             out: Paint::new(colour.on(io::stdout().is_terminal())),
             err: Paint::new(colour.on(err_terminal)),
+            no_input,
             asks: !no_input && err_terminal && io::stdin().is_terminal(),
         }
     }
@@ -77,6 +79,15 @@ impl Term {
     #[must_use]
     pub fn asks(&self) -> bool {
         self.asks
+    }
+
+    /// Whether somebody may type commands while the program runs: not into what runs in the background, which the
+    /// system would stop for reading.
+    #[must_use]
+    pub fn commands(&self) -> bool {
+        let foreground =
+            || rustix::termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp());
+        !self.no_input && io::stdin().is_terminal() && foreground()
     }
 
     /// Whether a line can be edited while other lines appear: on a terminal that is not a dumb one.

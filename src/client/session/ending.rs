@@ -33,10 +33,7 @@ impl Session {
                 self.over(Outcome::ServerEnded);
             }
             _ if said_bye => self.over(Outcome::Left),
-            Ended::Closed(reason) => {
-                let text = if reason.text.is_empty() { "the server closed the connection" } else { &reason.text };
-                self.lost(text.to_owned(), Duration::ZERO, now);
-            }
+            Ended::Closed(reason) => self.lost(reason.to_string(), Duration::ZERO, now),
             Ended::Violation(Violation::Server(ClientError::NotTheServer)) if !self.resumes() => {
                 self.over(Outcome::NotTheServer);
             }

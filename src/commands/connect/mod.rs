@@ -152,8 +152,7 @@ fn judge(ended: Ended, about: &About, server: &Server, trusted: &Trusted) -> Res
             Error::authentication(format_args!("the server does not let {me} in with the key {}", about.own))
                 .hint(format_args!("has its admin registered the key? rsachat keys add {}", file.display()))
         }
-        Outcome::PutOut(reason) if reason.text.is_empty() => Error::authentication("put out by the server"),
-        Outcome::PutOut(reason) => Error::authentication(format_args!("put out by the server: {}", reason.text)),
+        Outcome::PutOut(reason) => Error::authentication(format_args!("put out by the server: {reason}")),
         Outcome::ServerKeyChanged => {
             // Only to show it: nothing is decided by it.
             let new = fetch_server_key(&server.target, FIRST_CONTACT).ok();

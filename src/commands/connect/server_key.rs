@@ -152,7 +152,7 @@ fn first_contact(
     let key = shown_key(term, server)?;
     term.note(format_args!("{} has not been seen before. The fingerprint of its key:", server.name));
     term.note(key.fingerprint());
-    term.note("Compare it with what the server's operator tells you over another channel.");
+    term.note("Compare it with what the operator tells you over another channel.");
     if !term.confirm(
         "Is it the same? Then it is remembered, and any other refused",
         false,

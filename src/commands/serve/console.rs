@@ -11,13 +11,14 @@ const HELP: &str = "console commands: /list, /kick USER, /shutdown";
 /// Reads commands until the terminal is gone.
 pub(super) fn start(term: &Term, control: Control) {
     let term = term.clone();
-    term.note(HELP);
+    // Who doesn't read it can do without.
+    let _ = term.out(HELP);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             match parse(&line) {
                 Ok(Some(command)) => control.console(command),
                 Ok(None) => {}
-                Err(text) => term.note(text),
+                Err(text) => drop(term.out(text)),
             }
         }
     });

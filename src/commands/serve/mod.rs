@@ -65,7 +65,7 @@ pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
             control.shut_down(if signal == SIGINT { "an interrupt" } else { "SIGTERM" });
         }
     });
-    if term.asks() {
+    if term.commands() {
         console::start(term, server.control());
     }
     serve(term, server)

@@ -89,7 +89,7 @@ pub enum Output<R: Role> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
     /// The peer closed it, and said why.
-    #[error("{}", .0.text)]
+    #[error("{0}")]
     Closed(CloseReason),
     /// This side closed it.
     #[error("closed")]

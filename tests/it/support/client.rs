@@ -78,7 +78,9 @@ impl Origin {
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::from(SocketAddr::new(self.ip, 0)))?;
         match socket.connect(&server.into()) {
-            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+                return Err(error);
+            }
             _ => {}
         }
         socket.set_tcp_nodelay(true)?;
