@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! reactors   each an event loop over its own connections            reactor.rs, connection.rs, turn.rs
+//! acceptor   takes new connections for them                         acceptor.rs, admission.rs
 //! workers    RSA and X-Wing operations of handshakes                workers.rs, context.rs
 //! store      one thread that writes messages to the database        crate::store
 //! watcher    one thread that watches the keys directory             crate::keys::watch
@@ -10,6 +11,7 @@
 //! They meet in the `Switchboard` (effects.rs), which holds the hub. Whoever starts a [`Server`] decides what
 //! to do about signals and the operator's terminal; nothing here does.
 
+mod acceptor;
 mod admission;
 mod connection;
 mod context;

@@ -14,23 +14,28 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use super::acceptor::Acceptor;
 use super::admission::Admission;
 use super::connection::{Connection, Fate, Read};
 use super::effects::Switchboard;
 use super::mailbox::{Mail, Mailbox};
 use super::session_ids::{MAX_SLOTS, reactor_of, session_id, slot_of};
 use super::strangers::Strangers;
-use super::turn::{Message, Turn};
+use super::turn::Turn;
 use super::workers::{Task, Workers};
-use crate::hub::{Input, Output};
+use crate::hub::Input;
 use crate::model::{RoomName, SessionId};
-use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::handshake::server::{Accepted, Job};
-use crate::proto::handshake::wire::{Refusal, RefusalCode};
+use crate::proto::handshake::wire::RefusalCode;
 use crate::proto::link::{self, Ended, Limits, Link, Peer};
 use crate::proto::message::{ServerMessage, Ticket};
 use crate::proto::ticket;
 use crate::term::sanitise;
+
+mod delivery;
+mod ending;
+
+use ending::{LINGER, SWEEP, log_end};
 
 /// What all reactors share.
 pub(super) struct Shared {
@@ -49,16 +54,10 @@ pub(super) const WAKER: Token = Token(usize::MAX);
 // Listeners have the tokens from here on, downwards from the waker's.
 const LISTENERS: usize = usize::MAX - 256;
 
-/// How often connections are looked at whether their time is up.
-const SWEEP: Duration = Duration::from_secs(1);
-/// How long a connection that ends may take to read what is left for it, and to hang up.
-const LINGER: Duration = Duration::from_secs(2);
 /// Bytes read from one connection before the others have their turn.
 const READ_BYTES: usize = 16 * 1024;
 /// Requests taken from one connection before the others have their turn: thousands would fit in what is read at once.
 const REQUESTS_PER_TURN: usize = 16;
-/// Connections accepted before those that are here have their turn.
-const ACCEPTS_PER_TURN: usize = 64;
 
 /// An answer whose tick has not come.
 struct Delayed {
@@ -72,9 +71,7 @@ pub(super) struct Reactor {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     poll: Poll,
-    listeners: Vec<TcpListener>,
-    // The reactor that gets the next connection.
-    turn_of: usize,
+    acceptor: Acceptor,
     connections: Slab<Connection>,
     serial: u32,
     rooms: HashMap<RoomName, Vec<usize>>,
@@ -88,39 +85,27 @@ pub(super) struct Reactor {
     // Connections with more to read, or to take from what was read, than one turn allows; the system won't tell of them
     // again.
     unread: Vec<usize>,
-    // Listeners with more to accept than one turn allows; likewise.
-    unaccepted: Vec<usize>,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
     mail: Vec<Mail>,
     hub_due: Option<Instant>,
     next_sweep: Instant,
     strangers: Strangers,
-    // The system had no more files for new connections.
-    exhausted: bool,
     stopping: bool,
 }
 
 impl Reactor {
     /// A reactor on `poll`, with `listeners` if it is the one that accepts.
-    pub(super) fn new(
-        index: usize,
-        shared: Arc<Shared>,
-        poll: Poll,
-        mut listeners: Vec<TcpListener>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(index: usize, shared: Arc<Shared>, poll: Poll, listeners: Vec<TcpListener>) -> io::Result<Self> {
         let mailbox = shared.mailboxes.get(index).ok_or(io::ErrorKind::NotFound)?;
         let mailbox = Arc::clone(mailbox);
-        for (number, listener) in listeners.iter_mut().enumerate() {
-            poll.registry().register(listener, Token(LISTENERS + number), Interest::READABLE)?;
-        }
+        let acceptor = Acceptor::new(index, listeners, poll.registry(), |number| Token(LISTENERS + number))?;
         Ok(Self {
             index,
             shared,
             mailbox,
             poll,
-            listeners,
-            turn_of: 0,
+            acceptor,
             connections: Slab::new(),
             serial: 0,
             rooms: HashMap::new(),
@@ -130,14 +115,12 @@ impl Reactor {
             turn: Turn::default(),
             dirty: Vec::new(),
             unread: Vec::new(),
-            unaccepted: Vec::new(),
             buffer: vec![0; READ_BYTES],
             scratch: Vec::new(),
             mail: Vec::new(),
             hub_due: None,
             next_sweep: Instant::now() + SWEEP,
             strangers: Strangers::default(),
-            exhausted: false,
             stopping: false,
         })
     }
@@ -155,9 +138,7 @@ impl Reactor {
                 Err(error) => return Err(error),
             }
             let now = Instant::now();
-            for listener in std::mem::take(&mut self.unaccepted) {
-                self.accept(listener);
-            }
+            self.acceptor.accept_more(&self.shared, &mut self.strangers);
             for slot in std::mem::take(&mut self.unread) {
                 if let Some(connection) = self.connections.get_mut(slot) {
                     connection.unread = false;
@@ -167,7 +148,9 @@ impl Reactor {
             for event in &events {
                 match event.token() {
                     WAKER => {}
-                    Token(token) if token >= LISTENERS => self.accept(token - LISTENERS),
+                    Token(token) if token >= LISTENERS => {
+                        self.acceptor.accept(token - LISTENERS, &self.shared, &mut self.strangers);
+                    }
                     Token(slot) => {
                         if event.is_writable()
                             && let Some(connection) = self.connections.get_mut(slot)
@@ -199,55 +182,12 @@ impl Reactor {
 
     /// How long to wait for events.
     fn patience(&self, now: Instant) -> Duration {
-        if !self.unread.is_empty() || !self.unaccepted.is_empty() || !self.inputs.is_empty() {
+        if !self.unread.is_empty() || self.acceptor.has_more() || !self.inputs.is_empty() {
             return Duration::ZERO;
         }
         let answer = self.delayed.keys().next().map(|(release, _)| *release);
         let first = [answer, self.hub_due].into_iter().flatten().fold(self.next_sweep, Instant::min);
         first.saturating_duration_since(now)
-    }
-
-    fn accept(&mut self, number: usize) {
-        for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listener) = self.listeners.get(number) else { return };
-            match listener.accept() {
-                Ok((stream, address)) => self.admit(stream, address),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.exhausted = false;
-                    return;
-                }
-                Err(error) if is_exhaustion(&error) => {
-                    // Those who wait are looked at again in a while; those who are here go on.
-                    if !self.exhausted {
-                        tracing::warn!(%error, "no more connections can be taken for now");
-                    }
-                    self.exhausted = true;
-                    return;
-                }
-                // The client is gone already.
-                Err(error) => tracing::debug!(%error, "a connection could not be accepted"),
-            }
-        }
-        if !self.unaccepted.contains(&number) {
-            self.unaccepted.push(number);
-        }
-    }
-
-    fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
-        if let Err(refused) = self.shared.admission.enter(address.ip()) {
-            if self.strangers.may_be_told() {
-                tracing::info!(%address, reason = %refused, "connection refused");
-            }
-            // The buffer of a new socket has room for it, and a client that doesn't get it sees a cut.
-            let _ = io::Write::write(&mut &stream, &Refusal::busy(5).frame());
-            return;
-        }
-        let reactor = self.turn_of;
-        self.turn_of = (reactor + 1) % self.shared.mailboxes.len().max(1);
-        match self.shared.mailboxes.get(reactor) {
-            Some(mailbox) if reactor != self.index => mailbox.post(Mail::Connection(stream, address)),
-            _ => self.adopt(stream, address, Instant::now()),
-        }
     }
 
     /// Serves a new connection.
@@ -435,213 +375,5 @@ impl Reactor {
         let slot = slot_of(id);
         let here = reactor_of(id) == self.index && self.connections.get(slot).is_some_and(|found| found.id == id);
         here.then_some(slot)
-    }
-
-    fn carry_out(&mut self, output: &Output, now: Instant) {
-        match output {
-            Output::ToRoom { room, bytes } => {
-                let Some(slots) = self.rooms.get(room) else { return };
-                let message = self.turn.add(Arc::clone(bytes));
-                for &slot in slots {
-                    if let Some(connection) = self.connections.get_mut(slot) {
-                        self.turn.push(&mut connection.list, message);
-                        if !connection.dirty {
-                            connection.dirty = true;
-                            self.dirty.push(slot);
-                        }
-                    }
-                }
-            }
-            Output::To { session, bytes } => {
-                if let Some(slot) = self.find(*session) {
-                    let message = self.turn.add(Arc::clone(bytes));
-                    self.deliver(slot, message);
-                }
-            }
-            Output::Enter { session, room } => {
-                if let Some(slot) = self.find(*session)
-                    && let Some(connection) = self.connections.get_mut(slot)
-                    && matches!(connection.fate, Fate::Serving)
-                    && !connection.rooms.contains(room)
-                {
-                    connection.rooms.push(*room);
-                    self.rooms.entry(*room).or_default().push(slot);
-                }
-            }
-            Output::Close { session, reason } => {
-                if let Some(slot) = self.find(*session) {
-                    self.forget_rooms(slot);
-                    if let Some(connection) = self.connections.get_mut(slot)
-                        && matches!(connection.fate, Fate::Serving)
-                    {
-                        connection.fate = Fate::Draining { reason: reason.clone(), deadline: now + LINGER };
-                        self.touch(slot);
-                    }
-                }
-            }
-            Output::Store(_) | Output::Console(_) | Output::Log(_) | Output::Stopped => {}
-        }
-    }
-
-    fn deliver(&mut self, slot: usize, message: Message) {
-        if let Some(connection) = self.connections.get_mut(slot)
-            && matches!(connection.fate, Fate::Serving)
-        {
-            self.turn.push(&mut connection.list, message);
-            self.touch(slot);
-        }
-    }
-
-    fn touch(&mut self, slot: usize) {
-        if let Some(connection) = self.connections.get_mut(slot)
-            && !connection.dirty
-        {
-            connection.dirty = true;
-            self.dirty.push(slot);
-        }
-    }
-
-    /// Flushes the connections that got something.
-    fn flush(&mut self, now: Instant) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for slot in dirty.drain(..) {
-            self.flush_one(slot, now);
-        }
-        self.dirty = dirty;
-        self.turn.clear();
-    }
-
-    fn flush_one(&mut self, slot: usize, now: Instant) {
-        let limit = self.shared.outbound_queue_bytes;
-        loop {
-            let Some(connection) = self.connections.get_mut(slot) else { return };
-            connection.dirty = false;
-            let drained = match connection.flush(&self.turn, &mut self.scratch) {
-                Ok(drained) => drained,
-                Err(error) => {
-                    tracing::debug!(session = connection.id.0, %error, "connection lost");
-                    return self.remove(slot);
-                }
-            };
-            let reason = match &connection.fate {
-                Fate::Serving if connection.waiting() > limit => {
-                    tracing::info!(session = connection.id.0, bytes = connection.waiting(), "reads too slowly");
-                    connection.drop_queue();
-                    let text = "you read too slowly; what you missed is in the history";
-                    CloseReason::new(CloseCode::TooSlow, text)
-                }
-                Fate::Draining { reason, .. } if drained => reason.clone(),
-                Fate::Leaving { .. } if drained => return connection.shut_down(),
-                _ => return,
-            };
-            let deadline = match connection.fate {
-                Fate::Draining { deadline, .. } => deadline,
-                Fate::Serving | Fate::Leaving { .. } => now + LINGER,
-            };
-            connection.fate = Fate::Leaving { deadline };
-            connection.link.handle(link::Input::Close(reason), now);
-            while let Some(output) = connection.link.poll() {
-                if let link::Output::Transmit(bytes) = output {
-                    connection.push_sealed(bytes);
-                }
-            }
-            self.forget_rooms(slot);
-        }
-    }
-
-    /// Gives a connection whose link has ended until `deadline` to read what is left.
-    fn leave(&mut self, slot: usize, deadline: Instant) {
-        if let Some(connection) = self.connections.get_mut(slot) {
-            connection.drop_queue();
-            connection.fate = Fate::Leaving { deadline };
-            self.touch(slot);
-        }
-    }
-
-    fn sweep(&mut self, now: Instant) {
-        self.next_sweep = now + SWEEP;
-        let untold = self.strangers.begin_second();
-        if untold > 0 {
-            tracing::warn!(untold, "more came from peers that were not let in");
-        }
-        let mut due = Vec::new();
-        for (slot, connection) in &self.connections {
-            let time = match &connection.fate {
-                Fate::Serving => connection.link.poll_timeout(),
-                Fate::Draining { deadline, .. } | Fate::Leaving { deadline } => Some(*deadline),
-            };
-            if time.is_some_and(|time| time <= now) {
-                due.push(slot);
-            }
-        }
-        for slot in due {
-            match self.connections.get_mut(slot) {
-                Some(connection) if matches!(connection.fate, Fate::Serving) => {
-                    connection.link.handle(link::Input::Tick, now);
-                    self.follow(slot, now);
-                }
-                _ => self.remove(slot),
-            }
-        }
-        if !self.listeners.is_empty() {
-            self.shared.admission.forget();
-            if self.exhausted {
-                (0..self.listeners.len()).for_each(|listener| self.accept(listener));
-            }
-        }
-    }
-
-    fn forget_rooms(&mut self, slot: usize) {
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        for room in std::mem::take(&mut connection.rooms) {
-            if let Some(slots) = self.rooms.get_mut(&room) {
-                if let Some(at) = slots.iter().position(|&other| other == slot) {
-                    slots.swap_remove(at);
-                }
-                if slots.is_empty() {
-                    self.rooms.remove(&room);
-                }
-            }
-        }
-    }
-
-    fn remove(&mut self, slot: usize) {
-        self.forget_rooms(slot);
-        let Some(mut connection) = self.connections.try_remove(slot) else { return };
-        // Closing the socket would do as well; an error means that it is gone already.
-        let _ = self.poll.registry().deregister(&mut connection.stream);
-        self.shared.admission.leave(connection.address);
-        let known = connection.user.is_some();
-        if known {
-            self.inputs.push(Input::Gone { session: connection.id });
-        }
-        if known || self.strangers.may_be_told() {
-            tracing::info!(session = connection.id.0, "disconnected");
-        }
-    }
-}
-
-fn is_exhaustion(error: &io::Error) -> bool {
-    // EMFILE, ENFILE, ENOBUFS, ENOMEM: this process or the system has no more to give.
-    use rustix::io::Errno;
-    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| exhausted.iter().any(|errno| errno.raw_os_error() == code))
-}
-
-fn log_end(connection: &Connection, ended: &Ended, strangers: &mut Strangers) {
-    let session = connection.id.0;
-    let address = connection.address;
-    match (&connection.user, ended) {
-        (Some(user), ended) => {
-            // A client's own words, perhaps.
-            let reason = ended.to_string();
-            tracing::info!(session, %user, reason = &*sanitise(&reason), "session ended");
-        }
-        (None, Ended::Refused(refusal)) if refusal.code != RefusalCode::Busy => {
-            if strangers.may_be_told() {
-                tracing::warn!(session, %address, reason = %refusal.code, "handshake refused");
-            }
-        }
-        (None, ended) => tracing::debug!(session, %address, reason = %ended, "handshake ended"),
     }
 }
