@@ -100,7 +100,6 @@ impl Stage {
             server: self.public.fingerprint(),
             own: alice.public().fingerprint(),
             bell: true,
-            typed_lines: None,
         };
         if term.chats() {
             ui::chat(term, &about, settings, self.target.clone(), alice).map(|_| ())

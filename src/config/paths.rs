@@ -51,7 +51,6 @@ pub struct ClientPaths {
     working: PathBuf,
     config: Option<PathBuf>,
     data: Option<PathBuf>,
-    state: Option<PathBuf>,
 }
 
 impl ClientPaths {
@@ -64,8 +63,6 @@ impl ClientPaths {
             working: PathBuf::new(),
             config: dirs.map(|dirs| dirs.config_dir().to_owned()),
             data: dirs.map(|dirs| dirs.data_dir().to_owned()),
-            // Only Linux has a place for state of its own.
-            state: dirs.map(|dirs| dirs.state_dir().unwrap_or(dirs.data_local_dir()).to_owned()),
         }
     }
 
@@ -110,12 +107,6 @@ impl ClientPaths {
     pub fn known_servers(&self) -> PathBuf {
         self.data.as_ref().unwrap_or(&self.working).join("known_servers")
     }
-
-    /// The lines that were typed; nowhere for a user without a home.
-    #[must_use]
-    pub fn line_history(&self) -> Option<PathBuf> {
-        self.state.as_ref().map(|dir| dir.join("history"))
-    }
 }
 
 fn first_existing(paths: impl IntoIterator<Item = Option<PathBuf>>) -> Option<PathBuf> {
@@ -136,12 +127,7 @@ mod tests {
             root.path().join(name)
         };
         let (working, config, data) = (dir("working"), dir("config"), dir("data"));
-        let paths = ClientPaths {
-            working: working.clone(),
-            config: Some(config.clone()),
-            data: Some(data.clone()),
-            state: None,
-        };
+        let paths = ClientPaths { working: working.clone(), config: Some(config.clone()), data: Some(data.clone()) };
         let alice: UserName = "alice".parse().unwrap();
         assert_eq!(paths.user_config(), None);
         assert_eq!(paths.identity(&alice), None);

@@ -16,7 +16,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use rustyline::error::ReadlineError;
-use rustyline::history::History as _;
 use rustyline::{ColorMode, Config, Editor, ExternalPrinter};
 
 use self::complete::{Completion, Names};
@@ -44,10 +43,6 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
     let config = Config::builder().bracketed_paste(true).color_mode(ColorMode::Disabled).build();
     let mut editor = Editor::with_history(config, recall.clone()).map_err(terminal)?;
     editor.set_helper(Some(Completion(names.clone())));
-    if let Some(file) = &about.typed_lines {
-        // There is none the first time.
-        let _ = recall.clone().load(file);
-    }
     keys::bind(&mut editor, &stage.sender, &recall);
     let renderer = Renderer::new(about.me, term.out_paint(), jiff::tz::TimeZone::system(), Form::Screen);
     // Kept to the end: without any printer the editor waits for keys alone, and no signal wakes it.
@@ -91,22 +86,11 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
     };
     // From here on nothing is in raw mode, and the printer writes straight to the terminal.
     drop((printer, reading));
-    if let Some(file) = &about.typed_lines {
-        keep_typed_lines(&recall, file);
-    }
     ended
 }
 
 fn terminal(error: impl std::fmt::Display) -> Error {
     Error::failure(format_args!("the terminal can't be used: {error}"))
-}
-
-fn keep_typed_lines(recall: &Recall, file: &std::path::Path) {
-    if let Some(directory) = file.parent() {
-        let _ = std::fs::create_dir_all(directory);
-    }
-    // Not worth an error at the end of a chat. It is written with mode 0600.
-    let _ = recall.clone().append(file);
 }
 
 /// Ends the editor when it is dropped, however its thread ends. The editor waits for a key; it ends for SIGINT, and

@@ -7,7 +7,6 @@ pub mod line;
 pub mod plain;
 pub mod render;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -135,8 +134,6 @@ pub struct About {
     pub own: Fingerprint,
     /// Whether to ring when the user is mentioned.
     pub bell: bool,
-    /// Where lines that were typed are kept for the next time.
-    pub typed_lines: Option<PathBuf>,
 }
 
 impl About {

@@ -1,4 +1,5 @@
-//! The lines that were typed, to be called back.
+//! The lines that were typed, to be called back until the chat ends. They are never written to a disk: what is said
+//! travels sealed, and must not lie about in the clear.
 //!
 //! The line editor's own way of walking through them knows only lines that came before it began to read; here it reads
 //! for as long as the chat lasts. So the arrow keys walk with [`Recall::back`] and [`Recall::forth`], and the editor
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustyline::Result;
-use rustyline::history::{FileHistory, History, SearchDirection, SearchResult};
+use rustyline::history::{History, MemHistory, SearchDirection, SearchResult};
 
 /// The lines, shared by the editor and its keys.
 #[derive(Clone, Default)]
@@ -17,7 +18,7 @@ pub(super) struct Recall(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    lines: FileHistory,
+    lines: MemHistory,
     // Which line is called back; as many as there are for none.
     at: usize,
     // What was typed before the first one was called back.
@@ -104,19 +105,16 @@ impl History for Recall {
         self.state().lines.ignore_space(yes);
     }
 
-    fn save(&mut self, path: &Path) -> Result<()> {
-        self.state().lines.save(path)
+    fn save(&mut self, _: &Path) -> Result<()> {
+        Ok(())
     }
 
-    fn append(&mut self, path: &Path) -> Result<()> {
-        self.state().lines.append(path)
+    fn append(&mut self, _: &Path) -> Result<()> {
+        Ok(())
     }
 
-    fn load(&mut self, path: &Path) -> Result<()> {
-        let mut state = self.state();
-        let result = state.lines.load(path);
-        state.at = state.lines.len();
-        result
+    fn load(&mut self, _: &Path) -> Result<()> {
+        Ok(())
     }
 
     fn clear(&mut self) -> Result<()> {
