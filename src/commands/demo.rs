@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use tempfile::TempDir;
 
 use crate::cli::DemoArgs;
@@ -15,7 +17,7 @@ use crate::client::session::{Arrival, Command, Event, Outcome, Settings};
 use crate::client::ui::{self, About};
 use crate::config::{ServerConfig, ServerFlags, ServerPaths};
 use crate::crypto::rsa::{Bits, PrivateKey, PublicKey};
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::keys::file::Existing;
 use crate::keys::identity;
 use crate::keys::registry::{self, Registry};
@@ -40,11 +42,16 @@ const SCRIPT: [&str; 3] = ["Hello bob. Does this work without a terminal?", "Wha
 
 /// Plays the demo.
 pub(super) fn run(term: &Term, _: &DemoArgs) -> Result<(), Error> {
+    // First what takes long: up to here there is nothing to leave behind.
+    let keys = keys(term)?;
     let directory = tempfile::Builder::new()
         .prefix("rsachat-demo-")
         .tempdir()
         .map_err(|error| Error::failure(error).context("can't make a temporary directory"))?;
-    let (stage, alice) = Stage::set(term, directory)?;
+    if !term.chats() {
+        clean_up_at_signals(directory.path())?;
+    }
+    let (stage, alice) = Stage::set(directory, keys)?;
     let port = stage.target.port;
     term.note("made keys for a server, for you (alice) and for a companion (bob)");
     term.note(format_args!("started a server at 127.0.0.1:{port} that admits these two keys"));
@@ -66,8 +73,7 @@ struct Stage {
 
 impl Stage {
     /// With alice's key, for whoever plays her.
-    fn set(term: &Term, directory: TempDir) -> Result<(Self, PrivateKey), Error> {
-        let [server_key, alice, bob] = keys(term)?;
+    fn set(directory: TempDir, [server_key, alice, bob]: [PrivateKey; 3]) -> Result<(Self, PrivateKey), Error> {
         let paths = ServerPaths::new(directory.path(), None);
         write(&paths.config, r#"{"server_ip": "127.0.0.1", "server_port": 0}"#)?;
         fs::create_dir(&paths.keys).map_err(|error| Error::failure(error).context(paths.keys.display()))?;
@@ -133,6 +139,20 @@ fn settings(server: &PublicKey, name: &str) -> Result<Settings, Error> {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|error| Error::failure(error).context(path.display()))
+}
+
+/// Where no chat waits for signals: whoever ends the demo with one finds nothing left behind either.
+fn clean_up_at_signals(directory: &Path) -> Result<(), Error> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::failure)?;
+    let directory = directory.to_owned();
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            let _ = fs::remove_dir_all(directory);
+            let exit = if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated };
+            std::process::exit(exit.code().into());
+        }
+    });
+    Ok(())
 }
 
 /// Three keys, each made on a thread of its own: finding primes is a matter of luck.
