@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use self::tree::{Tree, any_tree};
 use super::*;
+use crate::model::{Fingerprint, Incarnation, MessageId, RoomName, Seq, Timestamp, UserName};
 
 fn name() -> impl Strategy<Value = UserName> {
     "[a-z0-9][a-z0-9._-]{0,31}".prop_map(|text| UserName::from_wire(&text).unwrap())

@@ -1,0 +1,136 @@
+//! The bodies of requests.
+
+use minicbor::{Decode, Encode, Encoder};
+
+use super::{Malformed, decode_whole};
+use crate::model::{Incarnation, MessageId, RoomName, Seq, UserName};
+
+/// Body of request 1. Answered by [`Joined`] after the missed messages as parts, at most 256 KiB of them, but one at
+/// least. When that says it is not caught up, the client asks again from the last part.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Join {
+    /// The room.
+    #[n(0)]
+    pub room: RoomName,
+    /// What the client has already; nothing for a first visit, which gets the server's `join_backlog` last messages.
+    #[n(1)]
+    pub after: Option<Position>,
+}
+
+/// A place in a conversation, as one incarnation of the server numbered it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Position {
+    /// The incarnation that delivered the message.
+    #[n(0)]
+    pub incarnation: Incarnation,
+    /// The message's number.
+    #[n(1)]
+    pub seq: Seq,
+}
+
+/// Body of request 2. Answered by [`Accepted`] when the message is on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Post {
+    /// The room.
+    #[n(0)]
+    pub room: RoomName,
+    /// The client's identifier for this message.
+    #[n(1)]
+    pub message: MessageId,
+    /// What it says.
+    #[n(2)]
+    pub body: Body,
+    /// Set when this message was sent before, on a connection that broke: the server then looks for it first.
+    #[n(3)]
+    #[cbor(default)]
+    pub retry: bool,
+}
+
+/// What a message says. Kinds that come later (sealed ones) join here.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub enum Body {
+    /// Something said.
+    #[n(0)]
+    Text {
+        /// What is said.
+        #[n(0)]
+        text: String,
+    },
+    /// Something done, as `/me` tells it: the text continues the sender's name.
+    #[n(1)]
+    Action {
+        /// What is done.
+        #[n(0)]
+        text: String,
+    },
+}
+
+impl Body {
+    /// The text, whatever kind it is.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Text { text } | Self::Action { text } => text,
+        }
+    }
+
+    /// The body alone, as the database keeps it.
+    #[must_use]
+    pub fn to_cbor(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.text().len() + 8);
+        // Writing into a Vec can't fail, and no encoder here refuses a value.
+        let _ = Encoder::new(&mut out).encode(self);
+        out
+    }
+
+    /// Reads what [`Body::to_cbor`] wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything but one body of a kind that this version knows.
+    pub fn from_cbor(bytes: &[u8]) -> Result<Self, Malformed> {
+        decode_whole(bytes)
+    }
+}
+
+/// Body of request 3. Answered by [`HistoryEnd`] after the messages as parts, oldest first: the latest of those that
+/// qualify, at most 256 KiB of them, but one at least. For more, the client asks again before the first part.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct History {
+    /// The room.
+    #[n(0)]
+    pub room: RoomName,
+    /// Only messages before this one; without it, up to the latest.
+    #[n(1)]
+    pub before: Option<Seq>,
+    /// At most so many, the latest of those that qualify; the server's `history_limit` if it is lower.
+    #[n(2)]
+    pub limit: u32,
+}
+
+/// Body of request 4. Answered by [`PeopleList`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct People {
+    /// The room.
+    #[n(0)]
+    pub room: RoomName,
+}
+
+/// Body of request 5. Answered by [`UserInfo`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Whois {
+    /// The user asked about.
+    #[n(0)]
+    pub user: UserName,
+}
+
+/// Body of request 6. Answered by [`Reply::Done`]; the connection's close follows.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Shutdown {}
