@@ -35,7 +35,7 @@ impl Hub {
         if self.phase != Phase::Running {
             return;
         }
-        let reason = CloseReason::new(CloseCode::Shutdown, format!("the server is ending ({by})"));
+        let reason = CloseReason::new(CloseCode::Shutdown, format!("the server is ending: {by}"));
         self.log(LogEvent::ShutdownBegun { by, sessions: self.sessions.len() });
         self.phase = Phase::Draining { until: at.now.checked_add(DRAIN).unwrap_or(at.now), reason };
     }

@@ -217,7 +217,7 @@ fn only_admins_end_the_server() {
     assert_eq!(world.ask(admin, end()), Reply::Done);
     for session in [alice, admin] {
         let reason = world.peers[&session].closed.clone().unwrap();
-        assert_eq!(reason, CloseReason::new(CloseCode::Shutdown, "the server is ending (by admin)"));
+        assert_eq!(reason, CloseReason::new(CloseCode::Shutdown, "the server is ending: by admin"));
         assert!(!world.stopped);
         world.gone(session);
     }
