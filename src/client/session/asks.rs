@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::io::{Answer, Ask};
 use super::posts::{here, may_pass, retry_after};
-use super::room::{Broken, PARTS_BYTES, Parts};
+use super::room::{Broken, PARTS, PARTS_BYTES, Parts};
 use crate::model::RoomName;
 use crate::proto::message::{ErrorCode, History, People, Refused, Reply, Request, RequestId, Shutdown, Stored, Whois};
 
@@ -174,6 +174,6 @@ impl Open {
             _ => 0,
         };
         self.asked = None;
-        !more || empty || self.count() >= limit || self.bytes >= PARTS_BYTES
+        !more || empty || self.count() >= limit || self.history.len() >= PARTS || self.bytes >= PARTS_BYTES
     }
 }

@@ -13,7 +13,7 @@ const SEEN: usize = 256;
 /// How much of each.
 const SEEN_CHARS: usize = 80;
 /// Most messages in one answer, and most bytes of text in them; a server sends 256 KiB at once.
-const PARTS: usize = 20_000;
+pub(super) const PARTS: usize = 20_000;
 pub(super) const PARTS_BYTES: usize = 2 << 20;
 
 #[derive(Debug)]

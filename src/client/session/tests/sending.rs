@@ -195,6 +195,23 @@ fn history_comes_in_as_many_pages_as_it_takes() {
 }
 
 #[test]
+fn a_history_without_an_end_is_taken_to_a_bound() {
+    let mut world = World::in_lobby(0);
+    world.command(Command::Ask(Ask::History { room: lobby(), before: None, limit: None }));
+    for _ in 0..100 {
+        let Some((id, _)) = world.requests.pop() else {
+            assert!(matches!(world.events.last(), Some(Event::Answered { answer: Ok(_), .. })));
+            return;
+        };
+        let end = Reply::HistoryEnd(HistoryEnd { room: lobby(), more: true });
+        let parts = (1..=1000).map(|seq| ServerMessage::Part(id, stored(seq, "bob", "")));
+        let messages: Vec<_> = parts.chain([ServerMessage::Reply(id, end)]).collect();
+        world.tell(&messages);
+    }
+    panic!("it takes everything");
+}
+
+#[test]
 fn questions_are_asked_again_after_a_cut_but_a_shutdown_is_not() {
     let mut world = World::in_lobby(0);
     let whois = Ask::Whois { user: "bob".parse().unwrap() };
