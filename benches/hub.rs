@@ -7,7 +7,8 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rsachat::hub::{Hub, Input, Output, Restored, Settings, StoreCommand};
+use rsachat::hub::{Hub, Input, Output, Settings};
+use rsachat::journal::{Restored, StoreCommand, StoreEvent};
 use rsachat::model::{Fingerprint, MessageId, RoomName, SessionId, Timestamp, UserName};
 use rsachat::proto::message::{Body, Join, Post, Request};
 
@@ -53,7 +54,7 @@ fn post(hub: &mut Hub, number: u64, members: u64) {
             commits.push(token);
         }
     }
-    hub.handle(Input::Stored { commits }, now, WALL);
+    hub.handle(Input::Store(StoreEvent::Stored { tokens: commits }), now, WALL);
     while let Some(output) = hub.poll() {
         black_box(output);
     }

@@ -4,8 +4,9 @@
 use std::sync::mpsc::channel;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rsachat::journal::{StoreCommand, StoreEvent};
 use rsachat::model::{MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp};
-use rsachat::store::{Keep, Settings, Store, StoreCommand, StoreEvent};
+use rsachat::store::{Keep, Settings, Store};
 
 const WALL: Timestamp = Timestamp(1_700_000_000_000);
 

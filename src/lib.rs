@@ -6,6 +6,7 @@ pub mod config;
 pub mod crypto;
 pub mod error;
 pub mod hub;
+pub mod journal;
 pub mod keys;
 pub mod model;
 pub mod proto;

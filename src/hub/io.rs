@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::model::{
-    Fingerprint, Incarnation, MessageId, PostToken, RoomName, Seq, SessionId, StoredRecord, Timestamp, UserName,
-};
+use crate::journal::{StoreCommand, StoreEvent};
+use crate::model::{Fingerprint, RoomName, SessionId, UserName};
 use crate::proto::close::CloseReason;
 use crate::proto::message::{ErrorCode, Request, RequestId};
 
@@ -27,28 +26,6 @@ pub struct Settings {
     pub join_backlog: u32,
     /// Who may do what admins may.
     pub admins: HashSet<UserName>,
-}
-
-/// What an earlier run of the server left on disk.
-#[derive(Debug, Clone, Default)]
-pub struct Restored {
-    /// Which start of the server this is.
-    pub incarnation: Incarnation,
-    /// Rooms in which something was said.
-    pub rooms: Vec<RestoredRoom>,
-}
-
-/// One room of [`Restored`].
-#[derive(Debug, Clone)]
-pub struct RestoredRoom {
-    /// The room.
-    pub room: RoomName,
-    /// The number of its last message.
-    pub last: Seq,
-    /// Its last messages, oldest first, up to `last`.
-    pub window: Vec<StoredRecord>,
-    /// For each earlier incarnation in which something was said here, the first number it gave; oldest first.
-    pub starts: Vec<(Incarnation, Seq)>,
 }
 
 /// What happened.
@@ -92,25 +69,8 @@ pub enum Input {
         /// The session.
         session: SessionId,
     },
-    /// These messages are on disk.
-    Stored {
-        /// Their tokens, in the order of their [`StoreCommand::Append`]s.
-        commits: Vec<PostToken>,
-    },
-    /// The answer to a [`StoreCommand::Lookup`].
-    Found {
-        /// Its token.
-        token: PostToken,
-        /// Where the message is, if it is stored.
-        place: Option<(Seq, Timestamp)>,
-    },
-    /// The store can't write. It keeps what it has, and tries again.
-    StoreFailing {
-        /// Why, for people.
-        text: String,
-    },
-    /// The store can write again, and has written what it kept.
-    StoreRecovered,
+    /// The store has something to say.
+    Store(StoreEvent),
     /// The operator typed a command.
     Console(ConsoleCommand),
     /// The server is to end.
@@ -174,27 +134,6 @@ pub enum Output {
     /// After a shutdown: no session is left and nothing awaits the store. Comes once, and last; not at all while the
     /// store fails or a session is not [`Input::Gone`], so the shell has a deadline of its own.
     Stopped,
-}
-
-/// What the hub asks of the store, which answers in the same order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreCommand {
-    /// Write a message; answered by [`Input::Stored`].
-    Append {
-        /// Ties the answer to this.
-        token: PostToken,
-        /// The message.
-        record: StoredRecord,
-    },
-    /// Look whether a message was written before; answered by [`Input::Found`], after everything that was asked before.
-    Lookup {
-        /// Ties the answer to this.
-        token: PostToken,
-        /// Who wrote the message.
-        user: UserName,
-        /// The writer's identifier for it.
-        message: MessageId,
-    },
 }
 
 /// What is worth a line in the log. Never holds what people say.

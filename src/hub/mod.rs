@@ -39,6 +39,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::journal::{Restored, StoreEvent};
 use crate::model::{Incarnation, MessageId, PostToken, RoomName, SessionId, Timestamp, UserName};
 use crate::proto::message::ServerMessage;
 
@@ -52,7 +53,7 @@ mod rooms;
 mod sessions;
 mod shutdown;
 
-pub use io::{ConsoleCommand, Input, LogEvent, Output, Restored, RestoredRoom, Settings, StoreCommand};
+pub use io::{ConsoleCommand, Input, LogEvent, Output, Settings};
 
 use posts::Pending;
 use rooms::Room;
@@ -150,10 +151,10 @@ impl Hub {
             }
             Input::Request { session, id, request } => self.request(session, id, request, at),
             Input::Gone { session } => self.gone(session, at),
-            Input::Stored { commits } => self.stored(&commits),
-            Input::Found { token, place } => self.found(token, place, at),
-            Input::StoreFailing { text } => self.store_fails(text),
-            Input::StoreRecovered => self.store_recovers(),
+            Input::Store(StoreEvent::Stored { tokens }) => self.stored(&tokens),
+            Input::Store(StoreEvent::Found { token, place }) => self.found(token, place, at),
+            Input::Store(StoreEvent::Failing { text }) => self.store_fails(text),
+            Input::Store(StoreEvent::Recovered) => self.store_recovers(),
             Input::Console(command) => self.console(&command, at),
             Input::Shutdown { reason } => self.begin_shutdown(reason, at),
             Input::Tick => {}

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::requests::{ending, no_room, refused, refused_for, refused_with_hint};
 use super::shutdown::Phase;
-use super::{At, Hub, LogEvent, Output, StoreCommand, UNACKNOWLEDGED};
+use super::{At, Hub, LogEvent, Output, UNACKNOWLEDGED};
+use crate::journal::StoreCommand;
 use crate::model::{MessageId, PostToken, RoomName, Seq, SessionId, StoredRecord, Timestamp, UserName};
 use crate::proto::message::{
     Accepted, Body, Encoded, ErrorCode, Post, Refused, Reply, RequestId, ServerMessage, Stored,

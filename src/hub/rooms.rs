@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::io::RestoredRoom;
 use super::{PAGE_BYTES, PRESENCE_USERS};
+use crate::journal::RestoredRoom;
 use crate::model::{Incarnation, Seq, StoredRecord, UserName};
 use crate::proto::message::{Body, Encoded, Position, RequestId, Stored};
 

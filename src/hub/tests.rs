@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::journal::{RestoredRoom, StoreCommand};
 use crate::model::{Fingerprint, Seq, StoredRecord};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::message::{
@@ -358,12 +359,12 @@ impl World {
                     self.disk.starts.push((self.incarnation, record.seq));
                 }
                 self.disk.records.push(record);
-                self.handle(Input::Stored { commits: vec![token] });
+                self.handle(Input::Store(StoreEvent::Stored { tokens: vec![token] }));
             }
             StoreCommand::Lookup { token, user, message } => {
                 let found = self.disk.records.iter().find(|record| record.sender == user && record.message == message);
                 let place = found.map(|record| (record.seq, record.time));
-                self.handle(Input::Found { token, place });
+                self.handle(Input::Store(StoreEvent::Found { token, place }));
             }
         }
         true

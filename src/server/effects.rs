@@ -12,8 +12,8 @@ use super::Event;
 use super::context::wall_clock;
 use super::mailbox::{Mail, Mailbox};
 use super::session_ids::reactor_of;
-use crate::hub::{self, Hub, Input, LogEvent, Output};
-use crate::store::{self, StoreEvent};
+use crate::hub::{Hub, Input, LogEvent, Output};
+use crate::store;
 
 /// Ties the hub to the rest of the server.
 pub(super) struct Switchboard {
@@ -58,12 +58,7 @@ impl Switchboard {
                     }
                     outputs.push(output);
                 }
-                Output::Store(command) => self.store.send(match command {
-                    hub::StoreCommand::Append { token, record } => store::StoreCommand::Append { token, record },
-                    hub::StoreCommand::Lookup { token, user, message } => {
-                        store::StoreCommand::Lookup { token, user, message }
-                    }
-                }),
+                Output::Store(command) => self.store.send(command),
                 Output::Log(event) => {
                     if let LogEvent::ShutdownBegun { .. } = event {
                         self.tell(Event::Stopping);
@@ -91,19 +86,6 @@ impl Switchboard {
             first.post(Mail::HubDue(due));
         }
         due
-    }
-
-    /// What the store has to say.
-    pub(super) fn stored(&self, event: StoreEvent) {
-        self.step(
-            None,
-            [match event {
-                StoreEvent::Stored { tokens } => Input::Stored { commits: tokens },
-                StoreEvent::Found { token, place } => Input::Found { token, place },
-                StoreEvent::Failing { text } => Input::StoreFailing { text },
-                StoreEvent::Recovered => Input::StoreRecovered,
-            }],
-        );
     }
 
     fn tell(&self, event: Event) {

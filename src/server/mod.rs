@@ -156,7 +156,7 @@ impl Server {
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let settings =
             store::Settings { path: database.to_owned(), window: config.history_limit, keep: config.history_keep };
-        let (store, loaded) = Store::open(&settings, wall_clock())?;
+        let (store, restored) = Store::open(&settings, wall_clock())?;
         // Nothing is asked of the store before all is in place, and so nothing is told.
         let reports: Arc<OnceLock<Arc<Shared>>> = Arc::default();
         let reported = Arc::clone(&reports);
@@ -166,7 +166,7 @@ impl Server {
         let store = store.start(move |event| {
             let _ = &held;
             if let Some(shared) = reported.get() {
-                shared.switchboard.stored(event);
+                shared.switchboard.step(None, [Input::Store(event)]);
             }
         });
         let store = store.map_err(StartError::System)?;
@@ -181,7 +181,7 @@ impl Server {
             polls.push(poll);
         }
 
-        let hub = Hub::new(hub_settings(config), restored(loaded));
+        let hub = Hub::new(hub_settings(config), restored);
         let switchboard = Switchboard::new(hub, mailboxes.clone(), store.sender(), tell.clone());
         let users = registered.registry.iter();
         switchboard.step(None, users.map(|(user, key)| Input::Registered { user, fingerprint: key.fingerprint() }));
@@ -326,14 +326,6 @@ fn hub_settings(config: &ServerConfig) -> hub::Settings {
         join_backlog: config.join_backlog,
         admins: config.admins.clone(),
     }
-}
-
-fn restored(loaded: store::Loaded) -> hub::Restored {
-    let rooms = loaded.rooms.into_iter().map(|room| {
-        let store::LoadedRoom { room, last, window, starts } = room;
-        hub::RestoredRoom { room, last, window, starts }
-    });
-    hub::Restored { incarnation: loaded.incarnation, rooms: rooms.collect() }
 }
 
 fn limits(config: &ServerConfig) -> Limits {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
 
+use super::Settings;
 use super::writer::Store;
-use super::{Loaded, LoadedRoom, Settings};
+use crate::journal::{Restored, RestoredRoom};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
 
 /// "RSAC", in the header of our databases.
@@ -118,7 +119,7 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`] if the file isn't ours, isn't sound, isn't writable, or is in use. It is then as it was before.
-    pub fn open(settings: &Settings, wall: Timestamp) -> Result<(Self, Loaded), OpenError> {
+    pub fn open(settings: &Settings, wall: Timestamp) -> Result<(Self, Restored), OpenError> {
         let path = &settings.path;
         let is_new = prepare(path)?;
         let wal = wal_path(path);
@@ -190,7 +191,7 @@ fn connect(path: &Path, is_new: bool) -> Result<Connection, OpenError> {
 }
 
 /// Makes the tables if need be, begins a new incarnation, and loads.
-fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> rusqlite::Result<(Store, Loaded)> {
+fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> rusqlite::Result<(Store, Restored)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     if transaction.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? == 0 {
         transaction.execute_batch(SCHEMA)?;
@@ -212,16 +213,16 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     let store = Store::new(connection, settings.keep, incarnation);
     store.prune_all(wall)?;
     let rooms = load_rooms(&store.connection, settings.window)?;
-    Ok((store, Loaded { incarnation, rooms }))
+    Ok((store, Restored { incarnation, rooms }))
 }
 
-fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<LoadedRoom>> {
+fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<RestoredRoom>> {
     let mut statement = connection.prepare("SELECT id, name, last FROM room ORDER BY id")?;
     let rooms = statement.query_map([], |row| {
         let id = row.get(0)?;
         let room = name(row, 1, RoomName::from_wire)?;
         let window = load_window(connection, id, room, window)?;
-        Ok(LoadedRoom { room, last: Seq(row.get(2)?), window, starts: load_starts(connection, id)? })
+        Ok(RestoredRoom { room, last: Seq(row.get(2)?), window, starts: load_starts(connection, id)? })
     })?;
     rooms.collect()
 }

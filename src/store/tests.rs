@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use super::thread::Turns;
 use super::*;
-use crate::model::{MessageId, UserName};
+use crate::journal::{Restored, StoreCommand, StoreEvent};
+use crate::model::{Incarnation, MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp, UserName};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 /// When the tests begin: far enough from 1970 for days to be subtracted.
@@ -22,7 +23,7 @@ fn settings(directory: &TempDir) -> Settings {
     Settings { path: directory.path().join("rsachat.db"), keep: Keep::Count(100), window: 100 }
 }
 
-fn open(settings: &Settings) -> (Store, Loaded) {
+fn open(settings: &Settings) -> (Store, Restored) {
     Store::open(settings, START).unwrap()
 }
 
@@ -67,7 +68,7 @@ fn found(token: u64, place: Option<u64>) -> StoreEvent {
 }
 
 /// A running store, and what it says.
-fn start(settings: &Settings) -> (Running, Receiver<StoreEvent>, Loaded) {
+fn start(settings: &Settings) -> (Running, Receiver<StoreEvent>, Restored) {
     let (store, loaded) = open(settings);
     let (report, events) = channel();
     let running = store.start(move |event| report.send(event).unwrap()).unwrap();
@@ -78,7 +79,7 @@ fn next(events: &Receiver<StoreEvent>) -> StoreEvent {
     events.recv_timeout(Duration::from_secs(20)).unwrap()
 }
 
-fn seqs(loaded: &Loaded) -> Vec<u64> {
+fn seqs(loaded: &Restored) -> Vec<u64> {
     loaded.rooms.iter().flat_map(|room| &room.window).map(|record| record.seq.0).collect()
 }
 
@@ -104,7 +105,7 @@ fn a_new_database_is_its_owners_alone() {
     let directory = TempDir::new().unwrap();
     let settings = settings(&directory);
     let (mut store, loaded) = open(&settings);
-    assert_eq!(loaded, Loaded { incarnation: Incarnation(START.0 / 1000), rooms: Vec::new() });
+    assert_eq!(loaded, Restored { incarnation: Incarnation(START.0 / 1000), rooms: Vec::new() });
     store.carry_out(&[append(1)]).unwrap();
     for file in fs::read_dir(directory.path()).unwrap() {
         let file = file.unwrap();

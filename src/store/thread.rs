@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::ErrorCode;
 
-use super::{Store, StoreCommand, StoreEvent};
+use super::Store;
+use crate::journal::{StoreCommand, StoreEvent};
 use crate::model::Timestamp;
 
 /// Most commands in one transaction, so that the first one's answer doesn't wait for a long queue.

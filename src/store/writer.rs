@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::{Keep, StoreCommand, StoreEvent};
+use super::Keep;
+use crate::journal::{StoreCommand, StoreEvent};
 use crate::model::{Incarnation, RoomName, Seq, StoredRecord, Timestamp};
 
 /// How long the identifiers of posts are kept, milliseconds.

@@ -205,12 +205,12 @@ fn a_failing_store_refuses_what_is_new_and_keeps_what_is_under_way() {
     world.post(alice, "before");
     let message = world.message_id();
     world.post_as(alice, "again", message, true);
-    world.handle(Input::StoreFailing { text: "disk full".to_owned() });
+    world.handle(Input::Store(StoreEvent::Failing { text: "disk full".to_owned() }));
     world.post(alice, "meanwhile");
     let message = world.message_id();
     world.post_as(alice, "meanwhile", message, true);
     assert_eq!(world.refusals(alice), [ErrorCode::StorageUnavailable; 2]);
-    world.handle(Input::StoreRecovered);
+    world.handle(Input::Store(StoreEvent::Recovered));
     world.commit();
     world.post(alice, "after");
     world.commit();
@@ -225,10 +225,10 @@ fn answers_that_nobody_waits_for_are_ignored() {
     let mut world = World::new();
     let alice = world.member("alice");
     world.post(alice, "hello");
-    world.handle(Input::Found { token: PostToken(0), place: None });
-    world.handle(Input::Stored { commits: vec![PostToken(1), PostToken(u64::MAX)] });
+    world.handle(Input::Store(StoreEvent::Found { token: PostToken(0), place: None }));
+    world.handle(Input::Store(StoreEvent::Stored { tokens: vec![PostToken(1), PostToken(u64::MAX)] }));
     world.handle(Input::Gone { session: SessionId(99) });
     world.commit();
-    world.handle(Input::Stored { commits: vec![PostToken(0)] });
+    world.handle(Input::Store(StoreEvent::Stored { tokens: vec![PostToken(0)] }));
     assert!(world.peers[&alice].open.is_empty());
 }

@@ -181,16 +181,16 @@ impl Run {
                     self.world.store_step();
                 }
             }
-            Step::Failing => self.world.handle(Input::StoreFailing { text: "no space".to_owned() }),
-            Step::Recovered => self.world.handle(Input::StoreRecovered),
+            Step::Failing => self.world.handle(Input::Store(StoreEvent::Failing { text: "no space".to_owned() })),
+            Step::Recovered => self.world.handle(Input::Store(StoreEvent::Recovered)),
             // Only tokens that were never given: the store itself doesn't lie.
             Step::StaleStored(ahead) => {
                 let token = PostToken(self.world.hub.next_token + ahead);
-                self.world.handle(Input::Stored { commits: vec![token] });
+                self.world.handle(Input::Store(StoreEvent::Stored { tokens: vec![token] }));
             }
             Step::StaleFound(ahead) => {
                 let token = PostToken(self.world.hub.next_token + ahead);
-                self.world.handle(Input::Found { token, place: Some((Seq(1), Timestamp(1))) });
+                self.world.handle(Input::Store(StoreEvent::Found { token, place: Some((Seq(1), Timestamp(1))) }));
             }
             Step::Kick(user) => {
                 self.world.handle(Input::Console(ConsoleCommand::Kick(name(USERS[usize::from(user)]))));
@@ -212,7 +212,7 @@ impl Run {
 
     /// Lets everything come to an end, and looks at what is left.
     fn finish(mut self) {
-        self.world.handle(Input::StoreRecovered);
+        self.world.handle(Input::Store(StoreEvent::Recovered));
         self.world.commit();
         for (session, peer) in &self.world.peers {
             assert!(

@@ -223,7 +223,7 @@ pub struct Stored {
 }
 
 /// Body of event 67: changes of a short while, together; the user's own coming is among them. A room of more than 500
-/// users sends none: there a client asks with [`People`] when it wants to know.
+/// users sends none: there a client asks with [`People`](super::People) when it wants to know.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Presence {

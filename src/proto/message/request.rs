@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode, Encoder};
 use super::{Malformed, decode_whole};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, UserName};
 
-/// Body of request 1. Answered by [`Joined`] after the missed messages as parts, at most 256 KiB of them, but one at
+/// Body of request 1. Answered by [`Joined`](super::Joined) after the missed messages as parts, at most 256 KiB of them, but one at
 /// least. When that says it is not caught up, the client asks again from the last part.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -30,7 +30,7 @@ pub struct Position {
     pub seq: Seq,
 }
 
-/// Body of request 2. Answered by [`Accepted`] when the message is on disk.
+/// Body of request 2. Answered by [`Accepted`](super::Accepted) when the message is on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Post {
@@ -96,7 +96,7 @@ impl Body {
     }
 }
 
-/// Body of request 3. Answered by [`HistoryEnd`] after the messages as parts, oldest first: the latest of those that
+/// Body of request 3. Answered by [`HistoryEnd`](super::HistoryEnd) after the messages as parts, oldest first: the latest of those that
 /// qualify, at most 256 KiB of them, but one at least. For more, the client asks again before the first part.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -112,7 +112,7 @@ pub struct History {
     pub limit: u32,
 }
 
-/// Body of request 4. Answered by [`PeopleList`].
+/// Body of request 4. Answered by [`PeopleList`](super::PeopleList).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct People {
@@ -121,7 +121,7 @@ pub struct People {
     pub room: RoomName,
 }
 
-/// Body of request 5. Answered by [`UserInfo`].
+/// Body of request 5. Answered by [`UserInfo`](super::UserInfo).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Whois {
@@ -130,7 +130,7 @@ pub struct Whois {
     pub user: UserName,
 }
 
-/// Body of request 6. Answered by [`Reply::Done`]; the connection's close follows.
+/// Body of request 6. Answered by [`Reply::Done`](super::Reply::Done); the connection's close follows.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Shutdown {}

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use rsachat::hub::{Input, Restored, RestoredRoom, StoreCommand};
+use rsachat::journal::{Restored, RestoredRoom, StoreCommand, StoreEvent};
 use rsachat::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
 
 /// What survives a crash of the server.
@@ -36,7 +36,7 @@ impl Disk {
     }
 
     /// Carries out a batch in one transaction, and gives the answers.
-    pub(super) fn commit(&mut self, batch: &[StoreCommand], keep: u64) -> Vec<Input> {
+    pub(super) fn commit(&mut self, batch: &[StoreCommand], keep: u64) -> Vec<StoreEvent> {
         assert!(!self.full);
         let mut answers = Vec::new();
         for command in batch {
@@ -44,12 +44,12 @@ impl Disk {
                 StoreCommand::Append { token, record } => {
                     self.append(record, keep);
                     match answers.last_mut() {
-                        Some(Input::Stored { commits }) => commits.push(*token),
-                        _ => answers.push(Input::Stored { commits: vec![*token] }),
+                        Some(StoreEvent::Stored { tokens }) => tokens.push(*token),
+                        _ => answers.push(StoreEvent::Stored { tokens: vec![*token] }),
                     }
                 }
                 StoreCommand::Lookup { token, user, message } => {
-                    answers.push(Input::Found { token: *token, place: self.find(*user, *message) });
+                    answers.push(StoreEvent::Found { token: *token, place: self.find(*user, *message) });
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Judges every step of the hub by what it was told.
 
-use rsachat::hub::{Input, Output, StoreCommand};
+use rsachat::hub::{Input, Output};
+use rsachat::journal::StoreCommand;
 use rsachat::model::{Fingerprint, PostToken, SessionId, UserName};
 use rsachat::proto::message::{PREFIX_BYTES, Reply, Request, RequestId, ServerMessage};
 

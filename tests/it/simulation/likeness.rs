@@ -4,9 +4,9 @@ use std::sync::mpsc::channel;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use rsachat::hub::{Input, RestoredRoom, StoreCommand};
+use rsachat::journal::{Restored, StoreCommand, StoreEvent};
 use rsachat::model::{MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp};
-use rsachat::store::{self, Keep, LoadedRoom, Store, StoreEvent};
+use rsachat::store::{self, Keep, Store};
 
 use super::disk::Disk;
 
@@ -17,37 +17,25 @@ enum Answer {
     Found(PostToken, Option<(Seq, Timestamp)>),
 }
 
-fn for_the_store(command: &StoreCommand) -> store::StoreCommand {
-    match command.clone() {
-        StoreCommand::Append { token, record } => store::StoreCommand::Append { token, record },
-        StoreCommand::Lookup { token, user, message } => store::StoreCommand::Lookup { token, user, message },
-    }
-}
-
-/// Opens a store, has it do all this, and closes it. Returns what it had loaded, and its answers.
-fn run_store(settings: &store::Settings, wall: Timestamp, batch: &[StoreCommand]) -> (store::Loaded, Vec<Answer>) {
-    let (store, loaded) = Store::open(settings, wall).unwrap();
-    let (report, reports) = channel();
-    let running = store.start(move |event| report.send(event).unwrap()).unwrap();
-    for command in batch {
-        running.sender().send(for_the_store(command));
-    }
-    running.stop().unwrap();
-    let answers = reports.iter().flat_map(|event| match event {
+fn answers(events: impl IntoIterator<Item = StoreEvent>) -> Vec<Answer> {
+    let answers = events.into_iter().flat_map(|event| match event {
         StoreEvent::Stored { tokens } => tokens.into_iter().map(Answer::Stored).collect(),
         StoreEvent::Found { token, place } => vec![Answer::Found(token, place)],
         other => panic!("{other:?}"),
     });
-    (loaded, answers.collect())
+    answers.collect()
 }
 
-fn run_disk(disk: &mut Disk, batch: &[StoreCommand], keep: u64) -> Vec<Answer> {
-    let answers = disk.commit(batch, keep).into_iter().flat_map(|input| match input {
-        Input::Stored { commits } => commits.into_iter().map(Answer::Stored).collect(),
-        Input::Found { token, place } => vec![Answer::Found(token, place)],
-        other => panic!("{other:?}"),
-    });
-    answers.collect()
+/// Opens a store, has it do all this, and closes it. Returns what it had loaded, and its answers.
+fn run_store(settings: &store::Settings, wall: Timestamp, batch: &[StoreCommand]) -> (Restored, Vec<Answer>) {
+    let (store, restored) = Store::open(settings, wall).unwrap();
+    let (report, reports) = channel();
+    let running = store.start(move |event| report.send(event).unwrap()).unwrap();
+    for command in batch {
+        running.sender().send(command.clone());
+    }
+    running.stop().unwrap();
+    (restored, answers(reports))
 }
 
 #[test]
@@ -76,14 +64,9 @@ fn the_simulated_disk_is_like_the_store() {
                     StoreCommand::Append { token, record }
                 })
                 .collect();
-            let (loaded, answers) = run_store(&settings, wall, &batch);
-            let rooms = restored.rooms.into_iter().map(|room| {
-                let RestoredRoom { room, last, window, starts } = room;
-                LoadedRoom { room, last, window, starts }
-            });
-            let restored = store::Loaded { incarnation: restored.incarnation, rooms: rooms.collect() };
+            let (loaded, answered) = run_store(&settings, wall, &batch);
             assert_eq!(restored, loaded, "seed {seed}");
-            assert_eq!(run_disk(&mut disk, &batch, keep), answers, "seed {seed}");
+            assert_eq!(answers(disk.commit(&batch, keep)), answered, "seed {seed}");
         }
     }
 }

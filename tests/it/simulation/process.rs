@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use rsachat::hub::{Hub, Input, Output, StoreCommand};
+use rsachat::hub::{Hub, Input, Output};
+use rsachat::journal::{StoreCommand, StoreEvent};
 use rsachat::model::{Fingerprint, Incarnation, MessageId, Seq, SessionId, UserName};
 use rsachat::proto::close::CloseReason;
 use rsachat::proto::frame::RECORD_BYTES;
@@ -64,7 +65,7 @@ pub(super) struct StoreThread {
     pub(super) busy: bool,
     pub(super) failing: bool,
     /// What it has done and not yet told.
-    pub(super) reports: VecDeque<Input>,
+    pub(super) reports: VecDeque<StoreEvent>,
 }
 
 /// A connection, as the server sees it.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rsachat::hub::{Input, StoreCommand};
+use rsachat::hub::Input;
+use rsachat::journal::{StoreCommand, StoreEvent};
 
 use super::plan::{Fault, up_to};
 use super::world::{Happening, World};
@@ -38,13 +39,13 @@ impl World {
         if self.disk.full {
             self.seen.failed_commits += 1;
             if !std::mem::replace(&mut store.failing, true) {
-                store.reports.push_back(Input::StoreFailing { text: "the disk is full".to_owned() });
+                store.reports.push_back(StoreEvent::Failing { text: "the disk is full".to_owned() });
             }
             self.at_in(RETRY, Happening::Retry { run });
         } else {
             let batch = std::mem::take(&mut store.batch);
             if std::mem::take(&mut store.failing) {
-                store.reports.push_back(Input::StoreRecovered);
+                store.reports.push_back(StoreEvent::Recovered);
             }
             store.reports.extend(self.disk.commit(&batch, self.plan.keep));
             self.committed(&batch);
@@ -67,7 +68,7 @@ impl World {
     pub(super) fn report(&mut self, run: u64) {
         let Some(process) = self.process.as_mut().filter(|process| process.run == run) else { return };
         if let Some(report) = process.store.reports.pop_front() {
-            self.step(None, vec![report]);
+            self.step(None, vec![Input::Store(report)]);
             self.end_if_stopped();
             let late = up_to(&mut self.rng, Duration::from_millis(2));
             self.at_in(late, Happening::Report { run });

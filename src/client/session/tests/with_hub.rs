@@ -7,7 +7,8 @@ use std::num::NonZeroU32;
 use rand::RngExt as _;
 
 use super::*;
-use crate::hub::{self, Hub, Restored, RestoredRoom, StoreCommand};
+use crate::hub::{self, Hub};
+use crate::journal::{Restored, RestoredRoom, StoreCommand, StoreEvent};
 use crate::model::{PostToken, SessionId, StoredRecord};
 
 /// A user's end, and what was shown there.
@@ -231,7 +232,7 @@ impl Town {
                 Some(StoreCommand::Lookup { token, message, .. }) => {
                     let place = self.disk.iter().find(|record| record.message == message);
                     let place = place.map(|record| (record.seq, record.time));
-                    self.hub(hub::Input::Found { token, place });
+                    self.hub(hub::Input::Store(StoreEvent::Found { token, place }));
                 }
                 None => return,
             }
@@ -239,7 +240,7 @@ impl Town {
     }
 
     fn stored(&mut self, token: PostToken) {
-        self.hub(hub::Input::Stored { commits: vec![token] });
+        self.hub(hub::Input::Store(StoreEvent::Stored { tokens: vec![token] }));
     }
 
     /// kill -9, and a new start.
