@@ -26,7 +26,10 @@ impl Session {
         let said_bye = self.said_bye();
         match ended {
             Ended::Refused(refusal) => self.refused(refusal, now),
-            Ended::Closed(reason) if matches!(reason.code, CloseCode::KeyRemoved | CloseCode::Kicked) => {
+            // A code of a later version may say that we are not to come back.
+            Ended::Closed(reason)
+                if matches!(reason.code, CloseCode::KeyRemoved | CloseCode::Kicked | CloseCode::Other(_)) =>
+            {
                 self.over(Outcome::PutOut(reason));
             }
             Ended::Closed(CloseReason { code: CloseCode::Shutdown, .. }) if self.ended_server => {
