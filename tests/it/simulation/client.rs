@@ -9,12 +9,12 @@ use rsachat::client::session::{
     Answer, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Session, Settings,
 };
 use rsachat::crypto::rsa::PrivateKey;
-use rsachat::model::{RoomName, UserName};
+use rsachat::model::{RoomName, Seq, UserName};
 use rsachat::proto::close::CloseCode;
 use rsachat::proto::handshake::client::Job;
 use rsachat::proto::message::Body;
 
-use super::plan::{Fault, up_to};
+use super::plan::{Fault, pick, up_to};
 use super::screen::{Screen, Truth};
 use super::wire::{Arrived, Pipe, Way, Wire, WireId};
 use super::world::{Happening, World};
@@ -265,12 +265,15 @@ impl World {
         match self.rng.random_range(0..40) {
             0 => {
                 let limit = self.rng.random_bool(0.5).then_some(5);
-                self.ask(number, Ask::History { room, before: None, limit });
+                // What is on disk stays there: the last message before it is known.
+                let stored = self.disk.log.len() as u64;
+                let before = (stored > 0 && self.rng.random()).then(|| Seq(self.rng.random_range(1..=stored)));
+                self.ask(number, Ask::History { room, before, limit });
             }
             1 => self.ask(number, Ask::People { room }),
             2 => self.ask(number, Ask::Whois { user: self.clients[0].user }),
-            3 => (0..self.rng.random_range(1..40)).for_each(|_| self.post(number)),
-            _ => self.post(number),
+            3 => self.post_much(number),
+            _ => self.post(number, self.plan.long),
         }
     }
 
@@ -281,7 +284,21 @@ impl World {
         }
     }
 
-    fn post(&mut self, number: usize) {
+    /// A text of many lines is pasted, perhaps while somebody reads nothing.
+    fn post_much(&mut self, number: usize) {
+        let readers: Vec<WireId> = self.wires.keys().copied().collect();
+        if !readers.is_empty() && self.happens_here(Fault::Stall, 0.5) {
+            let until = self.now + up_to(&mut self.rng, Duration::from_secs(40));
+            let reader = pick(&mut self.rng, &readers);
+            self.stall_until(reader, Way::Down, until);
+        }
+        let lines = self.rng.random_range(1..40);
+        let long = self.rng.random();
+        (0..lines).for_each(|_| self.post(number, long));
+    }
+
+    /// Something is said; something long perhaps, and mostly if `long`.
+    fn post(&mut self, number: usize, long: bool) {
         // More could not be sent before patience ends.
         let most = self.plan.message_rate.get() as usize * 10;
         let alive = self.clients[number].alive.as_mut();
@@ -292,7 +309,7 @@ impl World {
             0 => " ".clone_into(&mut text),
             1 => text.push_str(&"x".repeat(self.plan.text)),
             2..10 => text.push_str(&"x".repeat(self.rng.random_range(0..self.plan.text - 10))),
-            _ if self.plan.long => text.push_str(&"x".repeat(self.plan.text - 10)),
+            _ if long => text.push_str(&"x".repeat(self.plan.text - 10)),
             _ => {}
         }
         let body = Body::Text { text };
@@ -300,7 +317,7 @@ impl World {
         let client = &self.clients[number];
         let wire = client.wire.filter(|_| client.alive.as_ref().is_some_and(|alive| alive.screen.entered));
         if let Some(wire) = wire
-            && self.happens_here(Fault::Cut)
+            && self.happens_here(Fault::Cut, 0.05)
         {
             self.say(|| format!("client {number}: cut while it says that"));
             self.cut(wire);

@@ -1,7 +1,7 @@
 //! What goes wrong, and when.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 use rsachat::hub::{ConsoleCommand, Input};
@@ -57,9 +57,9 @@ impl World {
     }
 
     /// Whether this goes wrong at a moment at which it matters most.
-    pub(super) fn happens_here(&mut self, fault: Fault) -> bool {
+    pub(super) fn happens_here(&mut self, fault: Fault, probability: f64) -> bool {
         let possible = self.is_busy() && self.plan.faults.iter().any(|(one, _)| *one == fault);
-        possible && self.rng.random_bool(0.05)
+        possible && self.rng.random_bool(probability)
     }
 
     pub(super) fn crash(&mut self) {
@@ -97,11 +97,8 @@ impl World {
                 // What was sent arrives, but late.
                 0 => {
                     let until = self.now + up_to(&mut self.rng, Duration::from_secs(10));
-                    let something = pipe.stall(until);
+                    self.stall_until(id, way, until);
                     self.shut(id, way);
-                    if something {
-                        self.at(until, Happening::Arrive { wire: id, way });
-                    }
                 }
                 1 => self.shut(id, way),
                 // This end never hears of it.
@@ -125,10 +122,14 @@ impl World {
             let Some(wire) = self.wires.get_mut(&id) else { continue };
             let concerned = kind == 3 || id == one || kind == 2 && Some(wire.client) == client;
             for way in ways.iter().copied().filter(|_| concerned) {
-                if self.wires.get_mut(&id).is_some_and(|wire| wire.pipe(way).stall(until)) {
-                    self.at(until, Happening::Arrive { wire: id, way });
-                }
+                self.stall_until(id, way, until);
             }
+        }
+    }
+
+    pub(super) fn stall_until(&mut self, wire: WireId, way: Way, until: Instant) {
+        if self.wires.get_mut(&wire).is_some_and(|wire| wire.pipe(way).stall(until)) {
+            self.at(until, Happening::Arrive { wire, way });
         }
     }
 

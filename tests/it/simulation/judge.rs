@@ -1,18 +1,72 @@
-//! Judges every step of the hub by what it was told.
+//! Judges every step of a run's hub by what it was told.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use rsachat::hub::{Input, Output};
 use rsachat::journal::StoreCommand;
-use rsachat::model::{Fingerprint, PostToken, SessionId, UserName};
-use rsachat::proto::message::{PREFIX_BYTES, Reply, Request, RequestId, ServerMessage};
+use rsachat::model::{Fingerprint, Incarnation, Seq, SessionId, UserName};
+use rsachat::proto::message::{PREFIX_BYTES, PeopleList, Presence, Reply, Request, RequestId, ServerMessage};
 
 use super::disk::Disk;
-use super::process::Process;
-use super::said::Said;
+use super::said::{Registered, Said};
 use super::world::Seen;
 
-impl Process {
-    /// Notes what the hub is about to be told.
-    pub(super) fn before(&mut self, input: &Input) {
+/// What is known of a run's hub.
+#[derive(Debug)]
+pub(super) struct Judge {
+    incarnation: Incarnation,
+    registered: Registered,
+    /// Who is connected, until the hub is told that he is gone.
+    sessions: BTreeMap<SessionId, (UserName, Fingerprint)>,
+    /// Sessions whose key was removed, with the number of the hub's first output after that.
+    barred: BTreeMap<SessionId, u64>,
+    told_to_close: BTreeSet<SessionId>,
+    /// Sessions in the room.
+    inside: BTreeSet<SessionId>,
+    /// Who is in the room, as far as it was told.
+    told: BTreeSet<UserName>,
+    /// The hub was told to end: it tells nobody any more who comes and leaves ...
+    ending: bool,
+    /// ... and hears nothing any more once it has.
+    stopped: bool,
+    /// Requests without answers.
+    open: BTreeMap<(SessionId, RequestId), Request>,
+    /// Up to where the sessions that have entered were given all.
+    given: BTreeMap<SessionId, Seq>,
+    /// What was said, by the number of the hub's output that says it.
+    numbers: BTreeMap<u64, Seq>,
+    /// How many outputs the hub has given.
+    outputs: u64,
+    /// The last number that was given.
+    last: Seq,
+}
+
+impl Judge {
+    pub(super) fn new(incarnation: Incarnation, last: Seq) -> Self {
+        Self {
+            incarnation,
+            registered: Registered::new(),
+            sessions: BTreeMap::new(),
+            barred: BTreeMap::new(),
+            told_to_close: BTreeSet::new(),
+            inside: BTreeSet::new(),
+            told: BTreeSet::new(),
+            ending: false,
+            stopped: false,
+            open: BTreeMap::new(),
+            given: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            outputs: 0,
+            last,
+        }
+    }
+
+    /// Notes what the hub is about to be told; `due` if it is time to tell who came and left.
+    pub(super) fn before(&mut self, input: &Input, due: bool) {
+        if due && self.inside.is_empty() {
+            // Nobody is there to be told.
+            self.told.clear();
+        }
         match input {
             Input::Registered { user, fingerprint } => {
                 self.registered.insert(*user, *fingerprint);
@@ -32,16 +86,14 @@ impl Process {
             Input::Request { session, id, request }
                 if self.sessions.contains_key(session) && !self.told_to_close.contains(session) =>
             {
-                let post = match request {
-                    Request::Post(post) => Some(post.message),
-                    _ => None,
-                };
-                assert_eq!(self.open.insert((*session, *id), post), None, "a request's id is used twice");
+                let before = self.open.insert((*session, *id), request.clone());
+                assert_eq!(before, None, "a request's id is used twice");
             }
             Input::Gone { session } => {
                 self.sessions.remove(session);
-                self.forget_requests(*session);
+                self.over(*session);
             }
+            Input::Shutdown { .. } => self.ending = true,
             _ => {}
         }
     }
@@ -53,12 +105,16 @@ impl Process {
         });
     }
 
-    fn forget_requests(&mut self, session: SessionId) {
+    /// Nothing is due to a session any more.
+    fn over(&mut self, session: SessionId) {
+        self.inside.remove(&session);
         self.open.retain(|(of, _), _| *of != session);
     }
 
-    /// Judges what the hub wants done.
-    pub(super) fn judge(&mut self, output: &Output, disk: &Disk, said: &mut Said, seen: &mut Seen) {
+    /// Judges what the hub wants done. Returns which of its outputs it is.
+    pub(super) fn output(&mut self, output: &Output, disk: &Disk, said: &mut Said, seen: &mut Seen) -> u64 {
+        let index = self.outputs;
+        self.outputs += 1;
         match output {
             Output::To { session, bytes } => {
                 assert!(!self.barred.contains_key(session), "{session:?} is out, and is told something");
@@ -70,33 +126,91 @@ impl Process {
                         ServerMessage::Part(id, _) => {
                             assert!(self.open.contains_key(&(*session, id)), "a part of no answer");
                         }
+                        ServerMessage::Message(_) => panic!("something said, to one alone"),
                         _ => {}
                     }
                 }
             }
             Output::ToRoom { bytes, .. } => {
                 for message in decode(bytes) {
-                    if let ServerMessage::Message(message) = message {
-                        assert_eq!(message.seq, self.last.next(), "a number was left out or used twice");
-                        self.last = message.seq;
-                        said.add(self.incarnation, message, &self.registered);
+                    match message {
+                        ServerMessage::Message(message) => {
+                            assert_eq!(message.seq, self.last.next(), "a number was left out or used twice");
+                            self.last = message.seq;
+                            self.numbers.insert(index, message.seq);
+                            said.add(self.incarnation, message, &self.registered);
+                        }
+                        ServerMessage::Presence(presence) => self.came_and_left(&presence, seen),
+                        other => panic!("{other:?}, to a room"),
                     }
                 }
             }
             Output::Enter { session, .. } => {
                 assert!(self.sessions.contains_key(session) && !self.barred.contains_key(session));
+                assert!(self.given.contains_key(session), "{session:?} enters before it was given what it missed");
+                assert!(self.inside.insert(*session), "{session:?} enters twice");
             }
             Output::Close { session, .. } => {
                 self.told_to_close.insert(*session);
-                self.forget_requests(*session);
+                self.over(*session);
             }
             Output::Store(StoreCommand::Append { record, .. }) => {
                 assert_eq!(record.seq, self.last, "stored under another number than said");
             }
-            Output::Store(StoreCommand::Lookup { token: PostToken(_), .. })
-            | Output::Console(_)
-            | Output::Log(_)
-            | Output::Stopped => {}
+            Output::Stopped => self.stopped = true,
+            Output::Store(StoreCommand::Lookup { .. }) | Output::Console(_) | Output::Log(_) => {}
+        }
+        index
+    }
+
+    /// The hub has said all that follows from an input; `quiet` if nothing is to be told later.
+    pub(super) fn after(&mut self, quiet: bool) {
+        if self.stopped {
+            return;
+        }
+        let goes_on = self.barred.keys().find(|session| !self.told_to_close.contains(session));
+        assert_eq!(goes_on, None, "the key is removed, and the session goes on");
+        if quiet && !self.ending {
+            assert_eq!(self.told, self.people(), "the room was not told who is there");
+        }
+    }
+
+    /// A reactor gives what an output says to a session that it takes to be in the room.
+    pub(super) fn delivered(&mut self, session: SessionId, index: u64) {
+        let barred = self.barred.get(&session).is_some_and(|since| *since <= index);
+        assert!(!barred, "{session:?} is out, and gets what is said");
+        if let Some(seq) = self.numbers.get(&index) {
+            let before = self.given.insert(session, *seq).map(Seq::next);
+            assert_eq!(before, Some(*seq), "{session:?} is given something too early, twice or not at all");
+        }
+    }
+
+    /// What must hold when everything is settled.
+    pub(super) fn check_final(&self) {
+        assert_eq!(self.open, BTreeMap::new(), "requests without an answer");
+    }
+
+    fn people(&self) -> BTreeSet<UserName> {
+        self.inside.iter().map(|session| self.sessions[session].0).collect()
+    }
+
+    fn came_and_left(&mut self, presence: &Presence, seen: &mut Seen) {
+        seen.presence += 1;
+        let set = |users: &[UserName]| users.iter().copied().collect::<BTreeSet<_>>();
+        let people = self.people();
+        let came: BTreeSet<_> = people.difference(&self.told).copied().collect();
+        let left: BTreeSet<_> = self.told.difference(&people).copied().collect();
+        assert_eq!((set(&presence.came), set(&presence.left)), (came, left), "who came, and who left");
+        self.told = people;
+    }
+
+    fn check_people(&self, list: &PeopleList) {
+        let named: BTreeSet<_> = list.people.iter().map(|person| person.user).collect();
+        assert_eq!(named, self.people(), "who is said to be there, and who is");
+        for person in &list.people {
+            let sessions = self.sessions.iter().filter(|(session, _)| !self.told_to_close.contains(session));
+            let count = sessions.filter(|(_, (user, _))| *user == person.user).count();
+            assert_eq!(person.sessions as usize, count, "connections of {}", person.user);
         }
     }
 
@@ -106,16 +220,20 @@ impl Process {
         match reply {
             Reply::Accepted(accepted) => {
                 let (user, _) = self.sessions[&session];
-                let message = asked.expect("only posts are accepted");
-                let place = disk.find(user, message);
+                let Request::Post(post) = asked else { panic!("{asked:?} is accepted") };
+                let place = disk.find(user, post.message);
                 assert_eq!(place, Some((accepted.seq, accepted.time)), "acknowledged and not on disk");
             }
             Reply::Joined(joined) => {
                 seen.pages += u32::from(!joined.caught_up);
+                if joined.caught_up {
+                    self.given.insert(session, joined.last);
+                }
                 seen.gone += u32::from(joined.gone > 0);
                 seen.withdrawals += u32::from(joined.withdrawn_after.is_some());
             }
             Reply::HistoryEnd(end) => seen.more += u32::from(end.more),
+            Reply::People(list) => self.check_people(list),
             Reply::Error(refused) => *seen.refusals.entry(format!("{:?}", refused.code)).or_default() += 1,
             _ => {}
         }

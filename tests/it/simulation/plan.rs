@@ -94,7 +94,7 @@ impl Plan {
         // Now and then, messages so long that an answer doesn't hold all that is missed.
         let long = rng.random_bool(0.05);
         let (message_bytes, text) = if long { (14_000, 14_001) } else { (300, 301) };
-        let history_limit = if long { 100 } else { pick(rng, &[1, 3, 10, 100, 100]) };
+        let history_limit = if long { 100 } else { pick(rng, &[1, 3, 10, 10, 100]) };
         // As the configuration has it: room for two of the longest answers at least.
         let page = (history_limit as usize * (text + 150)).min(PAGE_BYTES + text + 150);
         let number = |number| NonZeroU32::new(number).unwrap();
@@ -107,9 +107,9 @@ impl Plan {
             between_faults: Duration::from_millis(pick(rng, &[200, 700, 3_000])),
             faults,
             delay: Duration::from_millis(pick(rng, &[1, 20, 150, 600])),
-            capacity: pick(rng, &[2_000, 20_000, 200_000]),
+            capacity: pick(rng, &[2_000, 2_000, 20_000, 200_000]),
             outbound_queue_bytes: (page * pick(rng, &[2, 2, 8])).max(6_000),
-            commit: Duration::from_millis(pick(rng, &[2, 20, 200, 1_500])),
+            commit: Duration::from_millis(pick(rng, &[2, 20, 200, 1_500, 5_000])),
             keep: pick(rng, &[u64::from(history_limit), 2, 1_000]),
             history_limit,
             join_backlog: pick(rng, &[0, 1, 10, 100]),

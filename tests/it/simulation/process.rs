@@ -7,20 +7,18 @@ use std::time::Instant;
 
 use rsachat::hub::{Hub, Input, Output};
 use rsachat::journal::{StoreCommand, StoreEvent};
-use rsachat::model::{Fingerprint, Incarnation, MessageId, Seq, SessionId, UserName};
+use rsachat::model::{SessionId, UserName};
 use rsachat::proto::close::CloseReason;
 use rsachat::proto::frame::RECORD_BYTES;
 use rsachat::proto::link::{Link, Server};
-use rsachat::proto::message::RequestId;
 
-use super::said::Registered;
+use super::judge::Judge;
 use super::wire::WireId;
 
 /// A run of the server.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) run: u64,
-    pub(super) incarnation: Incarnation,
     pub(super) hub: Hub,
     pub(super) connections: BTreeMap<SessionId, Served>,
     pub(super) next_session: u64,
@@ -29,18 +27,7 @@ pub(super) struct Process {
     /// It was told to end, and may take so long.
     pub(super) ending: Option<Instant>,
     pub(super) stopped: bool,
-    /// What the hub was told, to judge what it does.
-    pub(super) registered: Registered,
-    pub(super) sessions: BTreeMap<SessionId, (UserName, Fingerprint)>,
-    /// Sessions whose key was removed, with the number of the hub's first output after that.
-    pub(super) barred: BTreeMap<SessionId, u64>,
-    pub(super) told_to_close: BTreeSet<SessionId>,
-    /// Requests without answers; for posts, with the message.
-    pub(super) open: BTreeMap<(SessionId, RequestId), Option<MessageId>>,
-    /// How many outputs the hub has given.
-    pub(super) outputs: u64,
-    /// The last number that was given.
-    pub(super) last: Seq,
+    pub(super) judge: Judge,
 }
 
 /// One of its threads for connections.

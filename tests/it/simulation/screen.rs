@@ -132,8 +132,8 @@ impl Screen {
             Event::Answered { ask, answer } => {
                 let at = self.asked.iter().position(|asked| *asked == ask).expect("an answer to a question");
                 self.asked.remove(at);
-                if let (Ask::History { .. }, Ok(Answer::History { messages, .. })) = (&ask, &answer) {
-                    self.history(messages, truth);
+                if let (Ask::History { before, limit, .. }, Ok(Answer::History { messages, .. })) = (&ask, &answer) {
+                    self.history(messages, *before, *limit, truth);
                 }
                 self.answers.push((ask, answer));
             }
@@ -179,11 +179,15 @@ impl Screen {
         self.withdrawn += gone.len();
     }
 
-    fn history(&self, messages: &[Stored], truth: Truth<'_>) {
+    fn history(&self, messages: &[Stored], before: Option<Seq>, limit: Option<u32>, truth: Truth<'_>) {
         for message in messages {
             truth.said.find(self.incarnation, message);
         }
         assert!(messages.is_sorted_by(|a, b| a.seq.next() == b.seq), "a history with gaps");
+        assert!(limit.is_none_or(|limit| messages.len() <= limit as usize), "a history longer than asked for");
+        if let (Some(before), Some(last)) = (before, messages.last()) {
+            assert_eq!(last.seq.next(), before, "a history that ends elsewhere than asked for");
+        }
     }
 
     /// The last answer to a question like this.

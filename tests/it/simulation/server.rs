@@ -13,6 +13,7 @@ use rsachat::proto::link::{self, Ended, Limits, Link, Peer};
 use rsachat::proto::message::{POST_OVERHEAD, ServerMessage, Ticket};
 use rsachat::proto::ticket;
 
+use super::judge::Judge;
 use super::plan::up_to;
 use super::process::{Process, Reactor, Served, Serving, StoreThread};
 use super::wire::{Arrived, Way, WireId};
@@ -62,7 +63,6 @@ impl World {
         };
         self.process = Some(Process {
             run: self.runs,
-            incarnation,
             hub: Hub::new(settings, restored),
             connections: std::iter::empty().collect(),
             next_session: 0,
@@ -70,13 +70,7 @@ impl World {
             store: StoreThread::default(),
             ending: None,
             stopped: false,
-            registered: std::iter::empty().collect(),
-            sessions: std::iter::empty().collect(),
-            barred: std::iter::empty().collect(),
-            told_to_close: std::iter::empty().collect(),
-            open: std::iter::empty().collect(),
-            outputs: 0,
-            last,
+            judge: Judge::new(incarnation, last),
         });
         let users: Vec<Input> = self.keys_directory.iter().map(|(user, key)| registered(*user, key.public())).collect();
         self.step(None, users);
@@ -89,16 +83,17 @@ impl World {
         for input in inputs {
             let Some(process) = &mut self.process else { return };
             self.trace.say(now, || format!("    hub <- {}", brief(&input)));
-            process.before(&input);
+            process.judge.before(&input, process.hub.poll_timeout().is_some_and(|due| due <= now));
             process.hub.handle(input, now, wall);
             assert_eq!(process.hub.check_invariants(), Ok(()));
             while let Some(process) = &mut self.process
                 && let Some(output) = process.hub.poll()
             {
-                let index = process.outputs;
-                process.outputs += 1;
-                process.judge(&output, &self.disk, &mut self.said, &mut self.seen);
+                let index = process.judge.output(&output, &self.disk, &mut self.said, &mut self.seen);
                 self.route(index, output);
+            }
+            if let Some(process) = &mut self.process {
+                process.judge.after(process.hub.poll_timeout().is_none());
             }
         }
         let Some(process) = &mut self.process else { return };
@@ -163,8 +158,7 @@ impl World {
             Output::ToRoom { bytes, .. } => {
                 let here = process.connections.iter_mut().filter(|(_, served)| served.reactor == number);
                 for (session, served) in here.filter(|(_, served)| served.in_room) {
-                    let barred = process.barred.get(session).is_some_and(|since| *since <= index);
-                    assert!(!barred, "{session:?} is out, and gets what is said");
+                    process.judge.delivered(*session, index);
                     served.deliver(bytes);
                     dirty.insert(*session);
                 }

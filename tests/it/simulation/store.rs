@@ -23,9 +23,9 @@ impl World {
         }
         store.busy = true;
         store.batch = store.waiting.drain(..store.waiting.len().min(BATCH)).collect();
-        let takes = up_to(&mut self.rng, self.plan.commit);
+        let takes = self.takes(self.plan.commit);
         self.at_in(takes, Happening::Commit { run });
-        if self.happens_here(Fault::Crash) {
+        if self.happens_here(Fault::Crash, 0.05) {
             let late = up_to(&mut self.rng, takes * 2);
             self.at_in(late, Happening::Crash { run });
         }
@@ -60,7 +60,7 @@ impl World {
         let more = store.waiting.drain(..store.waiting.len().min(BATCH.saturating_sub(store.batch.len())));
         store.batch.extend(more);
         store.busy = true;
-        let takes = up_to(&mut self.rng, self.plan.commit);
+        let takes = self.takes(self.plan.commit);
         self.at_in(takes, Happening::Commit { run });
     }
 

@@ -25,6 +25,8 @@ use super::wire::{Way, Wire, WireId};
 const BEGINNING: u64 = 1_700_000_000_000;
 /// How long after the last fault everything may take to be as it should.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// The longest way of a byte, and the longest commit, when nothing goes wrong.
+const CALM: Duration = Duration::from_millis(50);
 /// More steps than this without any time passing are a loop.
 const SPIN: u32 = 20_000;
 
@@ -94,6 +96,7 @@ pub(super) struct Seen {
     pub(super) withdrawn: u64,
     pub(super) put_out: u32,
     pub(super) late_bytes: u32,
+    pub(super) presence: u32,
     pub(super) refusals: BTreeMap<String, u32>,
 }
 
@@ -116,6 +119,7 @@ impl std::ops::AddAssign for Seen {
         self.withdrawn += other.withdrawn;
         self.put_out += other.put_out;
         self.late_bytes += other.late_bytes;
+        self.presence += other.presence;
         for (code, count) in other.refusals {
             *self.refusals.entry(code).or_default() += count;
         }
@@ -140,6 +144,7 @@ impl Seen {
             self.withdrawals,
             self.put_out,
             self.late_bytes,
+            self.presence,
         ];
         assert!(counts.iter().all(|count| *count > 0), "something never happened: {self:?}");
     }
@@ -254,10 +259,20 @@ impl World {
         self.stage == Stage::Busy
     }
 
+    /// How long something takes that can take so long at most, while things go wrong.
+    pub(super) fn takes(&mut self, most: Duration) -> Duration {
+        let most = if self.is_busy() { most } else { most.min(CALM) };
+        up_to(&mut self.rng, most)
+    }
+
+    fn travels(&mut self) -> Duration {
+        self.takes(self.plan.delay)
+    }
+
     /// Sends bytes on a connection.
     pub(super) fn transmit(&mut self, wire: WireId, way: Way, bytes: Vec<u8>) {
+        let late = self.travels();
         let Some(pipe) = self.wires.get_mut(&wire).map(|wire| wire.pipe(way)) else { return };
-        let late = up_to(&mut self.rng, self.plan.delay);
         if let Some(due) = pipe.send(bytes, self.now, late) {
             self.at(due, Happening::Arrive { wire, way });
         }
@@ -265,8 +280,8 @@ impl World {
 
     /// Nothing more will be sent on a connection.
     pub(super) fn shut(&mut self, wire: WireId, way: Way) {
+        let late = self.travels();
         let Some(pipe) = self.wires.get_mut(&wire).map(|wire| wire.pipe(way)) else { return };
-        let late = up_to(&mut self.rng, self.plan.delay);
         if let Some(due) = pipe.shut(self.now, late) {
             self.at(due, Happening::Arrive { wire, way });
         }
@@ -425,6 +440,9 @@ impl World {
         if process.ending.is_some() || process.reactors.iter().any(|reactor| !reactor.mail.is_empty()) {
             return Some("the server has something to do".to_owned());
         }
+        if process.hub.poll_timeout().is_some() {
+            return Some("the hub has something to tell".to_owned());
+        }
         if self.agenda.values().any(|what| matches!(what, Happening::Told { .. } | Happening::KeyBack { .. })) {
             return Some("a key changes".to_owned());
         }
@@ -434,7 +452,7 @@ impl World {
 
     fn check_final(&self) {
         let process = self.process.as_ref().unwrap();
-        assert_eq!(process.open, BTreeMap::new(), "requests without an answer");
+        process.judge.check_final();
         let ids: std::collections::HashSet<_> = self.disk.log.iter().map(|(_, it)| (it.sender, it.message)).collect();
         assert_eq!(ids.len(), self.disk.log.len(), "a message is stored twice");
         for number in 0..self.clients.len() {
