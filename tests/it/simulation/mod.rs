@@ -3,8 +3,7 @@
 //!
 //! A seed decides everything that happens. `RSACHAT_SIM_SEED=n cargo test --test it simulation -- --nocapture` runs just
 //! that one and prints what happens; `RSACHAT_SIM_SEEDS=n` says how many are run without it.
-//! `RSACHAT_SIM_SEEDS=3000 cargo test --test it simulation` says at its end how long that took: it should be less than a
-//! minute, 40 seeds a second and core, so that nobody thinks twice about it.
+//! `RSACHAT_SIM_SEEDS=3000 cargo test --test it simulation` says at its end how long that took.
 //!
 //! What is checked, at every step:
 //!
