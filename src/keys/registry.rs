@@ -288,6 +288,11 @@ impl Reading<'_> {
             Ok(key) => Some(key),
             // Removed since the directory was listed.
             Err(_) if fs::symlink_metadata(&file).is_err() => return,
+            // A link to what was removed.
+            Err(reason) if fs::metadata(&file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {
+                self.refusals.insert(file, reason);
+                return;
+            }
             Err(reason) => {
                 self.refusals.insert(file.clone(), reason);
                 self.previous.find(&user).cloned()

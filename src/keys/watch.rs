@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::registry::{self, Change, Loaded, Refusal, Registry};
+use super::registry::{self, Change, Loaded, Reason, Refusal, Registry};
 
 /// What is different since the last update, or since the start.
 #[derive(Debug, Clone)]
@@ -76,6 +76,7 @@ impl Watch {
             reported: loaded.refusals.clone(),
             unfinished: HashMap::new(),
             place: None,
+            complete: false,
             system: None,
             on_update,
         };
@@ -161,6 +162,8 @@ struct Watcher<F> {
     /// Files that were unfinished at the last look, and since when.
     unfinished: HashMap<PathBuf, Instant>,
     place: Option<Place>,
+    /// Whether the last look saw everything: what the system would not let it read is looked at again.
+    complete: bool,
     /// What the system tells through, while it does.
     system: Option<RecommendedWatcher>,
     on_update: F,
@@ -190,7 +193,7 @@ impl<F: FnMut(Update)> Watcher<F> {
     }
 
     fn nothing_to_see(&self) -> bool {
-        self.system.is_some() && self.place == Place::of(&self.directory) && self.unfinished.is_empty()
+        self.system.is_some() && self.complete && self.place == Place::of(&self.directory) && self.unfinished.is_empty()
     }
 
     fn wait_until_quiet(&self) {
@@ -212,6 +215,7 @@ impl<F: FnMut(Update)> Watcher<F> {
             self.system = self.listen().ok();
         }
         let Loaded { registry, refusals } = registry::load(&self.directory, &self.registry);
+        self.complete = !refusals.iter().any(|refusal| matches!(refusal.reason, Reason::Unreadable(_)));
         let refusals = self.settled(refusals);
         let new: Vec<Refusal> = refusals.iter().filter(|refusal| !self.reported.contains(refusal)).cloned().collect();
         self.reported = refusals;

@@ -149,6 +149,10 @@ fn prepare(path: &Path) -> Result<bool, OpenError> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(io(error)),
     }
+    // Opening a pipe would wait for somebody at its other end.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(io(std::io::Error::other("it is not a regular file")));
+    }
     let mut header = Vec::with_capacity(100);
     File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)).map_err(io)?;
     if header.is_empty() {
@@ -198,6 +202,8 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     }
+    // What may be refused is read before anything is written.
+    load_rooms(&transaction, settings.window)?;
     // Not just counted: a database restored from a backup must not give a number that was given before.
     let incarnation = Incarnation(transaction.query_row(
         "INSERT INTO meta VALUES ('incarnation', ?1)
@@ -221,8 +227,12 @@ fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<Rest
     let rooms = statement.query_map([], |row| {
         let id = row.get(0)?;
         let room = name(row, 1, RoomName::from_wire)?;
+        let last = Seq(row.get(2)?);
         let window = load_window(connection, id, room, window)?;
-        Ok(RestoredRoom { room, last: Seq(row.get(2)?), window, starts: load_starts(connection, id)? })
+        if window.last().is_some_and(|record| record.seq != last) {
+            return Err(not_ours(2, format!("{last} is not the number of the last message in {room}")));
+        }
+        Ok(RestoredRoom { room, last, window, starts: load_starts(connection, id)? })
     })?;
     rooms.collect()
 }
@@ -253,8 +263,9 @@ fn load_starts(connection: &Connection, id: i64) -> rusqlite::Result<Vec<(Incarn
 
 fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    read(&text).ok_or_else(|| {
-        let cause = format!("{text:?} is not a name").into();
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, cause)
-    })
+    read(&text).ok_or_else(|| not_ours(column, format!("{text:?} is not a name")))
+}
+
+fn not_ours(column: usize, text: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Null, text.into())
 }

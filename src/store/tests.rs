@@ -382,6 +382,26 @@ fn what_is_not_ours_is_refused_and_left_alone() {
 }
 
 #[test]
+fn damage_that_sqlite_does_not_see_is_refused_and_left_alone() {
+    for damage in [
+        "UPDATE message SET sender = 'b b' WHERE seq = 4",
+        "UPDATE room SET last = 9223372036854775807",
+        "UPDATE room SET last = 3",
+        "UPDATE start SET first = -1",
+    ] {
+        let directory = TempDir::new().unwrap();
+        let settings = Settings { keep: Keep::Count(2), ..filled(&directory, 5) };
+        let damaged = Connection::open(&settings.path).unwrap();
+        damaged.execute_batch(damage).unwrap();
+        damaged.close().unwrap();
+        let before = bytes(directory.path());
+        let error = refused(&settings);
+        assert!(matches!(error, OpenError::Corrupted { .. }), "{damage}: {error}");
+        assert_eq!(bytes(directory.path()), before, "{damage}");
+    }
+}
+
+#[test]
 fn a_newer_format_is_refused_and_left_alone() {
     let directory = TempDir::new().unwrap();
     let settings = filled(&directory, 5);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::io::{Answer, Ask};
 use super::posts::{here, may_pass, retry_after};
 use super::room::{Broken, PARTS, PARTS_BYTES, Parts};
-use crate::model::RoomName;
+use crate::model::{RoomName, Seq};
 use crate::proto::message::{ErrorCode, History, People, Refused, Reply, Request, RequestId, Shutdown, Stored, Whois};
 
 /// Most questions at once.
@@ -101,7 +101,14 @@ impl Asks {
 
     pub(super) fn part(&mut self, id: RequestId, message: Stored) -> Result<(), Broken> {
         match self.find(id).and_then(|at| self.open.get_mut(at)) {
-            Some(open) if open.is_history() => open.parts.push(message),
+            // Ascending, and before what was asked for: else the pages would never come to an end.
+            Some(open) if open.is_history() => {
+                let too_late = open.before().is_some_and(|before| message.seq >= before);
+                if too_late || open.parts.last().is_some_and(|last| message.seq <= last) {
+                    return Err(Broken("messages in another order"));
+                }
+                open.parts.push(message)
+            }
             _ => Err(Broken("a message that nobody asked for")),
         }
     }
@@ -142,15 +149,20 @@ impl Asks {
 impl Open {
     fn request(&self) -> Request {
         match &self.ask {
-            &Ask::History { room, before, limit } => {
+            &Ask::History { room, limit, .. } => {
                 let missing = limit.map_or(u32::MAX, |limit| limit.saturating_sub(self.count()));
-                let before = self.history.front().map(|first| first.seq).or(before);
-                Request::History(History { room, before, limit: missing })
+                Request::History(History { room, before: self.before(), limit: missing })
             }
             &Ask::People { room } => Request::People(People { room }),
             &Ask::Whois { user } => Request::Whois(Whois { user }),
             Ask::Shutdown => Request::Shutdown(Shutdown {}),
         }
+    }
+
+    /// The messages that are asked for come before this one.
+    fn before(&self) -> Option<Seq> {
+        let Ask::History { before, .. } = self.ask else { return None };
+        self.history.front().map(|first| first.seq).or(before)
     }
 
     fn is_history(&self) -> bool {

@@ -9,6 +9,9 @@ use crate::proto::handshake::client::ClientError;
 use crate::proto::handshake::wire::{Refusal, RefusalCode};
 use crate::proto::link::{self, Ended, Violation};
 
+/// How long a refusal may keep us from trying again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 impl Session {
     pub(super) fn violation(&mut self, text: &str, now: Instant) {
         if let Phase::Linked(connection) = &mut self.phase {
@@ -60,7 +63,8 @@ impl Session {
                 self.over(Outcome::Version { min: refusal.min_version, max: refusal.max_version });
             }
             RefusalCode::Busy | RefusalCode::TicketRefused | RefusalCode::Malformed | RefusalCode::Other(_) => {
-                let wait = Duration::from_secs(u64::from(refusal.retry_after_s));
+                // Anybody on the way can say so: it is believed no further than we would wait by ourselves.
+                let wait = Duration::from_secs(u64::from(refusal.retry_after_s)).min(LONGEST_WAIT);
                 self.lost(refusal.code.to_string(), wait, now);
             }
         }

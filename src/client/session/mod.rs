@@ -66,7 +66,8 @@ pub struct Settings {
     pub user: UserName,
     /// The room to be in, beside those that the server names.
     pub room: RoomName,
-    /// How long to go on without a connection, or with a server whose disk takes nothing; for ever if not set.
+    /// How long to go on without a connection, without an answer, or with a server whose disk takes nothing; for ever if
+    /// not set.
     pub give_up: Option<Duration>,
 }
 
@@ -82,7 +83,8 @@ pub struct Session {
     ticket: Option<HeldTicket>,
     rooms: BTreeMap<RoomName, Room>,
     asks: Asks,
-    requests: BTreeMap<RequestId, Asker>,
+    // Those that wait for an answer, oldest first.
+    requests: BTreeMap<RequestId, Asked>,
     next_request: RequestId,
     // Since when there is no connection, and why.
     offline: Option<(Instant, String)>,
@@ -118,6 +120,13 @@ struct Connection {
 struct HeldTicket {
     resumption: Resumption,
     until: Instant,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    by: Asker,
+    at: Instant,
 }
 
 /// Whose request it was.
@@ -223,8 +232,9 @@ impl Session {
     }
 
     fn gives_up_at(&self) -> Option<Instant> {
-        let (since, _) = self.offline.as_ref()?;
-        since.checked_add(self.settings.give_up?)
+        let offline = self.offline.as_ref().map(|(since, _)| *since);
+        let unanswered = || self.requests.values().next().map(|asked| asked.at);
+        offline.or_else(unanswered)?.checked_add(self.settings.give_up?)
     }
 
     fn event(&mut self, event: Event) {
@@ -359,10 +369,9 @@ impl Session {
             self.drain(now);
         }
         self.leave_if_done(now);
-        if self.gives_up_at().is_some_and(|due| due <= now)
-            && let Some((_, reason)) = self.offline.take()
-        {
-            self.over(Outcome::GaveUp { reason });
+        if !matches!(self.phase, Phase::Over) && self.gives_up_at().is_some_and(|due| due <= now) {
+            let reason = self.offline.take().map(|(_, reason)| reason);
+            self.over(Outcome::GaveUp { reason: reason.unwrap_or_else(|| "the server does not answer".to_owned()) });
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::room::{Broken, Entry, Room};
-use super::{Answer, Arrival, Asker, Event, HeldTicket, Output, Phase, Session};
+use super::{Answer, Arrival, Asked, Asker, Event, HeldTicket, Output, Phase, Session};
 use crate::model::RoomName;
 use crate::proto::handshake::client::Resumption;
 use crate::proto::message::{Joined, Reply, RequestId, ServerMessage, Stored, Ticket, Welcome};
@@ -31,9 +31,9 @@ impl Session {
             }
             (ServerMessage::Welcome(welcome), None) => self.welcome(welcome, now),
             (ServerMessage::Welcome(_), Some(_)) => Err(Broken("a second welcome")),
-            (ServerMessage::Part(id, part), _) => match self.requests.get(&id) {
-                Some(Asker::Join(name)) => match self.rooms.get_mut(name).map(|room| &mut room.entry) {
-                    Some(Entry::Asked(parts)) if part.room == *name => parts.push(part),
+            (ServerMessage::Part(id, part), _) => match self.requests.get(&id).map(|asked| asked.by) {
+                Some(Asker::Join(name)) => match self.rooms.get_mut(&name).map(|room| &mut room.entry) {
+                    Some(Entry::Asked(parts)) if part.room == name => parts.push(part),
                     _ => Err(Broken("a message of another room")),
                 },
                 Some(Asker::User) => self.asks.part(id, part),
@@ -93,7 +93,7 @@ impl Session {
 
     pub(super) fn reply(&mut self, id: RequestId, reply: Reply, now: Instant) -> Result<(), Broken> {
         const BROKEN: Broken = Broken("an answer to another question");
-        match self.requests.remove(&id) {
+        match self.requests.remove(&id).map(|asked| asked.by) {
             None => Err(Broken("an answer that nobody asked for")),
             Some(Asker::User) => {
                 if let Some((ask, answer)) = self.asks.reply(id, reply, now)? {
@@ -180,7 +180,7 @@ impl Session {
             {
                 let id = next_id();
                 connection.outgoing.push(&room.join(*name, id));
-                requests.insert(id, Asker::Join(*name));
+                requests.insert(id, Asked { by: Asker::Join(*name), at: now });
             }
             if let Entry::Inside = room.entry {
                 while let Some(fate) = room.posts.too_long(message_bytes) {
@@ -188,7 +188,8 @@ impl Session {
                 }
                 if let Some(batch) = room.posts.batch(*name, now, &mut next_id) {
                     connection.outgoing.push(&batch.bytes);
-                    requests.extend(batch.requests.into_iter().map(|id| (id, Asker::Post(*name))));
+                    requests
+                        .extend(batch.requests.into_iter().map(|id| (id, Asked { by: Asker::Post(*name), at: now })));
                 }
             }
         }
@@ -196,7 +197,7 @@ impl Session {
         let inside = |room: &RoomName| rooms.get(room).is_some_and(|room| matches!(room.entry, Entry::Inside));
         while let Some((id, bytes)) = self.asks.next(now, inside, &mut next_id) {
             connection.outgoing.push(&bytes);
-            requests.insert(id, Asker::User);
+            requests.insert(id, Asked { by: Asker::User, at: now });
         }
         for (room, fate) in fates {
             self.tell(room, fate);

@@ -56,6 +56,10 @@ impl Parts {
         if self.messages.len() > PARTS || self.bytes > PARTS_BYTES { Err(Broken("an endless answer")) } else { Ok(()) }
     }
 
+    pub(super) fn last(&self) -> Option<Seq> {
+        self.messages.last().map(|message| message.seq)
+    }
+
     pub(super) fn take(&mut self) -> Vec<Stored> {
         self.bytes = 0;
         std::mem::take(&mut self.messages)

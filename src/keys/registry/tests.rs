@@ -116,6 +116,20 @@ fn each_bad_file_has_its_own_reason_and_stops_nothing() {
 }
 
 #[test]
+fn a_link_to_what_was_removed_registers_nobody() {
+    let directory = Directory::new();
+    let below = directory.0.path().join("below");
+    fs::create_dir(&below).unwrap();
+    fs::write(below.join("x.pem"), pem_of(bob())).unwrap();
+    symlink("below/x.pem", directory.0.path().join("key_bob.pem")).unwrap();
+    let before = directory.fresh();
+    assert_eq!(before.registry.len(), 1);
+    fs::remove_file(below.join("x.pem")).unwrap();
+    let loaded = load(directory.0.path(), &before.registry);
+    assert!(loaded.registry.is_empty() && loaded.refusals.len() == 1, "{loaded:?}");
+}
+
+#[test]
 fn an_unreadable_file_is_refused() {
     let directory = Directory::new();
     directory.put("key_alice.pem", pem_of(alice()));

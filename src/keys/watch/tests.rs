@@ -173,6 +173,21 @@ fn a_directory_that_comes_back_is_watched_again() {
 }
 
 #[test]
+fn what_could_not_be_read_is_looked_at_again() {
+    let scene = Scene::new(FAST);
+    let below = scene.directory().join("below");
+    fs::create_dir(&below).unwrap();
+    // A link to itself can't be opened, and nothing that happens below the directory is told.
+    std::os::unix::fs::symlink("x.pem", below.join("x.pem")).unwrap();
+    std::os::unix::fs::symlink("below/x.pem", scene.directory().join("key_bob.pem")).unwrap();
+    let update = scene.update();
+    assert!(matches!(update.refusals[..], [Refusal { reason: Reason::Unreadable(_), .. }]), "{update:?}");
+    fs::remove_file(below.join("x.pem")).unwrap();
+    fs::write(below.join("x.pem"), pem_of(bob())).unwrap();
+    assert_eq!(scene.changes(), [added("bob", bob())]);
+}
+
+#[test]
 fn reading_stirs_nothing() {
     let event = |kind| Ok(notify::Event::new(kind));
     assert!(!stirs(&event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));

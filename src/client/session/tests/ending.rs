@@ -186,6 +186,26 @@ fn a_server_that_is_not_there_is_tried_again_and_given_up_in_time() {
 }
 
 #[test]
+fn a_server_that_answers_nothing_any_more_is_given_up_too() {
+    let mut world = World::with(Settings { give_up: Some(Duration::from_secs(20)), ..settings() });
+    world.run();
+    world.let_in(0);
+    world.say("x");
+    world.sleep(Duration::from_millis(19_999));
+    assert_eq!(world.over, None);
+    world.sleep(Duration::from_millis(1));
+    assert_eq!(world.over, Some((Outcome::GaveUp { reason: "the server does not answer".to_owned() }, 1)));
+}
+
+#[test]
+fn a_refusal_in_the_clear_keeps_nobody_away_for_long() {
+    let mut world = World::in_lobby(0);
+    let refusal = Refusal { code: RefusalCode::Busy, retry_after_s: u16::MAX, min_version: 1, max_version: 1 };
+    world.session.refused(refusal, world.now);
+    assert!(world.session.poll_timeout().unwrap() <= world.now + Duration::from_secs(60));
+}
+
+#[test]
 fn a_silent_server_is_noticed_at_every_stage() {
     // It never takes the connection, never answers the hello, never welcomes.
     let mut world = World::with(settings());

@@ -198,17 +198,28 @@ fn history_comes_in_as_many_pages_as_it_takes() {
 fn a_history_without_an_end_is_taken_to_a_bound() {
     let mut world = World::in_lobby(0);
     world.command(Command::Ask(Ask::History { room: lobby(), before: None, limit: None }));
-    for _ in 0..100 {
+    for page in (0..100).rev() {
         let Some((id, _)) = world.requests.pop() else {
             assert!(matches!(world.events.last(), Some(Event::Answered { answer: Ok(_), .. })));
             return;
         };
         let end = Reply::HistoryEnd(HistoryEnd { room: lobby(), more: true });
-        let parts = (1..=1000).map(|seq| ServerMessage::Part(id, stored(seq, "bob", "")));
+        let parts = (1..=1000).map(|seq| ServerMessage::Part(id, stored(page * 1000 + seq, "bob", "")));
         let messages: Vec<_> = parts.chain([ServerMessage::Reply(id, end)]).collect();
         world.tell(&messages);
     }
     panic!("it takes everything");
+}
+
+#[test]
+fn a_history_that_repeats_itself_ends_the_connection() {
+    for seqs in [[7, 7], [8, 6], [6, 9]] {
+        let mut world = World::in_lobby(0);
+        world.command(Command::Ask(Ask::History { room: lobby(), before: Some(Seq(9)), limit: None }));
+        let (id, _) = world.request();
+        world.tell(&seqs.map(|seq| ServerMessage::Part(id, stored(seq, "bob", "x"))));
+        assert!(world.link.is_none(), "{seqs:?}");
+    }
 }
 
 #[test]
