@@ -97,7 +97,6 @@ class CloseCode(enum.IntEnum):
     TOO_SLOW = 4
     PROTOCOL_ERROR = 5
     IDLE_TIMEOUT = 6
-    BUSY = 7
 
 
 class ErrorCode(enum.IntEnum):
@@ -194,7 +193,7 @@ class Closed(Rsac1Error):
     @property
     def may_reconnect(self) -> bool:
         """The column "client reconnects" of the table; codes of later versions: no."""
-        return self.code in (CloseCode.SHUTDOWN, CloseCode.TOO_SLOW, CloseCode.IDLE_TIMEOUT, CloseCode.BUSY)
+        return self.code in (CloseCode.SHUTDOWN, CloseCode.TOO_SLOW, CloseCode.IDLE_TIMEOUT)
 
 
 # --- CONVENTIONS ------------------------------------------------------------------------------------------

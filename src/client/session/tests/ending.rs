@@ -114,7 +114,6 @@ fn closes_end_it_or_lead_to_a_new_connection() {
         CloseCode::TooSlow,
         CloseCode::ProtocolError,
         CloseCode::IdleTimeout,
-        CloseCode::Busy,
         CloseCode::Other(99),
     ] {
         let mut world = World::in_lobby(0);
