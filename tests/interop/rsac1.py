@@ -177,9 +177,9 @@ class Refused(Rsac1Error):
 
     @property
     def code(self) -> int:
-        """The code; those of later versions count as AuthenticationFailed."""
+        """The code; those of later versions count as Malformed."""
         known = self.refusal.code in list(RefusalCode)
-        return RefusalCode(self.refusal.code) if known else RefusalCode.AUTHENTICATION_FAILED
+        return RefusalCode(self.refusal.code) if known else RefusalCode.MALFORMED
 
 
 class Closed(Rsac1Error):
