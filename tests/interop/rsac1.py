@@ -192,8 +192,8 @@ class Closed(Rsac1Error):
 
     @property
     def may_reconnect(self) -> bool:
-        """The column "client reconnects" of the table; codes of later versions: no."""
-        return self.code in (CloseCode.SHUTDOWN, CloseCode.TOO_SLOW, CloseCode.IDLE_TIMEOUT)
+        """The column "client reconnects" of the table; codes of later versions: yes."""
+        return self.code not in (CloseCode.BYE, CloseCode.KEY_REMOVED, CloseCode.KICKED)
 
 
 # --- CONVENTIONS ------------------------------------------------------------------------------------------
