@@ -1224,6 +1224,7 @@ class Session:
         self.opening: list[str] = []  # the order in which the ticket and the Welcome came
         self.events: deque = deque()
         self.answers_pings = True  # can be changed for tests
+        self.keeps_alive = True  # likewise: whether a silent server is asked, and given up
         self.pings = 0
         self.pongs = 0
 
@@ -1382,6 +1383,10 @@ class Session:
             if new[0]:
                 return event
 
+    def ping(self, count: int, timeout: float = 20.0) -> None:
+        """Wait until so many Pings have come in all."""
+        self._until(lambda: self.pings >= count, timeout, "a Ping")
+
     def pong(self, count: int, timeout: float = 20.0) -> None:
         """Wait until so many Pongs have come in all."""
         self._until(lambda: self.pongs >= count, timeout, "a Pong")
@@ -1456,8 +1461,10 @@ class Session:
             now = time.monotonic()
             if now >= deadline:
                 raise TimedOut(f"no sign of {what}")
-            self._keep_alive(now)
-            next_duty = self._heard + (GIVE_UP_SECONDS if self._pinged else PING_AFTER_SECONDS)
+            next_duty = deadline
+            if self.keeps_alive:
+                self._keep_alive(now)
+                next_duty = self._heard + (GIVE_UP_SECONDS if self._pinged else PING_AFTER_SECONDS)
             try:
                 self._wire.receive(min(deadline, next_duty) - now)
             except Cut as cut:
