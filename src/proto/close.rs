@@ -43,8 +43,6 @@ pub enum CloseCode {
     ProtocolError,
     /// 6: nothing came from the peer for too long.
     IdleTimeout,
-    /// 7: the server takes no more connections for now.
-    Busy,
     /// Any other number, from a newer peer.
     Other(u64),
 }
@@ -102,7 +100,6 @@ impl fmt::Display for CloseReason {
             CloseCode::TooSlow => "too slow a reader",
             CloseCode::ProtocolError => "a breach of the protocol",
             CloseCode::IdleTimeout => "silent for too long",
-            CloseCode::Busy => "too busy",
             CloseCode::Other(code) => return write!(f, "reason {code}"),
         })
     }
@@ -118,7 +115,6 @@ impl CloseCode {
             Self::TooSlow => 4,
             Self::ProtocolError => 5,
             Self::IdleTimeout => 6,
-            Self::Busy => 7,
             Self::Other(number) => number,
         }
     }
@@ -140,7 +136,6 @@ impl<'b, C> Decode<'b, C> for CloseCode {
             4 => Self::TooSlow,
             5 => Self::ProtocolError,
             6 => Self::IdleTimeout,
-            7 => Self::Busy,
             number => Self::Other(number),
         })
     }

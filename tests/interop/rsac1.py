@@ -97,7 +97,6 @@ class CloseCode(enum.IntEnum):
     TOO_SLOW = 4
     PROTOCOL_ERROR = 5
     IDLE_TIMEOUT = 6
-    BUSY = 7
 
 
 class ErrorCode(enum.IntEnum):
@@ -178,9 +177,9 @@ class Refused(Rsac1Error):
 
     @property
     def code(self) -> int:
-        """The code; those of later versions count as AuthenticationFailed."""
+        """The code; those of later versions count as Malformed."""
         known = self.refusal.code in list(RefusalCode)
-        return RefusalCode(self.refusal.code) if known else RefusalCode.AUTHENTICATION_FAILED
+        return RefusalCode(self.refusal.code) if known else RefusalCode.MALFORMED
 
 
 class Closed(Rsac1Error):
@@ -194,7 +193,12 @@ class Closed(Rsac1Error):
     @property
     def may_reconnect(self) -> bool:
         """The column "client reconnects" of the table; codes of later versions: no."""
-        return self.code in (CloseCode.SHUTDOWN, CloseCode.TOO_SLOW, CloseCode.IDLE_TIMEOUT, CloseCode.BUSY)
+        return self.code in (
+            CloseCode.SHUTDOWN,
+            CloseCode.TOO_SLOW,
+            CloseCode.PROTOCOL_ERROR,
+            CloseCode.IDLE_TIMEOUT,
+        )
 
 
 # --- CONVENTIONS ------------------------------------------------------------------------------------------
@@ -1225,6 +1229,7 @@ class Session:
         self.opening: list[str] = []  # the order in which the ticket and the Welcome came
         self.events: deque = deque()
         self.answers_pings = True  # can be changed for tests
+        self.keeps_alive = True  # likewise: whether a silent server is asked, and given up
         self.pings = 0
         self.pongs = 0
 
@@ -1383,6 +1388,10 @@ class Session:
             if new[0]:
                 return event
 
+    def ping(self, count: int, timeout: float = 20.0) -> None:
+        """Wait until so many Pings have come in all."""
+        self._until(lambda: self.pings >= count, timeout, "a Ping")
+
     def pong(self, count: int, timeout: float = 20.0) -> None:
         """Wait until so many Pongs have come in all."""
         self._until(lambda: self.pongs >= count, timeout, "a Pong")
@@ -1457,8 +1466,10 @@ class Session:
             now = time.monotonic()
             if now >= deadline:
                 raise TimedOut(f"no sign of {what}")
-            self._keep_alive(now)
-            next_duty = self._heard + (GIVE_UP_SECONDS if self._pinged else PING_AFTER_SECONDS)
+            next_duty = deadline
+            if self.keeps_alive:
+                self._keep_alive(now)
+                next_duty = self._heard + (GIVE_UP_SECONDS if self._pinged else PING_AFTER_SECONDS)
             try:
                 self._wire.receive(min(deadline, next_duty) - now)
             except Cut as cut:

@@ -3,6 +3,7 @@
 Prints a line for each check, and "N passed, M failed" at the end; fails if one of them did.
 """
 
+import concurrent.futures
 import contextlib
 import copy
 import os
@@ -35,6 +36,7 @@ WAIT = 20.0
 BACKLOG = 5
 LONGEST = 14000
 HISTORY = 1000
+IDLE_SECONDS = 20
 GENEROUS = [
     "--message-bytes", str(LONGEST),
     "--message-rate", "10000",
@@ -42,6 +44,7 @@ GENEROUS = [
     "--handshakes-per-second-per-address", "0",
 ]
 SETTINGS = ["--admins", "bob", "--join-backlog", str(BACKLOG), "--history-limit", str(HISTORY), *GENEROUS]
+MEANWHILE = concurrent.futures.ThreadPoolExecutor()  # for what goes on while other checks run
 ANY_HANDSHAKE = frozenset({Kind.KEY_REPLY, Kind.SERVER_HELLO, Kind.REFUSAL})
 
 
@@ -76,10 +79,12 @@ class Server:
         while True:
             line = self._lines.get(timeout=WAIT)
             if line is None:
-                log = (self.data / "interop.log").read_text(errors="replace")
-                raise RuntimeError(f"the server did not start:\n{log}")
+                raise RuntimeError(f"the server did not start:\n{self.log()}")
             if line.startswith(what):
                 return line[len(what):].strip()
+
+    def log(self) -> str:
+        return (self.data / "interop.log").read_text(errors="replace")
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=WAIT)
@@ -108,7 +113,8 @@ class Site:
         self.server: Server
         self.server_key: rsa.RSAPublicKey
         self.quiet: Site  # another one, where connections may be silent for a short time only
-        self.idle: tuple[Session, float]
+        self.fallen_silent: concurrent.futures.Future
+        self.saying_nothing: concurrent.futures.Future
 
     def run(self, *arguments: Any) -> str:
         done = subprocess.run(
@@ -654,7 +660,10 @@ def history_pages(site: Site) -> None:
             before, more = parts[0].seq, end.more
         same([part.seq for part in pages], list(range(1, pages[-1].seq + 1)), "the numbers")
         same(bob.history(LOBBY, HISTORY)[1], pages, "the whole history")
-        same(bob.history(LOBBY, 5, 1), (HistoryEnd(LOBBY, False), []), "what is before the first message")
+        for before in (0, 1):
+            same(bob.history(LOBBY, 5, before), (HistoryEnd(LOBBY, False), []), "what is before the first message")
+        same(bob.history(LOBBY, 0), (HistoryEnd(LOBBY, True), []), "nothing of the history")
+        same(bob.history(LOBBY, 0, 2), (HistoryEnd(LOBBY, True), []), "nothing of the history")
 
 
 @check("join with a backlog: the latest few at a first visit, just what was missed at a later one")
@@ -752,6 +761,9 @@ def errors(site: Site) -> None:
         expect_error(alice.request(RequestType.HISTORY, {0: "no-such-room", 2: 1}), ErrorCode.NOT_FOUND)
         expect_error(alice.request(RequestType.WHOIS, {0: "nobody"}), ErrorCode.NOT_FOUND)
         expect_error(alice.request(RequestType.SHUTDOWN, {}), ErrorCode.FORBIDDEN)
+        alice.expect(0, RequestType.WHOIS)
+        alice.send_record(Kind.DATA, rsac1.encode_message(RequestType.WHOIS, 0, {0: "bob"}))
+        expect_error(alice.answer(0)[0], ErrorCode.MALFORMED)
 
 
 @check("what is asked for too fast is refused for a while, and the connection goes on")
@@ -783,12 +795,14 @@ def retry_once(site: Site) -> None:
         first = expect_type(alice.post(LOBBY, "said once", id_), Accepted)
         same(alice.message(view).id, id_, "the event")
         for _ in range(3):
-            same(alice.post(LOBBY, "said once", id_, retry=True), first, "the answer to a retry")
+            same(alice.post(LOBBY, "in other words", id_, retry=True), first, "the answer to a retry")
         fresh = new_id()
         second = expect_type(alice.post(LOBBY, "never said before", fresh, retry=True), Accepted)
         same(second.seq, first.seq + 1, "the number of a retry that was not stored")
         same(alice.message(view).id, fresh, "the next event")
         same([part.id for part in alice.history(LOBBY, 2)[1]], [id_, fresh], "the history")
+        without = {0: LOBBY, 1: new_id(), 2: What(SAID, "without a word of retry").encode()}
+        expect_type(alice.request(RequestType.POST, without), Accepted)
 
 
 @check("a post that a cut left unanswered, retried on the next connection, is stored once")
@@ -960,6 +974,7 @@ def malformed_messages(site: Site) -> None:
         "an array of four": [whois, 1, {0: "bob"}, 0],
         "no map": [whois, 1, ["bob"]],
         "a missing key": [whois, 1, {}],
+        "a key that is no integer": [whois, 1, {0: "bob", "x": 0}],
         "a value of another type": [whois, 1, {0: b"bob"}],
         "a name that can't be one": [whois, 1, {0: "Bob"}],
         "a negative request id": [whois, -1, {0: "bob"}],
@@ -1107,6 +1122,35 @@ def bye(site: Site) -> None:
             alice.attend(0.01)
 
 
+@check("Bye right behind a post: it is done, and not answered")
+def bye_behind_a_post(site: Site) -> None:
+    with site.session("bob", join=True) as (bob, bobs):
+        session, id_ = welcomed(login(site.connect(), site.server_key, "alice", site.keys["alice"])), new_id()
+        joined(session)
+        session.queue_post(LOBBY, What(SAID, "good night"), id_)
+        session.flush()
+        session.send_record(Kind.CLOSE, cbor2.dumps({0: CloseCode.BYE, 1: ""}))
+        same(bob.message(bobs).id, id_, "the event")
+        expect_type(session.ended(), Cut)
+
+
+@check("a Close that holds something else is answered with one with ProtocolError")
+def malformed_close(site: Site) -> None:
+    long = {0: CloseCode.BYE, 1: "x" * 513}
+    for plaintext in (b"", cbor2.dumps({0: CloseCode.BYE}), cbor2.dumps(long), cbor2.dumps([0, ""])):
+        with site.session("alice") as session:
+            session.send_record(Kind.CLOSE, plaintext)
+            expect_closed(session, CloseCode.PROTOCOL_ERROR)
+
+
+@check("the end of a client's stream, and be it of one half of the connection, is a cut")
+def half_closed(site: Site) -> None:
+    sock = site.connect()
+    with site.session("alice", sock=sock) as session:
+        sock.shutdown(socket.SHUT_WR)
+        expect_type(session.ended(), Cut)
+
+
 @check("a removed key ends the session with KeyRemoved; its ticket and its login are refused")
 def key_removed(site: Site) -> None:
     with site.session("dave", join=True) as (dave, _), site.session("alice", join=True) as (alice, _):
@@ -1119,46 +1163,90 @@ def key_removed(site: Site) -> None:
         alice.event(lambda event: isinstance(event, Presence) and "dave" in event.left)
 
 
-@check("a reader that is too slow is closed, and finds what it missed when it is back")
+@check("a reader that is too slow is closed with TooSlow, and finds what it missed when it is back")
 def too_slow(site: Site) -> None:
-    settings = ["--outbound-queue-bytes", "524288", "--history-limit", "10000", *GENEROUS]
+    settings = ["--outbound-queue-bytes", "524288", "--history-limit", "10000", "--idle-seconds", "3600", *GENEROUS]
     busy_site = Site(site.program, site.data.parent / "flood", settings)
     for user in ("alice", "bob"):
         busy_site.register(user, site.keys[user])
     busy_site.start()
-    count, text = 0, "x" * 12000
+
+    def enough() -> bool:
+        return "reads too slowly" in busy_site.server.log()
+
+    def read_after_it(session: Session) -> tuple[Exception, float]:
+        while not enough():
+            expect(busy_site.server.process.poll() is None, "the server has ended")
+            time.sleep(0.005)
+        return session.ended(), time.monotonic()
+
+    count, rounds, text = 0, [], "x" * 12000
     with busy_site.session("alice", join=True) as (alice, _):
-        slow = login(busy_site.connect(), busy_site.server_key, "bob", busy_site.keys["bob"])
-        slow.welcomed()
+        slow = welcomed(login(busy_site.connect(), busy_site.server_key, "bob", busy_site.keys["bob"]))
         view = joined(slow)
-        while alice.request(RequestType.WHOIS, {0: "bob"}).connections:
-            numbers = [alice.queue_post(LOBBY, What(SAID, text), new_id()) for _ in range(50)]
+        slow.keeps_alive = False
+        ended = MEANWHILE.submit(read_after_it, slow)
+        while not enough():
+            rounds.append(time.monotonic())
+            numbers = [alice.queue_post(LOBBY, What(SAID, text), new_id()) for _ in range(10)]
             alice.flush()
             for number in numbers:
                 expect_type(alice.answer(number)[0], Accepted)
             count += len(numbers)
             expect(count < 5000, "the slow reader is never closed")
             alice.events.clear()
-        end = slow.ended()
-        # The close waits behind what was not read, and the server does not wait for it for ever.
-        expect(isinstance(end, Cut) or getattr(end, "code", None) == CloseCode.TOO_SLOW, f"it ended with {end!r}")
+        end, when = ended.result(3 * WAIT)
         for event in [event for event in slow.events if is_message(event)]:
             view.event(event, slow.welcome.incarnation)
         expect(view.position.seq < count, "nothing was missed")
+        # The server was still sending when the first message that was missed was posted, and waits for 2 s after that.
+        # Where all was read well within that time, the Close is there. A machine that has too much to do may be slower,
+        # and then a cut is all there is.
+        if not isinstance(end, Cut) or when - rounds[view.position.seq // 10] < 1:
+            same(getattr(end, "code", end), CloseCode.TOO_SLOW, "the end")
+        while alice.request(RequestType.WHOIS, {0: "bob"}).connections:
+            expect(time.monotonic() - when < WAIT, "bob has not left")
+            alice.attend(0.01)
         with welcomed(resume(busy_site.connect(), slow.ticket)) as again:
             answer, parts = again.join(view)
             same((answer.last, answer.gone, answer.withdrawn_after), (count, 0, None), "what was missed")
     same(busy_site.server.end(), 0, "the exit status")
 
 
-@check("a silent client is asked with a Ping, and then given up")
+def fall_silent(quiet: Site) -> tuple[float, float, Exception, int]:
+    """Log in and answer nothing: when the server asked, when it gave up, how it ended, and how often it asked."""
+    begun = time.monotonic()
+    session = welcomed(login(quiet.connect(), quiet.server_key, "alice", quiet.keys["alice"]))
+    session.answers_pings = session.keeps_alive = False
+    session.ping(1, IDLE_SECONDS + WAIT)
+    asked = time.monotonic() - begun
+    end = session.ended(IDLE_SECONDS + WAIT)
+    return asked, time.monotonic() - begun, end, session.pings
+
+
+def say_nothing(quiet: Site) -> tuple[bytes, float]:
+    """Connect and wait: what comes, and when."""
+    begun = time.monotonic()
+    with quiet.connect() as sock:
+        sock.settimeout(10 + WAIT)
+        return sock.recv(1), time.monotonic() - begun
+
+
+# How late all this is says nothing where a machine has much to do; that it is never early does.
+@check("a silent client is asked with one Ping, and then closed with IdleTimeout")
 def idle(site: Site) -> None:
-    session, begun = site.idle
-    session.answers_pings = False
-    end = session.ended(WAIT)
-    same(session.pings, 1, "the number of Pings")
-    same(getattr(end, "code", None), CloseCode.IDLE_TIMEOUT, f"the end, {end!r}")
-    expect(time.monotonic() - begun >= 9, "it was given up too early")
+    asked, given_up, end, pings = site.fallen_silent.result(3 * WAIT)
+    same(getattr(end, "code", end), CloseCode.IDLE_TIMEOUT, "the end")
+    same(pings, 1, "the number of Pings")
+    expect(asked >= IDLE_SECONDS * 3 / 5, f"it was asked after {asked:.1f} s")
+    expect(given_up >= IDLE_SECONDS, f"it was given up after {given_up:.1f} s")
+
+
+@check("a client that is silent in its handshake is hung up on, without a word")
+def idle_handshake(site: Site) -> None:
+    heard, given_up = site.saying_nothing.result(3 * WAIT)
+    same(heard, b"", "what was heard")
+    expect(given_up >= 10, f"it was given up after {given_up:.1f} s")
 
 
 @check("a silent server is asked with a Ping, and then given up by the client")
@@ -1198,11 +1286,11 @@ def run(program: Path, directory: Path) -> tuple[int, int]:
     site.register("dave", rsa.generate_private_key(65537, 3072))
     site.start()
 
-    quiet = Site(program, directory / "quiet", ["--idle-seconds", "10"])
-    quiet.register("alice", site.keys["alice"])
-    quiet.start()
-    session = welcomed(login(quiet.connect(), quiet.server_key, "alice", quiet.keys["alice"]))
-    site.quiet, site.idle = quiet, (session, time.monotonic())
+    site.quiet = Site(program, directory / "quiet", ["--idle-seconds", str(IDLE_SECONDS)])
+    site.quiet.register("alice", site.keys["alice"])
+    site.quiet.start()
+    site.fallen_silent = MEANWHILE.submit(fall_silent, site.quiet)
+    site.saying_nothing = MEANWHILE.submit(say_nothing, site.quiet)
 
     passed = failed = 0
     for name, function in CHECKS:

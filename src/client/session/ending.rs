@@ -29,12 +29,7 @@ impl Session {
         let said_bye = self.said_bye();
         match ended {
             Ended::Refused(refusal) => self.refused(refusal, now),
-            // A code of a later version may say that we are not to come back.
-            Ended::Closed(reason)
-                if matches!(reason.code, CloseCode::KeyRemoved | CloseCode::Kicked | CloseCode::Other(_)) =>
-            {
-                self.over(Outcome::PutOut(reason));
-            }
+            Ended::Closed(reason) if self.is_final(reason.code) => self.over(Outcome::PutOut(reason)),
             Ended::Closed(CloseReason { code: CloseCode::Shutdown, .. }) if self.ended_server => {
                 self.over(Outcome::ServerEnded);
             }
@@ -45,6 +40,18 @@ impl Session {
             }
             Ended::Violation(Violation::Server(_)) if self.resumes() => self.without_ticket(now),
             other => self.lost(other.to_string(), Duration::ZERO, now),
+        }
+    }
+
+    /// Whether we are not to come back after a close.
+    fn is_final(&self, code: CloseCode) -> bool {
+        match code {
+            // A code of a later version may say that we are not wanted.
+            CloseCode::KeyRemoved | CloseCode::Kicked | CloseCode::Other(_) => true,
+            // Whoever controls the network can bring this about by changing a byte, and must not end a session by that.
+            // Where nobody watches, it would go on for ever if it is we who are wrong.
+            CloseCode::ProtocolError => self.settings.give_up.is_some(),
+            CloseCode::Bye | CloseCode::Shutdown | CloseCode::TooSlow | CloseCode::IdleTimeout => false,
         }
     }
 

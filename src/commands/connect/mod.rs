@@ -22,8 +22,9 @@ use crate::crypto::rsa::Bits;
 use crate::error::{Error, Exit};
 use crate::keys::registry;
 use crate::model::UserName;
+use crate::proto::close::CloseCode;
 use crate::proto::handshake::wire::VERSION;
-use crate::term::Term;
+use crate::term::{Term, sanitise};
 
 /// Where nobody waits: how long to go on without a connection.
 const GIVE_UP: Duration = Duration::from_secs(30);
@@ -151,7 +152,13 @@ fn judge(ended: Ended, about: &About, server: &Server, trusted: &Trusted) -> Res
             Error::authentication(format_args!("the server does not let {me} in with the key {}", about.own))
                 .hint(format_args!("has its admin registered the key? rsachat keys add {}", file.display()))
         }
-        Outcome::PutOut(reason) => Error::authentication(format_args!("put out by the server: {reason}")),
+        Outcome::PutOut(reason) => {
+            let exit = match reason.code {
+                CloseCode::KeyRemoved | CloseCode::Kicked => Exit::Authentication,
+                _ => Exit::Failure,
+            };
+            Error::new(exit, format_args!("put out by the server: {}", sanitise(&reason.to_string())))
+        }
         Outcome::ServerKeyChanged => {
             // Only to show it: nothing is decided by it.
             let new = fetch_server_key(&server.target, FIRST_CONTACT).ok();

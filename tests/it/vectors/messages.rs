@@ -316,9 +316,9 @@ struct Close {
 
 #[test]
 fn close() {
-    use CloseCode::{Busy, Bye, IdleTimeout, KeyRemoved, Kicked, Other, ProtocolError, Shutdown, TooSlow};
+    use CloseCode::{Bye, IdleTimeout, KeyRemoved, Kicked, Other, ProtocolError, Shutdown, TooSlow};
     let codes =
-        [Bye, Shutdown, KeyRemoved, Kicked, TooSlow, ProtocolError, IdleTimeout, Busy, Other(8), Other(1 << 40)];
+        [Bye, Shutdown, KeyRemoved, Kicked, TooSlow, ProtocolError, IdleTimeout, Other(7), Other(8), Other(1 << 40)];
     let mut reasons: Vec<(CloseCode, String)> = codes.into_iter().map(|code| (code, "why".to_owned())).collect();
     reasons.extend([(Bye, String::new()), (Kicked, "ä".repeat(256))]);
     let reasons = reasons.into_iter().enumerate().map(|(n, (code, text))| {

@@ -109,20 +109,21 @@ fn closes_end_it_or_lead_to_a_new_connection() {
         world.close(code);
         assert!(matches!(&world.over, Some((Outcome::PutOut(reason), 1)) if reason.code == code), "{code:?}");
     }
-    for code in [
-        CloseCode::Bye,
-        CloseCode::Shutdown,
-        CloseCode::TooSlow,
-        CloseCode::ProtocolError,
-        CloseCode::IdleTimeout,
-        CloseCode::Busy,
-    ] {
+    for code in [CloseCode::Bye, CloseCode::Shutdown, CloseCode::TooSlow, CloseCode::IdleTimeout] {
         let mut world = World::in_lobby(0);
         world.close(code);
         assert!(matches!(world.events.last(), Some(Event::Offline { failures: 0, .. })), "{code:?}");
         world.come_back();
         assert_eq!(world.over, None);
     }
+}
+
+#[test]
+fn where_nobody_watches_a_breach_of_the_protocol_ends_it() {
+    let mut world = World::with(Settings { give_up: Some(Duration::from_secs(20)), ..settings() });
+    world.run();
+    world.close(CloseCode::ProtocolError);
+    assert!(matches!(outcome(&world), Some(Outcome::PutOut(_))));
 }
 
 #[test]
