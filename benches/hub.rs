@@ -21,6 +21,7 @@ fn crowded(members: u64) -> Hub {
         message_rate: NonZeroU32::MAX,
         message_burst: NonZeroU32::MAX,
         history_limit: 100,
+        connections_per_user: 1,
         join_backlog: 10,
         admins: HashSet::new(),
     };

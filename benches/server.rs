@@ -71,7 +71,7 @@ fn processor_time(pid: u32) -> Duration {
 
 fn room_of_100(criterion: &mut Criterion) {
     let dir = DataDir::new(json!({
-        "message_rate": 100_000, "message_burst": 100_000, "max_connections_per_address": 0, "join_backlog": 0,
+        "message_rate": 100_000, "message_burst": 100_000, "max_connections_per_address": 0, "max_connections_per_user": 200, "join_backlog": 0,
     }));
     let server = Server::start(&dir);
     let ticket = Client::login(server.address, bob()).resumption();

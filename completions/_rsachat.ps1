@@ -135,6 +135,7 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--join-backlog', '--join-backlog', [CompletionResultType]::ParameterName, 'Messages shown to a user who comes into a room for the first time')
             [CompletionResult]::new('--max-connections', '--max-connections', [CompletionResultType]::ParameterName, 'Connections in all')
             [CompletionResult]::new('--max-connections-per-address', '--max-connections-per-address', [CompletionResultType]::ParameterName, 'Connections from one IP address, or from one /64 network of IPv6')
+            [CompletionResult]::new('--max-connections-per-user', '--max-connections-per-user', [CompletionResultType]::ParameterName, 'Connections of one user')
             [CompletionResult]::new('--handshakes-per-second-per-address', '--handshakes-per-second-per-address', [CompletionResultType]::ParameterName, 'Handshakes a second from one IP address, or from one /64 network of IPv6, in the long run')
             [CompletionResult]::new('--handshake-burst-per-address', '--handshake-burst-per-address', [CompletionResultType]::ParameterName, 'Handshakes from one address at once, before handshakes_per_second_per_address applies')
             [CompletionResult]::new('--handshake-bytes', '--handshake-bytes', [CompletionResultType]::ParameterName, 'Bytes that a peer may send before it has authenticated')

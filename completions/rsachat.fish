@@ -118,6 +118,7 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-keep -
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l join-backlog -d 'Messages shown to a user who comes into a room for the first time' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections -d 'Connections in all' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections-per-address -d 'Connections from one IP address, or from one /64 network of IPv6' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections-per-user -d 'Connections of one user' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l handshakes-per-second-per-address -d 'Handshakes a second from one IP address, or from one /64 network of IPv6, in the long run' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l handshake-burst-per-address -d 'Handshakes from one address at once, before handshakes_per_second_per_address applies' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l handshake-bytes -d 'Bytes that a peer may send before it has authenticated' -r

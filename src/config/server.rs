@@ -34,6 +34,8 @@ pub struct ServerConfig {
     pub max_connections: u32,
     /// Connections from one address; unlimited if nothing.
     pub max_connections_per_address: Option<NonZeroU32>,
+    /// Connections of one user.
+    pub max_connections_per_user: u32,
     /// Handshakes a second from one address in the long run; unlimited if nothing.
     pub handshakes_per_second_per_address: Option<NonZeroU32>,
     /// Handshakes at once from one address.
@@ -161,6 +163,12 @@ impl ServerConfig {
             "Connections from one IP address, or from one /64 network of IPv6. A whole office may share an address. 0 \
              sets no limit.",
         );
+        let max_connections_per_user = reader.count(
+            "max_connections_per_user",
+            64,
+            1..=1_000_000,
+            "Connections of one user. With one more, the oldest is closed.",
+        );
         let handshakes_per_second_per_address = reader.count(
             "handshakes_per_second_per_address",
             50,
@@ -233,6 +241,7 @@ impl ServerConfig {
             join_backlog: join_backlog.min(history_limit),
             max_connections,
             max_connections_per_address: NonZeroU32::new(max_connections_per_address),
+            max_connections_per_user,
             handshakes_per_second_per_address: NonZeroU32::new(handshakes_per_second_per_address),
             handshake_burst_per_address: positive(handshake_burst_per_address),
             handshake_bytes: handshake_bytes as usize,

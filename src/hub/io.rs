@@ -14,6 +14,8 @@ use crate::proto::message::{ErrorCode, Request, RequestId};
 pub struct Settings {
     /// The server's software and version, for [`Welcome`](crate::proto::message::Welcome).
     pub server: String,
+    /// Connections of one user; the oldest gives way to one more.
+    pub connections_per_user: u32,
     /// Longest text of a message, bytes.
     pub message_bytes: u32,
     /// Messages a user may post in a second, in the long run.

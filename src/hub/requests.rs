@@ -5,10 +5,16 @@ use std::time::Duration;
 use super::shutdown::Phase;
 use super::{At, Hub, LogEvent, Output, PEOPLE};
 use crate::model::{RoomName, SessionId};
+use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::message::{
     ErrorCode, History, HistoryEnd, Join, Joined, PeopleList, Person, Refused, Reply, Request, RequestId,
     ServerMessage, UserInfo, Whois,
 };
+
+/// What a refusal costs a user: a thousand a second may be caused in the long run ...
+const REFUSAL: Duration = Duration::from_millis(1);
+/// ... and ten thousand at once. With more, the connection that asks is closed.
+const REFUSALS: Duration = Duration::from_secs(10);
 
 /// A refusal without a hint.
 pub(super) fn refused(code: ErrorCode, text: impl Into<String>) -> Refused {
@@ -62,14 +68,14 @@ impl Hub {
             }
         };
         if let Err(refusal) = answered {
-            self.refuse(session, id, refusal);
+            self.refuse(session, id, refusal, at);
         }
     }
 
     /// Answers a request with a refusal, and logs it if it tells an operator something.
-    pub(super) fn refuse(&mut self, session: SessionId, id: RequestId, refusal: Refused) {
+    fn refuse(&mut self, session: SessionId, id: RequestId, refusal: Refused, at: At) {
         let Some(asking) = self.sessions.get_mut(&session) else { return };
-        let code = refusal.code;
+        let (user, code) = (asking.user, refusal.code);
         let telling = match code {
             ErrorCode::Malformed | ErrorCode::UnknownRequest | ErrorCode::Forbidden | ErrorCode::RateLimited => true,
             ErrorCode::NotFound
@@ -80,10 +86,18 @@ impl Hub {
         };
         if telling && !asking.logged.contains(&code) {
             asking.logged.push(code);
-            let user = asking.user;
             self.log(LogEvent::RequestRefused { session, user, code });
         }
         self.send(session, &ServerMessage::Reply(id, Reply::Error(refusal)));
+        // A refusal is an answer as well. Who goes on asking for what is refused would have the server keep refusals that
+        // nobody reads.
+        let Some(user) = self.users.get_mut(&user) else { return };
+        if user.refused.wait(REFUSAL, REFUSALS, at.now).is_zero() {
+            user.refused.take(REFUSAL, at.now);
+        } else {
+            let text = "too many requests that can't be granted";
+            self.close(session, CloseReason::new(CloseCode::ProtocolError, text), at);
+        }
     }
 
     fn may_read(&self, session: SessionId, at: At) -> Result<(), Refused> {

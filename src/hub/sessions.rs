@@ -25,6 +25,8 @@ pub(super) struct User {
     pub(super) posting: Bucket,
     /// What the user may read, over all sessions.
     pub(super) reading: Reading,
+    /// What the user asks for and is refused, over all sessions.
+    pub(super) refused: Bucket,
     /// Answers to posts that wait for the store.
     pub(super) unacknowledged: u32,
     /// The key in `sessions` of the newest one that has posted a retry.
@@ -99,8 +101,12 @@ impl Hub {
         }
         self.opened += 1;
         let opened = self.opened;
+        let mut oldest = None;
         if let Entry::Occupied(mut known) = self.users.entry(user) {
-            known.get_mut().sessions.insert(opened, (session, at.wall));
+            let sessions = &mut known.get_mut().sessions;
+            sessions.insert(opened, (session, at.wall));
+            let too_many = sessions.len() > self.settings.connections_per_user as usize;
+            oldest = sessions.first_key_value().map(|(_, &(oldest, _))| oldest).filter(|_| too_many);
         }
         self.online.insert(user);
         let client = client.chars().filter(char::is_ascii_graphic).take(CLIENT_BYTES).collect::<String>().into();
@@ -119,6 +125,11 @@ impl Hub {
                 rooms: vec![RoomName::lobby()],
             }),
         );
+        if let Some(oldest) = oldest {
+            // Most likely one whose other end is gone.
+            let text = format!("you have more than {} connections", self.settings.connections_per_user);
+            self.close(oldest, CloseReason::new(CloseCode::Kicked, text), at);
+        }
     }
 
     fn why_refuse(&self, user: UserName, fingerprint: Fingerprint) -> Option<CloseReason> {

@@ -25,6 +25,7 @@ fn settings() -> Settings {
         message_rate: NonZeroU32::new(5).unwrap(),
         message_burst: NonZeroU32::new(20).unwrap(),
         history_limit: 100,
+        connections_per_user: 64,
         join_backlog: 10,
         admins: HashSet::from([name("admin")]),
     }

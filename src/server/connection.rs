@@ -20,6 +20,10 @@ use crate::proto::link::{Link, Server};
 /// Records sealed for one call of write, at most.
 const RECORDS_PER_WRITE: usize = 4;
 
+/// Memory for a message in a queue, beside its bytes: its place there, and an allocation of its own if nobody else gets
+/// it.
+const MESSAGE_OVERHEAD: usize = 64;
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -130,9 +134,9 @@ impl Connection {
         self.list = List::default();
     }
 
-    /// Bytes that wait for the socket.
+    /// Bytes that wait for the socket, with what it takes to keep them.
     pub(super) fn waiting(&self) -> usize {
-        self.unsent.len() - self.sent + self.queued + self.list.bytes()
+        self.unsent.len() - self.sent + self.queued + self.queue.len() * MESSAGE_OVERHEAD + self.list.bytes()
     }
 
     /// Sends what the socket takes. Says whether that was everything. `scratch` is anybody's between calls.

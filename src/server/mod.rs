@@ -319,6 +319,7 @@ fn apply(update: Update, shared: &Shared, contexts: &Contexts) {
 fn hub_settings(config: &ServerConfig) -> hub::Settings {
     hub::Settings {
         server: SOFTWARE.to_owned(),
+        connections_per_user: config.max_connections_per_user,
         message_bytes: config.message_bytes,
         message_rate: config.message_rate,
         message_burst: config.message_burst,

@@ -209,6 +209,32 @@ fn the_operator_kicks() {
 }
 
 #[test]
+fn with_one_connection_too_many_the_oldest_of_the_user_gives_way() {
+    let mut world = World::with(Settings { connections_per_user: 2, ..settings() });
+    let bob = world.member("bob");
+    let sessions = [(); 4].map(|()| world.member("alice"));
+    let closed = sessions.map(|session| world.closed(session));
+    assert_eq!(closed, [Some(CloseCode::Kicked), Some(CloseCode::Kicked), None, None]);
+    assert_eq!(world.closed(bob), None);
+}
+
+#[test]
+fn who_goes_on_asking_for_what_is_refused_is_put_out() {
+    let mut world = World::new();
+    let (alice, bob) = (world.member("alice"), world.member("bob"));
+    let unknown = |kind| Request::Unknown(kind);
+    for _ in 0..10_000 {
+        world.request(alice, unknown(31));
+    }
+    assert_eq!(world.closed(alice), None);
+    for _ in 0..5_000 {
+        world.request(alice, unknown(31));
+    }
+    assert_eq!(world.closed(alice), Some(CloseCode::ProtocolError));
+    assert!(matches!(world.ask(bob, Request::People(People { room: RoomName::lobby() })), Reply::People(_)));
+}
+
+#[test]
 fn only_admins_end_the_server() {
     let mut world = World::new();
     let (alice, admin) = (world.member("alice"), world.member("admin"));

@@ -58,7 +58,7 @@ struct Siege {
 impl Siege {
     fn new() -> Self {
         let dir = DataDir::new(json!({
-            "message_rate": 1000, "message_burst": 1000, "max_connections_per_address": 500,
+            "message_rate": 1000, "message_burst": 1000, "max_connections_per_address": 500, "max_connections_per_user": 500,
         }));
         let server = Server::start(&dir);
         let mut honest = Client::member(server.address, alice());

@@ -28,7 +28,7 @@ const CHOKED: usize = 3;
 
 fn roomy() -> DataDir {
     DataDir::new(json!({
-        "max_connections_per_address": 0, "message_rate": 100_000, "message_burst": 100_000,
+        "max_connections_per_address": 0, "max_connections_per_user": 2000, "message_rate": 100_000, "message_burst": 100_000,
         "outbound_queue_bytes": 1 << 28, "history_limit": 1000, "join_backlog": 1,
     }))
 }

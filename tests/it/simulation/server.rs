@@ -58,6 +58,7 @@ impl World {
             message_rate: self.plan.message_rate,
             message_burst: self.plan.message_burst,
             history_limit: self.plan.history_limit,
+            connections_per_user: 64,
             join_backlog: self.plan.join_backlog,
             admins: std::iter::empty().collect(),
         };

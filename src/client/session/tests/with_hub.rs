@@ -50,6 +50,7 @@ fn new_hub(incarnation: u64, disk: &[StoredRecord], starts: &[(Incarnation, Seq)
         message_rate: NonZeroU32::new(20).unwrap(),
         message_burst: NonZeroU32::new(5).unwrap(),
         history_limit: 1000,
+        connections_per_user: 64,
         join_backlog: 1000,
         admins: HashSet::new(),
     };
