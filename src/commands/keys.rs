@@ -11,7 +11,7 @@ use crate::error::{Context as _, Error};
 use crate::keys::identity;
 use crate::keys::registry::{self, Reason, Registry};
 use crate::model::UserName;
-use crate::term::Term;
+use crate::term::{Term, sanitise};
 
 pub(super) fn run(term: &Term, args: &KeysArgs) -> Result<(), Error> {
     let directory = ServerPaths::new(&args.data_dir, None).keys;
@@ -30,7 +30,7 @@ fn list(term: &Term, directory: &Path) -> Result<(), Error> {
         term.out(format_args!("{user:width$}  {}  {}", key.fingerprint(), key.bits()))?;
     }
     for refusal in &loaded.refusals {
-        term.warn(refusal);
+        term.warn(sanitise(&refusal.to_string()));
     }
     if loaded.registry.is_empty() {
         term.note(format_args!("nobody is registered in {}", directory.display()));

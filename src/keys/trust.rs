@@ -10,6 +10,7 @@
 //! may be the one that would have told an impostor.
 
 use std::fmt;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -194,12 +195,25 @@ impl KnownServers {
         }
     }
 
+    /// Locks the file's directory: the file itself is replaced when it is written.
+    fn lock(&self) -> Result<File, TrustError> {
+        let directory = self.path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        let locked = fs::create_dir_all(directory).and_then(|()| File::open(directory)).and_then(|opened| {
+            opened.lock()?;
+            Ok(opened)
+        });
+        locked.map_err(|error| TrustError { path: self.path.clone(), problem: Problem::Unwritable(error) })
+    }
+
     /// Remembers a server's key, after its user has trusted it. The file is read again first: another client may have
     /// written it meanwhile.
     ///
     /// # Errors
     /// If another key is pinned, or the file can't be read or written.
     pub fn pin(&mut self, server: &ServerName, key: &PublicKey) -> Result<(), TrustError> {
+        // Until this is dropped, others who want to pin wait.
+        let _lock = self.lock()?;
         let mut current = Self::load(&self.path)?;
         match current.check(server, key) {
             Verdict::Unknown => {}

@@ -54,6 +54,7 @@ use crate::proto::handshake::client::SOFTWARE;
 use crate::proto::link::Limits;
 use crate::proto::message::POST_OVERHEAD;
 use crate::store::{self, OpenError, Running, Store};
+use crate::term::sanitise;
 
 /// What a server starts with.
 pub struct Options<'a> {
@@ -294,7 +295,9 @@ fn apply(update: Update, shared: &Shared, contexts: &Contexts) {
         contexts.revoke_tickets();
     }
     for refusal in &update.refusals {
-        tracing::warn!(file = %refusal.path.display(), reason = %refusal.reason, "key file refused");
+        // Whoever may write there names the files.
+        let [file, reason] = [refusal.path.display().to_string(), refusal.reason.to_string()];
+        tracing::warn!(file = &*sanitise(&file), reason = &*sanitise(&reason), "key file refused");
     }
     let inputs = update.changes.into_iter().map(|change| {
         let user = change.user();

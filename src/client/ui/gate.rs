@@ -1,12 +1,12 @@
-//! Lets only so many through at a time, and makes the others wait.
+//! Lets only so much through at a time, and makes the rest wait.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// A count with a bound.
+/// A sum with a bound. One thing more gets in while the bound is not reached, however much it weighs.
 #[derive(Debug)]
 pub(super) struct Gate {
     most: usize,
-    // How many are through; nothing once it stands open for all.
+    // How much is through; nothing once it stands open for all.
     inside: Mutex<Option<usize>>,
     moved: Condvar,
 }
@@ -17,19 +17,19 @@ impl Gate {
     }
 
     /// Goes through; waits until there is room.
-    pub(super) fn enter(&self) {
+    pub(super) fn enter(&self, weight: usize) {
         let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |inside: &mut Option<usize>| inside.is_some_and(|count| count >= self.most);
+        let full = |inside: &mut Option<usize>| inside.is_some_and(|sum| sum >= self.most);
         let mut inside = self.moved.wait_while(inside, full).unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = inside.as_mut() {
-            *count += 1;
+        if let Some(sum) = inside.as_mut() {
+            *sum += weight;
         }
     }
 
-    /// One is no longer inside.
-    pub(super) fn leave(&self) {
-        if let Some(count) = self.inside.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            *count = count.saturating_sub(1);
+    /// Something that went through is no longer inside.
+    pub(super) fn leave(&self, weight: usize) {
+        if let Some(sum) = self.inside.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            *sum = sum.saturating_sub(weight);
         }
         self.moved.notify_one();
     }
@@ -54,13 +54,13 @@ mod tests {
         let waiting = Arc::clone(&gate);
         let thread = std::thread::spawn(move || {
             for number in 0..10 {
-                waiting.enter();
+                waiting.enter(1);
                 sender.send(number).unwrap();
             }
         });
         assert_eq!((through.recv(), through.recv()), (Ok(0), Ok(1)));
         assert_eq!(through.try_recv(), Err(TryRecvError::Empty));
-        gate.leave();
+        gate.leave(1);
         assert_eq!(through.recv(), Ok(2));
         gate.open();
         thread.join().unwrap();

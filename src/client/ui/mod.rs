@@ -8,24 +8,27 @@ pub mod plain;
 pub mod render;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::{register, register_conditional_shutdown};
 use signal_hook::iterator::Signals;
 
 use self::gate::Gate;
 use self::render::{Form, Piece, Renderer};
 use crate::client::commands::Action;
 use crate::client::driver::{Driver, Handle, Target, Told};
-use crate::client::session::{Ask, Command, Outcome, Settings};
+use crate::client::session::{Answer, Ask, Command, Event, Outcome, Settings};
 use crate::crypto::rsa::PrivateKey;
 use crate::error::{Error, Exit};
 use crate::model::{Fingerprint, RoomName, UserName};
+use crate::proto::message::Stored;
 use crate::term::{Paint, Term};
 
-/// Events that wait for a face that is slow to show them; with more, no more is read from the server.
-const WAITING: usize = 1024;
+/// Bytes of events that wait for a face that is slow to show them; with more, no more is read from the server.
+const WAITING: usize = 4 << 20;
 /// How long what was said has to be stored after the face has gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -71,8 +74,8 @@ impl Stage {
     }
 
     fn seen(&self, news: &News) {
-        if let News::Told(_) = news {
-            self.told.leave();
+        if let News::Told(told) = news {
+            self.told.leave(weight(told));
         }
     }
 }
@@ -92,13 +95,13 @@ pub fn chat(
     let told = Arc::new(Gate::new(WAITING));
     let (tell, gate) = (sender.clone(), Arc::clone(&told));
     let driver = Driver::start(settings, target, identity, move |news| {
-        gate.enter();
+        gate.enter(weight(&news));
         // A face that is gone needs to know nothing.
         let _ = tell.send(News::Told(news));
     })
     .map_err(|error| Error::failure(error).context("can't start the connection's thread"))?;
     let stage = Stage { handle: driver.handle(), sender, news, told: Arc::clone(&told) };
-    let result = watch_signals(stage.sender.clone())
+    let result = watch_signals(stage.sender.clone(), term.chats())
         .and_then(|()| if term.chats() { line::run(term, about, stage) } else { plain::run(term, about, &stage) });
     if result.is_err() {
         driver.handle().send(Command::Leave { patience: PATIENCE });
@@ -109,16 +112,49 @@ pub fn chat(
 }
 
 /// The first signal asks for an orderly end, the second one ends the program.
-fn watch_signals(sender: Sender<News>) -> Result<(), Error> {
+fn watch_signals(sender: Sender<News>, terminal: bool) -> Result<(), Error> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::failure)?;
+    if !terminal {
+        // Whatever the program is doing then: it may be writing to somebody who doesn't read. With a terminal the line
+        // editor has to give it back first.
+        let armed = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            register_conditional_shutdown(signal, exit_of(signal).code().into(), Arc::clone(&armed))
+                .and_then(|_| register(signal, Arc::clone(&armed)))
+                .map_err(Error::failure)?;
+        }
+    }
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            let exit = if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated };
             // Nobody listens any more once the chat has ended.
-            let _ = sender.send(News::Signal(exit));
+            let _ = sender.send(News::Signal(exit_of(signal)));
         }
     });
     Ok(())
+}
+
+fn exit_of(signal: i32) -> Exit {
+    if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated }
+}
+
+/// Bytes that an event keeps, about.
+fn weight(told: &Told) -> usize {
+    /// Of an event or a message, whatever is in it.
+    const EACH: usize = 256;
+    let Told::Event(event) = told else { return 0 };
+    EACH + match event {
+        Event::Message { message, .. } => text_bytes(message),
+        Event::Answered { answer: Ok(Answer::History { messages, .. }), .. } => {
+            messages.iter().map(|message| EACH + text_bytes(message)).sum()
+        }
+        Event::Answered { answer: Ok(Answer::People(list)), .. } => list.people.len() * EACH,
+        Event::Presence(presence) => (presence.came.len() + presence.left.len()) * size_of::<UserName>(),
+        _ => 0,
+    }
+}
+
+fn text_bytes(message: &Stored) -> usize {
+    message.body.as_ref().map_or(0, |body| body.text().len())
 }
 
 /// What a face knows of the session that it shows.

@@ -46,16 +46,15 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
             }
             News::Told(Told::Event(event)) => {
                 match &event {
-                    Event::Accepted { .. } | Event::Answered { answer: Ok(_), .. } => unanswered.leave(),
+                    Event::Accepted { .. } | Event::Answered { answer: Ok(_), .. } => unanswered.leave(1),
                     Event::Refused { .. } | Event::Answered { answer: Err(_), .. } => {
                         refused.fetch_add(1, Ordering::Relaxed);
-                        unanswered.leave();
+                        unanswered.leave(1);
                     }
                     _ => {}
                 }
                 show(term, renderer.event(&event))?;
             }
-            News::Signal(exit) if signal.is_some() => return Err(Error::quiet(exit)),
             News::Signal(exit) => {
                 signal = Some(exit);
                 stage.handle.send(Command::Leave { patience: Duration::ZERO });
@@ -114,7 +113,8 @@ impl Feeder {
                     continue;
                 }
                 Err(error) => {
-                    self.term.warn(format_args!("can't read standard input: {error}"));
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    self.term.report(&Error::failure(error).context("can't read standard input"));
                     break;
                 }
             }
@@ -143,7 +143,7 @@ impl Feeder {
             }
         };
         if let Some(command) = command(&action, self.about.room) {
-            self.unanswered.enter();
+            self.unanswered.enter(1);
             self.handle.send(command);
             return Ok(true);
         }

@@ -14,8 +14,9 @@ pub(super) fn start(term: &Term, control: Control) {
     // Who doesn't read it can do without.
     let _ = term.out(HELP);
     std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            match parse(&line) {
+        // Whatever bytes a line has.
+        for line in std::io::stdin().lock().split(b'\n').map_while(Result::ok) {
+            match parse(&String::from_utf8_lossy(&line)) {
                 Ok(Some(command)) => control.console(command),
                 Ok(None) => {}
                 Err(text) => drop(term.out(text)),

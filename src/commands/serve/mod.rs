@@ -5,7 +5,7 @@ mod logging;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -19,7 +19,7 @@ use crate::keys::file::Existing;
 use crate::keys::identity::{self, KeyFile, Problem};
 use crate::keys::registry::{self, Loaded, Registry};
 use crate::server::{Event, Options, Server, StartError};
-use crate::term::Term;
+use crate::term::{Term, sanitise};
 
 /// How long a shutdown may take; what was accepted is on disk all the time.
 const SHUTDOWN: Duration = Duration::from_secs(4);
@@ -35,13 +35,19 @@ pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
     create_keys_directory(&paths.keys)?;
     let registered = registry::load(&paths.keys, &Registry::default());
     for refusal in &registered.refusals {
-        term.warn(refusal);
+        term.warn(sanitise(&refusal.to_string()));
     }
     let users = registered.registry.len();
     let key = server_key(term, &paths)?;
 
     // Signals are caught before anything is announced: whoever waits for the announcement may send one.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::failure)?;
+    // Up to where there is a server to end in order, every signal ends the program.
+    let starting = Arc::new(AtomicBool::new(true));
+    for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
+        signal_hook::flag::register_conditional_shutdown(signal, exit.code().into(), Arc::clone(&starting))
+            .map_err(Error::failure)?;
+    }
     // The first interrupt arms the second, which ends the program wherever it is.
     let armed = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register_conditional_shutdown(SIGINT, Exit::Interrupted.code().into(), Arc::clone(&armed))
@@ -57,8 +63,9 @@ pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
         ticket_keys: &paths.ticket_keys,
     })
     .map_err(start_error)?;
+    starting.store(false, Ordering::Relaxed);
     let control = server.control();
-    // Nor is one who doesn't read this.
+    // Who doesn't read it can do without.
     let _ = announce(term, &server, users, &paths);
     std::thread::spawn(move || {
         for signal in signals.forever() {
@@ -104,7 +111,7 @@ fn check(term: &Term, paths: &ServerPaths) -> Result<(), Error> {
     let loaded =
         if paths.keys.exists() { registry::load(&paths.keys, &Registry::default()) } else { Loaded::default() };
     for refusal in &loaded.refusals {
-        term.warn(refusal);
+        term.warn(sanitise(&refusal.to_string()));
     }
     let key = match KeyFile::read(&paths.private_key).and_then(|file| file.open(None)) {
         Ok(key) => format!("server key {}", key.public().fingerprint()),

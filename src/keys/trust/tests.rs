@@ -89,3 +89,19 @@ fn a_garbled_line_is_an_error_with_its_number() {
     fs::write(&path, b"\xff").unwrap();
     assert!(matches!(KnownServers::load(&path).unwrap_err().problem, Problem::NotText));
 }
+
+#[test]
+fn clients_that_pin_at_once_lose_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("known_servers");
+    let key = alice().public();
+    let name = |number: u16| ServerName::new("chat.example.org", number).unwrap();
+    std::thread::scope(|scope| {
+        for number in 1..=16 {
+            let path = &path;
+            scope.spawn(move || KnownServers::load(path).unwrap().pin(&name(number), key).unwrap());
+        }
+    });
+    let known = KnownServers::load(&path).unwrap();
+    assert!((1..=16).all(|number| known.check(&name(number), key) == Verdict::Trusted));
+}

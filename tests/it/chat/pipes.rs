@@ -139,3 +139,31 @@ fn the_wrong_keys_have_their_exit_codes() {
     assert_eq!(code, Some(4), "{errors}");
     assert!(errors.contains("--server-key FILE or --fingerprint SHA256:..."), "{errors}");
 }
+
+#[test]
+fn the_second_signal_ends_it_even_while_nobody_reads_what_it_writes() {
+    let world = World::new();
+    let mut alice = world.command("alice", PROGRAM);
+    let mut alice = alice.args(world.connect("alice")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut bob = world.pipe("bob");
+    for _ in 0..40 {
+        bob.say(&"much to read ".repeat(600));
+    }
+    // Blocked in write(2), system call 1.
+    until(|| fs::read_to_string(format!("/proc/{}/syscall", alice.id())).unwrap().starts_with("1 "));
+    // Two that come together are one to the system.
+    until(|| {
+        let _ = Command::new("kill").arg(alice.id().to_string()).stderr(Stdio::null()).status();
+        alice.try_wait().unwrap().is_some()
+    });
+    assert_eq!(alice.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn an_input_that_can_not_be_read_shows_in_the_exit_code() {
+    let world = World::new();
+    let directory = fs::File::open(world.path("alice")).unwrap();
+    let output = world.command("alice", PROGRAM).args(world.connect("alice")).stdin(directory).output().unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("can't read standard input"));
+}

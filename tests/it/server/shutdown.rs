@@ -179,6 +179,9 @@ fn the_operator_ends_it_from_the_console() {
 
     let mut bob = Client::member(address, bob());
     let mut alice = Client::member(address, alice());
+    // What is no text is no command, and does no harm.
+    console.send(b"/kick \xff\xfe\n").unwrap();
+    console.expect("a name has only letters").unwrap();
     console.send_line("/list").unwrap();
     console.expect("alice").unwrap();
     console.expect("bob").unwrap();
