@@ -107,6 +107,9 @@ impl World {
         });
         self.say(|| format!("client {number} starts"));
         self.pump(number);
+        if self.is_asked() {
+            self.ask_last(number);
+        }
     }
 
     pub(super) fn client_input(&mut self, number: usize, input: Input<'_>) {
@@ -329,13 +332,9 @@ impl World {
         }
     }
 
-    /// Everybody asks for what the server has, and who is there.
-    pub(super) fn ask_everybody(&mut self) {
-        for number in 0..self.clients.len() {
-            for ask in last_questions() {
-                self.ask(number, ask);
-            }
-        }
+    /// A client asks for what the server has, and who is there.
+    pub(super) fn ask_last(&mut self, number: usize) {
+        last_questions().into_iter().for_each(|ask| self.ask(number, ask));
     }
 
     /// Checks what a client has at the end.
