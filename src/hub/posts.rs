@@ -69,7 +69,10 @@ impl Hub {
             return Err(storage_unavailable());
         }
         self.admit(user, post.retry, at)?;
-        if let Some(pending) = self.in_flight.get(&(user, post.message)).and_then(|token| self.pending.get_mut(token)) {
+        if let Some(token) = self.in_flight.get(&(user, post.message)).copied()
+            && !self.forget_if_abandoned(token)
+            && let Some(pending) = self.pending.get_mut(&token)
+        {
             // Posted again while the first one is still under way: they end together.
             pending.waiters.more.push((session, id));
             return Ok(());
@@ -83,6 +86,19 @@ impl Hub {
             self.publish(user, post.room, post.message, post.body, waiters, at);
         }
         Ok(())
+    }
+
+    /// Forgets a lookup whose answer nobody waits for any more, and returns whether it was one. Who joined it now would
+    /// overtake what he posted before it, if the answer to that came in between, when nobody waited for it either.
+    fn forget_if_abandoned(&mut self, token: PostToken) -> bool {
+        let is_abandoned = self.pending.get(&token).is_some_and(|pending| {
+            matches!(pending.stage, Stage::Looking(_))
+                && !pending.waiters.iter().any(|(session, _)| self.sessions.contains_key(&session))
+        });
+        if is_abandoned && let Some(pending) = self.settle(token, |_| true) {
+            self.release(pending.user, pending.waiters.count());
+        }
+        is_abandoned
     }
 
     /// Whether the store has to be asked before this is posted: because it is a retry, or because it comes on an older

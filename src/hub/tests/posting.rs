@@ -166,6 +166,23 @@ fn two_retries_at_once_are_posted_once() {
 }
 
 #[test]
+fn retries_keep_their_order_when_some_were_dropped_in_between() {
+    let mut world = World::new();
+    let old = world.member("alice");
+    let [one, two] = [(); 2].map(|()| world.message_id());
+    world.post_as(old, "one", one, true);
+    world.post_as(old, "two", two, true);
+    world.gone(old);
+    assert!(world.store_step(), "nobody waits for the first answer");
+    let new = world.member("alice");
+    world.post_as(new, "one", one, true);
+    world.post_as(new, "two", two, true);
+    world.commit();
+    assert_eq!(texts(&world.inbox(new)), ["one", "two"]);
+    assert_eq!(world.hub.users[&name("alice")].unacknowledged, 0);
+}
+
+#[test]
 fn what_arrives_late_on_an_old_connection_is_not_posted_after_its_retry() {
     let mut world = World::new();
     let (old, new) = (world.member("alice"), world.member("alice"));

@@ -37,7 +37,8 @@ struct Alive {
     session: Session,
     key: Arc<PrivateKey>,
     screen: Screen,
-    leaving: bool,
+    /// Its user wants to leave, and waits no longer than this.
+    leaving: Option<Instant>,
     lines: u64,
 }
 
@@ -76,7 +77,7 @@ impl Client {
             "waits for acknowledgements"
         } else if !alive.screen.asked.is_empty() {
             "waits for answers"
-        } else if alive.leaving {
+        } else if alive.leaving.is_some() {
             "is leaving"
         } else {
             return None;
@@ -101,11 +102,14 @@ impl World {
             session: Session::new(settings, StdRng::seed_from_u64(self.rng.random()), self.now),
             key: Arc::clone(key),
             screen: Screen::new(client.user, key.public().fingerprint()),
-            leaving: false,
+            leaving: None,
             lines: 0,
         });
         self.say(|| format!("client {number} starts"));
         self.pump(number);
+        if self.is_asked() {
+            self.ask_last(number);
+        }
     }
 
     pub(super) fn client_input(&mut self, number: usize, input: Input<'_>) {
@@ -182,7 +186,10 @@ impl World {
         self.seen.withdrawn += alive.screen.withdrawn as u64;
         assert_eq!(alive.session.poll_timeout(), None, "a session that is over wants to be woken");
         match outcome {
-            Outcome::Left => assert!(alive.leaving, "nobody wanted to leave"),
+            Outcome::Left => {
+                let until = alive.leaving.expect("somebody wanted to leave");
+                assert!(undelivered == 0 || self.now >= until, "left too early, with {undelivered} undelivered");
+            }
             Outcome::PutOut(reason) => {
                 self.seen.put_out += 1;
                 assert!(matches!(reason.code, CloseCode::KeyRemoved | CloseCode::Kicked));
@@ -248,8 +255,9 @@ impl World {
     /// A client's user leaves.
     pub(super) fn leave(&mut self, number: usize) {
         let patience = up_to(&mut self.rng, Duration::from_secs(5));
+        let until = self.now + patience;
         if let Some(alive) = &mut self.clients[number].alive {
-            alive.leaving = true;
+            alive.leaving = Some(alive.leaving.map_or(until, |before| before.min(until)));
             self.client_input(number, Input::Command(Command::Leave { patience }));
         }
     }
@@ -324,13 +332,9 @@ impl World {
         }
     }
 
-    /// Everybody asks for what the server has, and who is there.
-    pub(super) fn ask_everybody(&mut self) {
-        for number in 0..self.clients.len() {
-            for ask in last_questions() {
-                self.ask(number, ask);
-            }
-        }
+    /// A client asks for what the server has, and who is there.
+    pub(super) fn ask_last(&mut self, number: usize) {
+        last_questions().into_iter().for_each(|ask| self.ask(number, ask));
     }
 
     /// Checks what a client has at the end.

@@ -1,11 +1,13 @@
 //! Judges every step of a run's hub by what it was told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
-use rsachat::hub::{Input, Output};
-use rsachat::journal::StoreCommand;
+use rsachat::hub::{ConsoleCommand, DRAIN, Input, Output};
+use rsachat::journal::{StoreCommand, StoreEvent};
 use rsachat::model::{Fingerprint, Incarnation, Seq, SessionId, UserName};
-use rsachat::proto::message::{PREFIX_BYTES, PeopleList, Presence, Reply, Request, RequestId, ServerMessage};
+use rsachat::proto::close::CloseCode;
+use rsachat::proto::message::{PREFIX_BYTES, PeopleList, Presence, Reply, Request, RequestId, ServerMessage, Stored};
 
 use super::disk::Disk;
 use super::said::{Registered, Said};
@@ -18,15 +20,17 @@ pub(super) struct Judge {
     registered: Registered,
     /// Who is connected, until the hub is told that he is gone.
     sessions: BTreeMap<SessionId, (UserName, Fingerprint)>,
-    /// Sessions whose key was removed, with the number of the hub's first output after that.
+    /// Sessions that have to go, because their key was removed or they were kicked, with the number of the hub's first output after that.
     barred: BTreeMap<SessionId, u64>,
     told_to_close: BTreeSet<SessionId>,
     /// Sessions in the room.
     inside: BTreeSet<SessionId>,
     /// Who is in the room, as far as it was told.
     told: BTreeSet<UserName>,
-    /// The hub was told to end: it tells nobody any more who comes and leaves ...
-    ending: bool,
+    now: Instant,
+    store_fails: bool,
+    /// The hub was told to end: it tells nobody any more who comes and leaves, and waits for the store until then ...
+    ending: Option<Instant>,
     /// ... and hears nothing any more once it has.
     stopped: bool,
     /// Requests without answers.
@@ -42,7 +46,7 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub(super) fn new(incarnation: Incarnation, last: Seq) -> Self {
+    pub(super) fn new(incarnation: Incarnation, last: Seq, now: Instant) -> Self {
         Self {
             incarnation,
             registered: Registered::new(),
@@ -51,7 +55,9 @@ impl Judge {
             told_to_close: BTreeSet::new(),
             inside: BTreeSet::new(),
             told: BTreeSet::new(),
-            ending: false,
+            now,
+            store_fails: false,
+            ending: None,
             stopped: false,
             open: BTreeMap::new(),
             given: BTreeMap::new(),
@@ -62,7 +68,8 @@ impl Judge {
     }
 
     /// Notes what the hub is about to be told; `due` if it is time to tell who came and left.
-    pub(super) fn before(&mut self, input: &Input, due: bool) {
+    pub(super) fn before(&mut self, input: &Input, now: Instant, due: bool) {
+        self.now = now;
         if due && self.inside.is_empty() {
             // Nobody is there to be told.
             self.told.clear();
@@ -93,7 +100,10 @@ impl Judge {
                 self.sessions.remove(session);
                 self.over(*session);
             }
-            Input::Shutdown { .. } => self.ending = true,
+            Input::Console(ConsoleCommand::Kick(user)) => self.bar(|(of, _)| of == user),
+            Input::Store(StoreEvent::Failing { .. }) => self.store_fails = true,
+            Input::Store(StoreEvent::Recovered) => self.store_fails = false,
+            Input::Shutdown { .. } => self.ending = Some(now + DRAIN),
             _ => {}
         }
     }
@@ -137,6 +147,7 @@ impl Judge {
                         ServerMessage::Message(message) => {
                             assert_eq!(message.seq, self.last.next(), "a number was left out or used twice");
                             self.last = message.seq;
+                            assert!(self.is_wanted(&message), "{message:?}: nobody is there who posts it");
                             self.numbers.insert(index, message.seq);
                             said.add(self.incarnation, message, &self.registered);
                         }
@@ -150,7 +161,15 @@ impl Judge {
                 assert!(self.given.contains_key(session), "{session:?} enters before it was given what it missed");
                 assert!(self.inside.insert(*session), "{session:?} enters twice");
             }
-            Output::Close { session, .. } => {
+            Output::Close { session, reason } => {
+                if reason.code == CloseCode::Shutdown
+                    && !self.store_fails
+                    && self.ending.is_some_and(|end| self.now < end)
+                {
+                    let of = (*session, RequestId::MIN)..=(*session, RequestId::MAX);
+                    let post = self.open.range(of).find(|(_, request)| matches!(request, Request::Post(_)));
+                    assert_eq!(post, None, "closed too early");
+                }
                 self.told_to_close.insert(*session);
                 self.over(*session);
             }
@@ -169,8 +188,8 @@ impl Judge {
             return;
         }
         let goes_on = self.barred.keys().find(|session| !self.told_to_close.contains(session));
-        assert_eq!(goes_on, None, "the key is removed, and the session goes on");
-        if quiet && !self.ending {
+        assert_eq!(goes_on, None, "a session that has to go goes on");
+        if quiet && self.ending.is_none() {
             assert_eq!(self.told, self.people(), "the room was not told who is there");
         }
     }
@@ -188,6 +207,15 @@ impl Judge {
     /// What must hold when everything is settled.
     pub(super) fn check_final(&self) {
         assert_eq!(self.open, BTreeMap::new(), "requests without an answer");
+    }
+
+    /// Whether its sender is there, and waits for an answer to just this.
+    fn is_wanted(&self, said: &Stored) -> bool {
+        self.open.iter().any(|((session, _), request)| {
+            let Request::Post(post) = request else { return false };
+            let from = self.sessions.get(session).map(|(user, _)| *user);
+            (from, post.message, Some(&post.body)) == (Some(said.sender), said.message, said.body.as_ref())
+        })
     }
 
     fn people(&self) -> BTreeSet<UserName> {

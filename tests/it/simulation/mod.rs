@@ -11,11 +11,13 @@
 //!   no number is left out.
 //! - Every request gets one answer, every post is accepted or refused in the end, and a client's posts are stored in the
 //!   order in which they were said.
+//! - What is said was posted in just these words by its sender, who is still there and waits for an answer.
 //! - A client shows each message once, in order, none left out without a word, and none that was said while its user
 //!   was not registered. What was shown and lost in a crash is withdrawn, and nothing else is.
-//! - A session is given each message that is said from where it entered on, once, and none once its key is removed:
-//!   then it is closed at once. It enters when it was given what it missed, and not before.
+//! - A session is given each message that is said from where it entered on, once, and none once its key is
+//!   removed or it is kicked: then it is closed at once. It enters when it was given what it missed, and not before.
 //! - Who is said to be there is there. Who came and who left is told, truly, and soon.
+//! - A server that ends waits for the store, so that what was posted is acknowledged, but not for ever.
 //! - Neither end of a link ever sees the protocol broken. The hub's own invariants hold. Nobody asks to be woken again
 //!   and again.
 //!

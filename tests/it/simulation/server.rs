@@ -71,7 +71,7 @@ impl World {
             store: StoreThread::default(),
             ending: None,
             stopped: false,
-            judge: Judge::new(incarnation, last),
+            judge: Judge::new(incarnation, last, self.now),
         });
         let users: Vec<Input> = self.keys_directory.iter().map(|(user, key)| registered(*user, key.public())).collect();
         self.step(None, users);
@@ -84,7 +84,7 @@ impl World {
         for input in inputs {
             let Some(process) = &mut self.process else { return };
             self.trace.say(now, || format!("    hub <- {}", brief(&input)));
-            process.judge.before(&input, process.hub.poll_timeout().is_some_and(|due| due <= now));
+            process.judge.before(&input, now, process.hub.poll_timeout().is_some_and(|due| due <= now));
             process.hub.handle(input, now, wall);
             assert_eq!(process.hub.check_invariants(), Ok(()));
             while let Some(process) = &mut self.process

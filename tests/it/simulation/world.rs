@@ -251,6 +251,11 @@ impl World {
         self.at(self.now + late, what);
     }
 
+    /// Everybody was asked what he sees: who comes now is asked too.
+    pub(super) fn is_asked(&self) -> bool {
+        self.stage == Stage::Asked
+    }
+
     pub(super) fn say(&self, what: impl FnOnce() -> String) {
         self.trace.say(self.now, what);
     }
@@ -425,7 +430,7 @@ impl World {
             self.check_final();
             self.clients.iter().for_each(|client| self.seen.withdrawn += client.withdrawn());
         } else {
-            self.ask_everybody();
+            (0..self.clients.len()).for_each(|number| self.ask_last(number));
         }
         asked
     }
