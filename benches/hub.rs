@@ -46,6 +46,7 @@ fn post(hub: &mut Hub, number: u64, members: u64) {
         message: MessageId(u128::from(number).to_be_bytes()),
         body: Body::Text { text: "Shall we meet at the usual place, or is it raining there, too?".to_owned() },
         retry: false,
+        after: None,
     };
     let (session, now) = (SessionId(number % members), Instant::now());
     hub.handle(Input::Request { session, id: number + 2, request: Request::Post(post) }, now, WALL);

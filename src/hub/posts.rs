@@ -30,8 +30,8 @@ pub(super) struct Pending {
 /// What the store was asked.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// To look whether the message is stored; if not, it is posted then.
-    Looking(Body),
+    /// To look whether the message is stored; if not, it is posted then, unless the one before it was refused.
+    Looking { body: Body, after: Option<MessageId> },
     /// To write it, under this number.
     Writing(Seq, Timestamp),
 }
@@ -55,6 +55,31 @@ impl Waiters {
 
 impl Hub {
     pub(super) fn post(&mut self, session: SessionId, id: RequestId, post: Post, at: At) -> Result<(), Refused> {
+        let (room, message) = (post.room, post.message);
+        let answered =
+            if self.is_behind(session, room, post.after) { Err(behind()) } else { self.take(session, id, post, at) };
+        if answered.as_ref().is_err_and(passes) {
+            self.put_off(session, room, message);
+        }
+        answered
+    }
+
+    /// Whether a post comes behind one that was refused for now.
+    fn is_behind(&self, session: SessionId, room: RoomName, after: Option<MessageId>) -> bool {
+        after.is_some_and(|after| {
+            self.sessions.get(&session).is_some_and(|session| session.put_off.contains(&(room, after)))
+        })
+    }
+
+    /// Notes that a post was refused for now. Of each room the last one is enough: what comes behind it names it.
+    fn put_off(&mut self, session: SessionId, room: RoomName, message: MessageId) {
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.put_off.retain(|(other, _)| *other != room);
+            session.put_off.push((room, message));
+        }
+    }
+
+    fn take(&mut self, session: SessionId, id: RequestId, post: Post, at: At) -> Result<(), Refused> {
         let Some(asking) = self.sessions.get(&session) else { return Ok(()) };
         let (user, opened) = (asking.user, asking.opened);
         if !asking.rooms.contains(&post.room) {
@@ -79,8 +104,9 @@ impl Hub {
         }
         let waiters = Waiters { first: (session, id), more: Vec::new() };
         if self.may_be_posted_already(user, opened, post.retry) {
-            let Post { room, message, body, .. } = post;
-            let token = self.wait_for_store(Pending { user, message, room, stage: Stage::Looking(body), waiters });
+            let Post { room, message, body, after, .. } = post;
+            let stage = Stage::Looking { body, after };
+            let token = self.wait_for_store(Pending { user, message, room, stage, waiters });
             self.outputs.push_back(Output::Store(StoreCommand::Lookup { token, user, message }));
         } else {
             self.publish(user, post.room, post.message, post.body, waiters, at);
@@ -92,7 +118,7 @@ impl Hub {
     /// overtake what he posted before it, if the answer to that came in between, when nobody waited for it either.
     fn forget_if_abandoned(&mut self, token: PostToken) -> bool {
         let is_abandoned = self.pending.get(&token).is_some_and(|pending| {
-            matches!(pending.stage, Stage::Looking(_))
+            matches!(pending.stage, Stage::Looking { .. })
                 && !pending.waiters.iter().any(|(session, _)| self.sessions.contains_key(&session))
         });
         if is_abandoned && let Some(pending) = self.settle(token, |_| true) {
@@ -196,14 +222,18 @@ impl Hub {
     }
 
     pub(super) fn found(&mut self, token: PostToken, place: Option<(Seq, Timestamp)>, at: At) {
-        let settled = self.settle(token, |stage| matches!(stage, Stage::Looking(_)));
-        let Some(Pending { user, message, room, stage: Stage::Looking(body), waiters }) = settled else { return };
+        let settled = self.settle(token, |stage| matches!(stage, Stage::Looking { .. }));
+        let Some(Pending { user, message, room, stage: Stage::Looking { body, after }, waiters }) = settled else {
+            return;
+        };
         if let Some((seq, time)) = place {
             self.acknowledge(user, &waiters, &Reply::Accepted(Accepted { seq, time }));
         } else if self.phase != Phase::Running {
             self.acknowledge(user, &waiters, &Reply::Error(ending()));
-        } else if self.store_failing {
-            self.acknowledge(user, &waiters, &Reply::Error(storage_unavailable()));
+        } else if self.store_failing || waiters.iter().any(|(session, _)| self.is_behind(session, room, after)) {
+            waiters.iter().for_each(|(session, _)| self.put_off(session, room, message));
+            let refusal = if self.store_failing { storage_unavailable() } else { behind() };
+            self.acknowledge(user, &waiters, &Reply::Error(refusal));
         } else if waiters.iter().any(|(session, _)| self.sessions.contains_key(&session)) {
             self.publish(user, room, message, body, waiters, at);
         } else {
@@ -239,6 +269,15 @@ impl Hub {
             self.log(LogEvent::StoreRecovered);
         }
     }
+}
+
+/// Whether the same post may be taken later.
+fn passes(refusal: &Refused) -> bool {
+    matches!(refusal.code, ErrorCode::RateLimited | ErrorCode::StorageUnavailable | ErrorCode::ShuttingDown)
+}
+
+fn behind() -> Refused {
+    refused_for(ACKNOWLEDGE_RETRY, ErrorCode::RateLimited, "the message before this one was refused for now")
 }
 
 fn storage_unavailable() -> Refused {

@@ -7,7 +7,7 @@ use super::io::{ConsoleCommand, LogEvent, Output};
 use super::limits::{Bucket, Reading};
 use super::shutdown::Phase;
 use super::{At, Hub, PEOPLE};
-use crate::model::{Fingerprint, RoomName, SessionId, Timestamp, UserName};
+use crate::model::{Fingerprint, MessageId, RoomName, SessionId, Timestamp, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::message::{ErrorCode, ServerMessage, Welcome};
 
@@ -55,6 +55,8 @@ pub(super) struct Session {
     pub(super) client: Box<str>,
     /// The rooms it is in.
     pub(super) rooms: Vec<RoomName>,
+    /// The last post in each room that was refused for now.
+    pub(super) put_off: Vec<(RoomName, MessageId)>,
     /// Refusals that are in the log already.
     pub(super) logged: Vec<ErrorCode>,
 }
@@ -111,7 +113,7 @@ impl Hub {
         self.online.insert(user);
         let client = client.chars().filter(char::is_ascii_graphic).take(CLIENT_BYTES).collect::<String>().into();
         let rooms = Vec::new();
-        self.sessions.insert(session, Session { user, opened, client, rooms, logged: Vec::new() });
+        self.sessions.insert(session, Session { user, opened, client, rooms, put_off: Vec::new(), logged: Vec::new() });
         self.send(
             session,
             &ServerMessage::Welcome(Welcome {

@@ -339,7 +339,10 @@ impl World {
     }
 
     fn post_as(&mut self, session: SessionId, what: &str, message: MessageId, retry: bool) -> RequestId {
-        self.request(session, Request::Post(Post { room: RoomName::lobby(), message, body: text(what), retry }))
+        self.request(
+            session,
+            Request::Post(Post { room: RoomName::lobby(), message, body: text(what), retry, after: None }),
+        )
     }
 
     /// Posts and commits, leaving time for the rate limit.

@@ -9,8 +9,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Appends encoded requests. They share one record if they fit in one: a server handles what a record holds at one
-    /// moment, so that it can't refuse the first of them and accept the second.
+    /// Appends encoded requests. They share one record if they fit in one.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         match self.records.last_mut() {
             Some(last) if last.len() + bytes.len() <= RECORD_BYTES => last.extend_from_slice(bytes),

@@ -1,9 +1,9 @@
 //! What the user said in a room and the server has not acknowledged.
 //!
 //! It is sent in batches: as many messages, from the oldest on, as one record holds; the next batch goes when each of
-//! the last one is answered. A server handles what one record holds at one moment: if it refuses a message for now, it
-//! refuses those behind it too. And it looks for retries before it posts them, so a batch has only retries or none. So
-//! nobody ever sees the user's messages in another order than they were said.
+//! the last one is answered. Each names the one before it: if a server refuses that one for now, it refuses this one
+//! too. And it looks for retries before it posts them, so a batch has only retries or none. So nobody ever sees the
+//! user's messages in another order than they were said.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -134,9 +134,10 @@ impl Posts {
         let retry = self.queue.front()?.retry;
         let window = self.window;
         self.window = (window * 2).min(BATCH);
+        let mut after = None;
         for post in self.queue.iter_mut().take(window).take_while(|post| post.retry == retry) {
             let id = next_id();
-            let request = Post { room, message: post.id, body: post.body.clone(), retry: post.retry };
+            let request = Post { room, message: post.id, body: post.body.clone(), retry: post.retry, after };
             let bytes = Request::Post(request).encode(id);
             if !batch.bytes.is_empty() && batch.bytes.len() + bytes.len() > RECORD_BYTES {
                 break;
@@ -144,6 +145,7 @@ impl Posts {
             batch.bytes.extend_from_slice(&bytes);
             batch.requests.push(id);
             post.asked = Some(id);
+            after = Some(post.id);
         }
         (!batch.requests.is_empty()).then_some(batch)
     }

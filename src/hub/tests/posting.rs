@@ -183,6 +183,41 @@ fn retries_keep_their_order_when_some_were_dropped_in_between() {
 }
 
 #[test]
+fn what_comes_behind_a_post_that_is_refused_for_now_is_refused_too() {
+    let mut world = World::with(Settings {
+        message_rate: 10.try_into().unwrap(),
+        message_burst: 2.try_into().unwrap(),
+        ..settings()
+    });
+    let alice = world.member("alice");
+    let posts: Vec<MessageId> = (0..6).map(|_| world.message_id()).collect();
+    let post = |at: usize| {
+        let after = at.checked_sub(1).map(|before| posts[before]);
+        Request::Post(Post {
+            room: RoomName::lobby(),
+            message: posts[at],
+            body: text(&at.to_string()),
+            retry: false,
+            after,
+        })
+    };
+    for at in 0..6 {
+        world.request(alice, post(at));
+        // The third one is too much; the fourth one would not be.
+        world.now += Duration::from_millis(40);
+    }
+    world.commit();
+    assert_eq!(texts(&world.inbox(alice)), ["0", "1"]);
+    // Said again in order, without a word about what was refused.
+    let again =
+        Request::Post(Post { room: RoomName::lobby(), message: posts[2], body: text("2"), retry: false, after: None });
+    world.request(alice, again);
+    world.request(alice, post(3));
+    world.commit();
+    assert_eq!(texts(&world.inbox(alice)), ["2", "3"]);
+}
+
+#[test]
 fn what_arrives_late_on_an_old_connection_is_not_posted_after_its_retry() {
     let mut world = World::new();
     let (old, new) = (world.member("alice"), world.member("alice"));

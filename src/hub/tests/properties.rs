@@ -148,7 +148,7 @@ impl Run {
                     let message = self.world.message_id();
                     self.posted.push((self.users[&session], message));
                     let body = text(&"x".repeat(length.into()));
-                    self.request(number, Request::Post(Post { room, message, body, retry: false }));
+                    self.request(number, Request::Post(Post { room, message, body, retry: false, after: None }));
                 }
             }
             Step::Retry(number, which) => {
@@ -158,7 +158,10 @@ impl Run {
                         self.posted.iter().filter(|(sender, _)| *sender == user).map(|(_, id)| *id).collect();
                     if !own.is_empty() {
                         let message = own[usize::from(which) % own.len()];
-                        self.request(number, Request::Post(Post { room, message, body: text("again"), retry: true }));
+                        self.request(
+                            number,
+                            Request::Post(Post { room, message, body: text("again"), retry: true, after: None }),
+                        );
                     }
                 }
             }

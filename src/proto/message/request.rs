@@ -47,6 +47,9 @@ pub struct Post {
     #[n(3)]
     #[cbor(default)]
     pub retry: bool,
+    /// The post before this one, if that is not answered yet: if it is refused for now, so is this one.
+    #[n(4)]
+    pub after: Option<MessageId>,
 }
 
 /// What a message says. Kinds that come later (sealed ones) join here.

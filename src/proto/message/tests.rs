@@ -42,12 +42,8 @@ fn position() -> impl Strategy<Value = Position> {
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (room(), option::of(position())).prop_map(|(room, after)| Request::Join(Join { room, after })),
-        (room(), message(), body(), any::<bool>()).prop_map(|(room, message, body, retry)| Request::Post(Post {
-            room,
-            message,
-            body,
-            retry
-        })),
+        (room(), message(), body(), any::<bool>(), option::of(message()))
+            .prop_map(|(room, message, body, retry, after)| Request::Post(Post { room, message, body, retry, after })),
         (room(), option::of(seq()), any::<u32>()).prop_map(|(room, before, limit)| Request::History(History {
             room,
             before,
@@ -248,7 +244,13 @@ proptest! {
 #[test]
 fn these_are_the_bytes_of_a_post_and_its_answer() {
     let message = MessageId(std::array::from_fn(|n| u8::try_from(n).unwrap()));
-    let post = Post { room: RoomName::lobby(), message, body: Body::Text { text: "hi".to_owned() }, retry: false };
+    let post = Post {
+        room: RoomName::lobby(),
+        message,
+        body: Body::Text { text: "hi".to_owned() },
+        retry: false,
+        after: None,
+    };
     assert_eq!(
         Request::Post(post).encode(1),
         b"\x00\x00\x28\x83\x02\x01\xa4\x00\x66common\

@@ -99,7 +99,7 @@ fn message(name: &'static str, bytes: &[u8]) -> Message {
 
 fn requests() -> Vec<Message> {
     let position = Position { incarnation: Incarnation(3), seq: Seq(41) };
-    let post = |body, retry| Request::Post(Post { room: lobby(), message: id(), body, retry });
+    let post = |body, retry| Request::Post(Post { room: lobby(), message: id(), body, retry, after: None });
     let cases = [
         ("a first visit", 1, Request::Join(Join { room: lobby(), after: None })),
         ("coming back", 2, Request::Join(Join { room: lobby(), after: Some(position) })),

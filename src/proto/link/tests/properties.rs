@@ -49,7 +49,13 @@ fn opened(now: Instant) -> (Link<Client>, Link<Server>) {
 
 fn post(text: String) -> Request {
     let body = Body::Text { text };
-    Request::Post(Post { room: RoomName::lobby(), message: crate::model::MessageId([7; 16]), body, retry: false })
+    Request::Post(Post {
+        room: RoomName::lobby(),
+        message: crate::model::MessageId([7; 16]),
+        body,
+        retry: false,
+        after: None,
+    })
 }
 
 proptest! {
