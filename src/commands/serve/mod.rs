@@ -139,7 +139,10 @@ fn create_keys_directory(path: &Path) -> Result<(), Error> {
 /// The server's key: the one that is there, or a new pair.
 fn server_key(term: &Term, paths: &ServerPaths) -> Result<PrivateKey, Error> {
     match KeyFile::read(&paths.private_key).and_then(|file| file.open(None)) {
-        Ok(key) => Ok(key),
+        Ok(key) => {
+            check_public_key(term, paths, &key);
+            Ok(key)
+        }
         Err(error) if matches!(error.problem, Problem::Missing) => {
             let mut rng = rand::rng();
             let key = {
@@ -153,6 +156,24 @@ fn server_key(term: &Term, paths: &ServerPaths) -> Result<PrivateKey, Error> {
             Ok(key)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The public key is what operators hand out: it has to be there, and to be this one.
+fn check_public_key(term: &Term, paths: &ServerPaths, key: &PrivateKey) {
+    let (public, private) = (paths.public_key.display(), paths.private_key.display());
+    match identity::read_public(&paths.public_key) {
+        Ok(found) if found == *key.public() => {}
+        Err(error) if matches!(error.problem, Problem::Missing) => {
+            match identity::write_public(&paths.public_key, key.public(), Existing::Keep) {
+                Ok(()) => term.note(format_args!("made {public}")),
+                Err(error) => term.warn(error),
+            }
+        }
+        Ok(_) | Err(_) => {
+            term.warn(format_args!("{public} is not the public half of {private}"));
+            term.hint(format_args!("rsachat key public {private} > {public}"));
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getuid, prlimit};
 use serde_json::json;
 
 use crate::support::client::{Client, Conn, Login, Origin, message_id, post};
-use crate::support::data_dir::{DataDir, alice, bob, fill};
+use crate::support::data_dir::{DataDir, alice, bob, fill, pem};
 use crate::support::process::Ended;
 use crate::support::server::{Server, run, serve, stored, wrapped};
 
@@ -325,4 +325,19 @@ fn a_database_that_is_damaged() {
     fs::write(&file, &whole).unwrap();
     let server = Server::start(&good);
     assert_eq!(Client::member(server.address, alice()).history().len(), 100);
+}
+
+#[test]
+fn the_public_key_beside_the_servers_is_its_own() {
+    let dir = DataDir::new(json!({}));
+    let public = dir.file("server_public_key.pem");
+    fs::write(&public, pem("test_bob.pem")).unwrap();
+    let server = Server::start(&dir);
+    server.err.line(&["warning", "server_public_key.pem is not the public half"]);
+    server.kill();
+    assert_eq!(fs::read_to_string(&public).unwrap(), pem("test_bob.pem"));
+    fs::remove_file(&public).unwrap();
+    let server = Server::start(&dir);
+    server.err.line(&["made", "server_public_key.pem"]);
+    assert_eq!(fs::read_to_string(&public).unwrap(), pem("test_server.pem"));
 }
