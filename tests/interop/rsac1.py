@@ -1319,9 +1319,12 @@ class Session:
             if answer.caught_up:
                 return answer, everything
 
-    def queue_post(self, room: str, what: What, id_: bytes, retry: bool = False) -> int:
+    def queue_post(
+        self, room: str, what: What, id_: bytes, retry: bool = False, after: Optional[bytes] = None
+    ) -> int:
         """Queue a Post (Posting)."""
-        return self.queue(RequestType.POST, {0: room, 1: id_, 2: what.encode(), 3: retry})
+        behind = {} if after is None else {4: after}
+        return self.queue(RequestType.POST, {0: room, 1: id_, 2: what.encode(), 3: retry, **behind})
 
     def post(self, room: str, text: str, id_: Optional[bytes] = None, retry: bool = False) -> Any:
         """Post what is said, and wait for the answer (Posting)."""

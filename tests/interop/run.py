@@ -1163,6 +1163,30 @@ def key_removed(site: Site) -> None:
         alice.event(lambda event: isinstance(event, Presence) and "dave" in event.left)
 
 
+@check("what names a post that is refused for now is refused too, and order is kept")
+def after(site: Site) -> None:
+    settings = ["--message-burst", "10", "--message-rate", "2000"]
+    hasty = Site(site.program, site.data.parent / "hasty", settings)
+    hasty.register("alice", site.keys["alice"])
+    hasty.start()
+    with hasty.session("alice", join=True) as (alice, _):
+        ids = [new_id() for _ in range(300)]
+        numbers = [
+            alice.queue_post(LOBBY, What(SAID, f"line {at}"), id_, after=ids[at - 1] if at else None)
+            for at, id_ in enumerate(ids)
+        ]
+        alice.flush()
+        answers = [alice.answer(number)[0] for number in numbers]
+        taken = [isinstance(answer, Accepted) for answer in answers]
+        expect(not all(taken), "nothing was refused")
+        same(taken, sorted(taken, reverse=True), "what was taken")
+        # What was refused, said again without a word about the one before, is taken again.
+        first = taken.index(False)
+        again = (alice.post(LOBBY, f"line {first}", ids[first]) for _ in range(1000))
+        expect(any(isinstance(answer, Accepted) for answer in again), "it is never taken")
+    same(hasty.server.end(), 0, "the exit status")
+
+
 @check("a reader that is too slow is closed with TooSlow, and finds what it missed when it is back")
 def too_slow(site: Site) -> None:
     settings = ["--outbound-queue-bytes", "524288", "--history-limit", "10000", "--idle-seconds", "3600", *GENEROUS]
