@@ -334,7 +334,9 @@ impl World {
 
     /// A client asks for what the server has, and who is there.
     pub(super) fn ask_last(&mut self, number: usize) {
-        last_questions().into_iter().for_each(|ask| self.ask(number, ask));
+        for ask in last_questions() {
+            self.ask(number, ask);
+        }
     }
 
     /// Checks what a client has at the end.
