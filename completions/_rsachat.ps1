@@ -32,6 +32,7 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'List, add or remove the users of a server')
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Run the server')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Chat')
+            [CompletionResult]::new('bench', 'bench', [CompletionResultType]::ParameterValue, 'Put a server under load, and measure it')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Try it: a server, you, and a companion, on this machine')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a shell''s completion script')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the man pages into a directory')
@@ -165,6 +166,68 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'rsachat;bench' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('fan-out', 'fan-out', [CompletionResultType]::ParameterValue, 'Messages to a room: some of its members send, all of them get everything')
+            [CompletionResult]::new('storm', 'storm', [CompletionResultType]::ParameterValue, 'Connections: how many are taken a second, and what each costs')
+            [CompletionResult]::new('idle', 'idle', [CompletionResultType]::ParameterValue, 'Connections on which nothing happens: what they cost all the same')
+            break
+        }
+        'rsachat;bench;fan-out' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Settings of the server that is started; what limits one user or one address is lifted')
+            [CompletionResult]::new('--identities', '--identities', [CompletionResultType]::ParameterName, 'A directory with key_USER.private.pem of users of the server, not encrypted')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'The server''s public key')
+            [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'The server''s process, if it runs on this machine')
+            [CompletionResult]::new('--clients', '--clients', [CompletionResultType]::ParameterName, 'Connections in the room')
+            [CompletionResult]::new('--senders', '--senders', [CompletionResultType]::ParameterName, 'How many of them send')
+            [CompletionResult]::new('--size', '--size', [CompletionResultType]::ParameterName, 'Bytes of each message')
+            [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'Messages a second, of all senders together')
+            [CompletionResult]::new('--window', '--window', [CompletionResultType]::ParameterName, 'As fast as the server goes: messages of each sender that are not acknowledged yet')
+            [CompletionResult]::new('--duration', '--duration', [CompletionResultType]::ParameterName, 'How long, as 10s or 2m')
+            [CompletionResult]::new('--count', '--count', [CompletionResultType]::ParameterName, 'How many messages')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--spawn', '--spawn', [CompletionResultType]::ParameterName, 'Start a server for it, on the loopback interface, with throwaway keys in a temporary directory')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print what was found as a JSON object')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'rsachat;bench;storm' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Settings of the server that is started; what limits one user or one address is lifted')
+            [CompletionResult]::new('--identities', '--identities', [CompletionResultType]::ParameterName, 'A directory with key_USER.private.pem of users of the server, not encrypted')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'The server''s public key')
+            [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'The server''s process, if it runs on this machine')
+            [CompletionResult]::new('--clients', '--clients', [CompletionResultType]::ParameterName, 'Connections')
+            [CompletionResult]::new('--parallel', '--parallel', [CompletionResultType]::ParameterName, 'How many are made at a time')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--spawn', '--spawn', [CompletionResultType]::ParameterName, 'Start a server for it, on the loopback interface, with throwaway keys in a temporary directory')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print what was found as a JSON object')
+            [CompletionResult]::new('--resumed', '--resumed', [CompletionResultType]::ParameterName, 'By tickets, as clients come back; otherwise by RSA keys')
+            [CompletionResult]::new('--restart', '--restart', [CompletionResultType]::ParameterName, 'When all are in, kill the server, start it again, and measure how long it is until all are back by themselves')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'rsachat;bench;idle' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Settings of the server that is started; what limits one user or one address is lifted')
+            [CompletionResult]::new('--identities', '--identities', [CompletionResultType]::ParameterName, 'A directory with key_USER.private.pem of users of the server, not encrypted')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'The server''s public key')
+            [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'The server''s process, if it runs on this machine')
+            [CompletionResult]::new('--clients', '--clients', [CompletionResultType]::ParameterName, 'Connections')
+            [CompletionResult]::new('--duration', '--duration', [CompletionResultType]::ParameterName, 'How long, as 10s or 2m')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--spawn', '--spawn', [CompletionResultType]::ParameterName, 'Start a server for it, on the loopback interface, with throwaway keys in a temporary directory')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print what was found as a JSON object')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'rsachat;demo' {

@@ -35,6 +35,7 @@ complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "key" -d 'Look at a 
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keys" -d 'List, add or remove the users of a server'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "serve" -d 'Run the server'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "connect" -d 'Chat'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "bench" -d 'Put a server under load, and measure it'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "demo" -d 'Try it: a server, you, and a companion, on this machine'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "man" -d 'Write the man pages into a directory'
@@ -147,6 +148,60 @@ always\t'In pipes and files too'
 never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and not __fish_seen_subcommand_from fan-out storm idle" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and not __fish_seen_subcommand_from fan-out storm idle" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and not __fish_seen_subcommand_from fan-out storm idle" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and not __fish_seen_subcommand_from fan-out storm idle" -f -a "fan-out" -d 'Messages to a room: some of its members send, all of them get everything'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and not __fish_seen_subcommand_from fan-out storm idle" -f -a "storm" -d 'Connections: how many are taken a second, and what each costs'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and not __fish_seen_subcommand_from fan-out storm idle" -f -a "idle" -d 'Connections on which nothing happens: what they cost all the same'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l config -d 'Settings of the server that is started; what limits one user or one address is lifted' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l identities -d 'A directory with key_USER.private.pem of users of the server, not encrypted' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l server-key -d 'The server\'s public key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l pid -d 'The server\'s process, if it runs on this machine' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l clients -d 'Connections in the room' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l senders -d 'How many of them send' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l size -d 'Bytes of each message' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l rate -d 'Messages a second, of all senders together' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l window -d 'As fast as the server goes: messages of each sender that are not acknowledged yet' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l duration -d 'How long, as 10s or 2m' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l count -d 'How many messages' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l spawn -d 'Start a server for it, on the loopback interface, with throwaway keys in a temporary directory'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l json -d 'Print what was found as a JSON object'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from fan-out" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l config -d 'Settings of the server that is started; what limits one user or one address is lifted' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l identities -d 'A directory with key_USER.private.pem of users of the server, not encrypted' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l server-key -d 'The server\'s public key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l pid -d 'The server\'s process, if it runs on this machine' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l clients -d 'Connections' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l parallel -d 'How many are made at a time' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l spawn -d 'Start a server for it, on the loopback interface, with throwaway keys in a temporary directory'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l json -d 'Print what was found as a JSON object'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l resumed -d 'By tickets, as clients come back; otherwise by RSA keys'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l restart -d 'When all are in, kill the server, start it again, and measure how long it is until all are back by themselves'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from storm" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l config -d 'Settings of the server that is started; what limits one user or one address is lifted' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l identities -d 'A directory with key_USER.private.pem of users of the server, not encrypted' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l server-key -d 'The server\'s public key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l pid -d 'The server\'s process, if it runs on this machine' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l clients -d 'Connections' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l duration -d 'How long, as 10s or 2m' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l spawn -d 'Start a server for it, on the loopback interface, with throwaway keys in a temporary directory'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l json -d 'Print what was found as a JSON object'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and __fish_seen_subcommand_from idle" -s h -l help -d 'Print help'
 complete -c rsachat -n "__fish_rsachat_using_subcommand demo" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
 never\t'Nowhere'"

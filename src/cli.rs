@@ -2,10 +2,13 @@
 //!
 //! Declarations only. What a command does is in the file of its name in [`crate::commands`].
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub use self::bench::{BenchArgs, BenchCommand, FanOutArgs, IdleArgs, LoadArgs, StormArgs};
 use crate::config::ServerFlags;
 use crate::crypto::rsa::Bits;
 use crate::model::{Fingerprint, RoomName, UserName};
@@ -82,6 +85,7 @@ pub enum Command {
     Keys(KeysArgs),
     Serve(ServeArgs),
     Connect(ConnectArgs),
+    Bench(BenchArgs),
     Demo(DemoArgs),
     /// Print a shell's completion script
     #[command(hide = true)]

@@ -8,6 +8,7 @@ pub mod error;
 pub mod hub;
 pub mod journal;
 pub mod keys;
+pub mod load;
 pub mod model;
 pub mod proto;
 pub mod server;

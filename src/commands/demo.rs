@@ -7,17 +7,16 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use tempfile::TempDir;
 
+use super::throwaway;
 use crate::cli::DemoArgs;
 use crate::client::driver::{Driver, Handle, Target, Told};
 use crate::client::session::{Arrival, Command, Event, Outcome, Settings};
 use crate::client::ui::{self, About};
 use crate::config::{ServerConfig, ServerFlags, ServerPaths};
-use crate::crypto::rsa::{Bits, PrivateKey, PublicKey};
-use crate::error::{Error, Exit};
+use crate::crypto::rsa::{PrivateKey, PublicKey};
+use crate::error::Error;
 use crate::keys::file::Existing;
 use crate::keys::identity;
 use crate::keys::registry::{self, Registry};
@@ -43,14 +42,17 @@ const SCRIPT: [&str; 3] = ["Hello bob. Does this work without a terminal?", "Wha
 /// Plays the demo.
 pub(super) fn run(term: &Term, _: &DemoArgs) -> Result<(), Error> {
     // First what takes long: up to here there is nothing to leave behind.
-    let keys = keys(term)?;
+    let keys = throwaway::keys(term, 3)?;
     let directory = tempfile::Builder::new()
         .prefix("rsachat-demo-")
         .tempdir()
         .map_err(|error| Error::failure(error).context("can't make a temporary directory"))?;
     if !term.chats() {
-        clean_up_at_signals(directory.path())?;
+        // Where no chat waits for signals.
+        let directory = directory.path().to_owned();
+        throwaway::at_signals(move || drop(fs::remove_dir_all(directory)))?;
     }
+    let keys = keys.try_into().map_err(|_| Error::failure("a key is missing"))?;
     let (stage, alice) = Stage::set(directory, keys)?;
     let port = stage.target.port;
     term.note("made keys for a server, for you (alice) and for a companion (bob)");
@@ -139,32 +141,6 @@ fn settings(server: &PublicKey, name: &str) -> Result<Settings, Error> {
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|error| Error::failure(error).context(path.display()))
-}
-
-/// Where no chat waits for signals: whoever ends the demo with one finds nothing left behind either.
-fn clean_up_at_signals(directory: &Path) -> Result<(), Error> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::failure)?;
-    let directory = directory.to_owned();
-    std::thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            let _ = fs::remove_dir_all(directory);
-            let exit = if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated };
-            std::process::exit(exit.code().into());
-        }
-    });
-    Ok(())
-}
-
-/// Three keys, each made on a thread of its own: finding primes is a matter of luck.
-fn keys(term: &Term) -> Result<[PrivateKey; 3], Error> {
-    let _spinner = term.spinner("making three RSA key pairs");
-    let threads = [(); 3].map(|()| std::thread::spawn(|| PrivateKey::generate(Bits::B3072, &mut rand::rng())));
-    let mut keys = Vec::new();
-    for thread in threads {
-        let key = thread.join().map_err(|_| Error::failure("a key could not be made"))?;
-        keys.push(key.map_err(Error::failure)?);
-    }
-    keys.try_into().map_err(|_| Error::failure("a key is missing"))
 }
 
 /// Connects bob, who greets whoever comes and answers what is said, and waits until he is there.

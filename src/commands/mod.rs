@@ -9,6 +9,8 @@ use crate::cli::{Cli, Command};
 use crate::error::{Error, Exit};
 use crate::term::{Colour, Term};
 
+mod address;
+mod bench;
 mod completions;
 mod connect;
 mod demo;
@@ -18,6 +20,7 @@ mod keygen;
 mod keys;
 mod man;
 mod serve;
+mod throwaway;
 
 /// Does what the command line asks for, and says so if it can't be done.
 #[must_use]
@@ -28,6 +31,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Key(args) => key::run(&term, &args),
         Command::Keys(args) => keys::run(&term, &args),
         Command::Connect(args) => connect::run(&term, &args),
+        Command::Bench(args) => bench::run(&term, &args.command),
         Command::Completions(args) => completions::run(&term, &args),
         Command::Demo(args) => demo::run(&term, &args),
         Command::Serve(args) => serve::run(&term, &args),

@@ -30,6 +30,7 @@ pub use self::answer::{
     Welcome,
 };
 pub use self::request::{Body, History, Join, People, Position, Post, Shutdown, Whois};
+use crate::model::{MessageId, Seq};
 
 /// Bytes of the length that precedes a message on the wire.
 pub const PREFIX_BYTES: usize = 3;
@@ -252,6 +253,30 @@ impl Encoded {
     pub fn append_part(&self, id: RequestId, out: &mut Vec<u8>) {
         let body = self.0.get(Self::HEAD..).unwrap_or_default();
         append(kind::PART, id, |out| out.extend_from_slice(body), out);
+    }
+}
+
+/// Which message an event brings: a [`Stored`] without its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
+#[cbor(map)]
+pub struct Sighting {
+    /// Its number in the room.
+    #[n(1)]
+    pub seq: Seq,
+    /// The sender's identifier for it.
+    #[n(4)]
+    pub message: MessageId,
+}
+
+impl Sighting {
+    /// Reads an event 66, without its prefix, and of that no more than is needed here, without allocating. Nothing for
+    /// another kind of message.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not a message at all, or a 66 without number and identifier.
+    pub fn decode(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
+        let (kind, _, mut body) = envelope(bytes)?;
+        if kind == kind::MESSAGE { Ok(Some(body.decode()?)) } else { Ok(None) }
     }
 }
 

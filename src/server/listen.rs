@@ -52,7 +52,7 @@ fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
 }
 
 /// Asks the system for as many open files as so many connections need, as far as it gives them.
-pub(super) fn raise_file_limit(connections: u32) {
+pub(crate) fn raise_file_limit(connections: u32) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     // Beside its connections a server has a few dozen files open.
     let wanted = u64::from(connections) + 64;

@@ -40,6 +40,7 @@ use admission::{Admission, Bounds};
 use context::{Contexts, wall_clock};
 use effects::Switchboard;
 pub use listen::ListenError;
+pub(crate) use listen::raise_file_limit;
 use mailbox::{Mail, Mailbox};
 use reactor::{Reactor, Shared, WAKER};
 use workers::Workers;
@@ -152,7 +153,7 @@ impl Server {
         let count = |wanted: Option<NonZeroU32>| wanted.map_or(cores, |threads| threads.get() as usize);
         let reactors = count(config.reactors).min(session_ids::MAX_REACTORS);
 
-        listen::raise_file_limit(config.max_connections);
+        raise_file_limit(config.max_connections);
         let listeners = listen::listen(&config.listen())?;
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let settings =

@@ -154,6 +154,17 @@ impl Term {
         }
     }
 
+    /// A bar on stderr until it is dropped; nothing where stderr is no terminal.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let bar = indicatif::ProgressBar::new(1000);
+        let template = if self.err.is_on() { "{msg} {bar:40.cyan} {percent} %" } else { "{msg} {bar:40} {percent} %" };
+        if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Progress(bar)
+    }
+
     /// A spinner with `text` on stderr until it is dropped; nothing where stderr is no terminal.
     #[must_use]
     pub fn spinner(&self, text: &str) -> Spinner {
@@ -166,6 +177,25 @@ impl Term {
         bar.set_message(sanitise(text).into_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
         Spinner(bar)
+    }
+}
+
+/// Shows how far something is that is going on; goes away when dropped.
+#[derive(Debug)]
+pub struct Progress(indicatif::ProgressBar);
+
+impl Progress {
+    /// It is this that is going on, and so much of it is done, from 0 to 1.
+    pub fn set(&self, text: &'static str, done: f64) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float is cut to the range")]
+        self.0.set_position((done.clamp(0.0, 1.0) * 1000.0) as u64);
+        self.0.set_message(text);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -9,6 +9,8 @@
     reason = "a test ends where something is not as it should be; clippy.toml allows it in test functions, not in helpers"
 )]
 
+#[cfg(target_os = "linux")]
+mod bench;
 #[cfg(unix)]
 mod chat;
 mod cmd;

@@ -11,7 +11,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 const GOOD: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
@@ -22,7 +22,7 @@ impl Backoff {
     }
 
     /// A connection ended that was good `since` then, if it ever was. Returns how long to wait.
-    pub(super) fn failed(&mut self, online_since: Option<Instant>, now: Instant, rng: &mut StdRng) -> Duration {
+    pub(crate) fn failed(&mut self, online_since: Option<Instant>, now: Instant, rng: &mut StdRng) -> Duration {
         if online_since.is_some_and(|since| now.saturating_duration_since(since) >= GOOD) {
             self.failures = 0;
         }

@@ -38,7 +38,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 
 use self::asks::Asks;
-use self::backoff::Backoff;
+pub(crate) use self::backoff::Backoff;
 use self::outgoing::Outgoing;
 use self::posts::Fate;
 use self::room::{Broken, Entry, Room};
@@ -142,22 +142,26 @@ struct Leaving {
     until: Option<Instant>,
 }
 
+/// What a client tolerates of a server.
+pub(crate) fn limits() -> Arc<Limits> {
+    Arc::new(Limits {
+        handshake_bytes: 64 * 1024,
+        handshake: Duration::from_secs(20),
+        message_bytes: MESSAGE_BYTES,
+        ping: Duration::from_secs(20),
+        idle: Duration::from_secs(45),
+        linger: Duration::from_secs(1),
+    })
+}
+
 impl Session {
     /// A session that begins with its first try to connect.
     #[must_use]
     pub fn new(settings: Settings, rng: StdRng, now: Instant) -> Self {
-        let limits = Arc::new(Limits {
-            handshake_bytes: 64 * 1024,
-            handshake: Duration::from_secs(20),
-            message_bytes: MESSAGE_BYTES,
-            ping: Duration::from_secs(20),
-            idle: Duration::from_secs(45),
-            linger: Duration::from_secs(1),
-        });
         let mut session = Self {
             rooms: BTreeMap::from([(settings.room, Room::new())]),
             settings,
-            limits,
+            limits: limits(),
             rng,
             phase: Phase::Waiting { until: now },
             attempt: Attempt(0),

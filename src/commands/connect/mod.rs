@@ -3,14 +3,13 @@
 //! What the command line doesn't say comes from `user_config.json`, what that doesn't say from the person at the
 //! terminal, if there is one.
 
-mod server;
 mod server_key;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::server::Server;
 use self::server_key::Trusted;
+use super::address::Server;
 use super::key_files::unlock;
 use super::keygen;
 use crate::cli::{ConnectArgs, KeygenArgs};

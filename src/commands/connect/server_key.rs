@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::FIRST_CONTACT;
-use super::server::Server;
 use crate::cli::ConnectArgs;
+use crate::commands::address::Server;
+
 use crate::client::driver::{FirstContactError, fetch_server_key};
 use crate::config::{ClientConfig, ClientPaths};
 use crate::crypto::rsa::PublicKey;

@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use role::{Client, Peer, Role, Server};
+pub use role::{Client, Heard, Peer, Role, Server};
 use role::{Handshake, Step};
 
 use super::close::{CloseCode, CloseReason};

@@ -3,6 +3,7 @@
 //! The states are named after what they await. No state here is ever open: that is the link's.
 
 use std::fmt::Debug;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -157,9 +158,24 @@ impl Handshake<Server> for ServerHandshake {
     }
 }
 
-/// The client's end.
+/// The client's end, for a client that takes what the server says as an `M`.
 #[derive(Debug)]
-pub struct Client;
+pub struct Client<M = ServerMessage>(PhantomData<M>);
+
+/// What a client makes of a server's message: all of it, or as much as it has a use for.
+pub trait Heard: Sized + Debug {
+    /// Reads a message, without its prefix.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is none.
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed>;
+}
+
+impl Heard for ServerMessage {
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        Self::decode(bytes)
+    }
+}
 
 /// The client's handshake.
 #[derive(Debug)]
@@ -172,8 +188,8 @@ pub enum ClientHandshake {
     AwaitFinish,
 }
 
-impl Role for Client {
-    type Message = ServerMessage;
+impl<M: Heard> Role for Client<M> {
+    type Message = M;
     type Job = client::Job;
     type Answer = Result<client::Answer, client::ClientError>;
     // Goes with the ticket that the server will send.
@@ -182,11 +198,11 @@ impl Role for Client {
     const REFUSES: bool = false;
 
     fn decode(bytes: &[u8]) -> Result<Self::Message, Malformed> {
-        ServerMessage::decode(bytes)
+        M::decode(bytes)
     }
 }
 
-impl Link<Client> {
+impl<M: Heard> Link<Client<M>> {
     /// A connection that was just made to a server. `first` is [`client::Job::Hello`] or [`client::Job::Resume`].
     #[must_use]
     pub fn client(first: client::Job, limits: Arc<Limits>, now: Instant) -> Self {
@@ -196,8 +212,8 @@ impl Link<Client> {
     }
 }
 
-impl Handshake<Client> for ClientHandshake {
-    fn frame(self, header: Header, bytes: &[u8]) -> Result<Step<Client>, Failure> {
+impl<M: Heard> Handshake<Client<M>> for ClientHandshake {
+    fn frame(self, header: Header, bytes: &[u8]) -> Result<Step<Client<M>>, Failure> {
         match (self, header.kind) {
             (_, Kind::Refusal) => {
                 let refusal = Refusal::parse(bytes.get(HEADER_BYTES..).unwrap_or_default())?;
@@ -210,7 +226,7 @@ impl Handshake<Client> for ClientHandshake {
         }
     }
 
-    fn answer(self, answer: Result<client::Answer, client::ClientError>) -> Result<Step<Client>, Failure> {
+    fn answer(self, answer: Result<client::Answer, client::ClientError>) -> Result<Step<Client<M>>, Failure> {
         match (self, answer?) {
             (Self::AwaitHello, client::Answer::Hello(frame, expect)) => {
                 Ok(Step::transmit(Self::ExpectServerHello(expect), frame))

@@ -10,7 +10,7 @@ use rsachat::model::Fingerprint;
 use rsachat::proto::frame::{Header, Kind};
 use rsachat::proto::handshake::client::{self, ClientError};
 use rsachat::proto::handshake::wire::{Refusal, RefusalCode};
-use rsachat::proto::link::{Ended, Input, Limits, Link, Output, Violation};
+use rsachat::proto::link::{Client, Ended, Input, Limits, Link, Output, Violation};
 use serde::Serialize;
 use x_wing::kem::{Decapsulator as _, KeyExport as _};
 
@@ -94,7 +94,7 @@ fn at_the_client(name: &'static str, frame: &[u8], wanted: &str) -> Failure {
     let now = Instant::now();
     let mut rng = Fixed::new("client, full");
     let hello = client::Job::Hello { server: context().key.public().clone(), user: "alice".parse().unwrap() };
-    let mut link = Link::client(hello, limits(), now);
+    let mut link: Link<Client> = Link::client(hello, limits(), now);
     let (mut answers, mut ended, mut opened) = (Vec::new(), None, false);
     let mut frame_to_send = Some(frame.to_vec());
     loop {

@@ -25,7 +25,8 @@ fn opened(now: Instant) -> (Link<Client>, Link<Server>) {
         issued: Timestamp(0),
     };
     let ticket = context.tickets.seal(&contents, &mut rng).unwrap();
-    let mut client = Link::client(client::Job::Resume(Resumption { ticket, secret: contents.secret }), limits(), now);
+    let mut client: Link<Client> =
+        Link::client(client::Job::Resume(Resumption { ticket, secret: contents.secret }), limits(), now);
     let mut server = Link::server(Arc::new([]), limits(), now);
     for _ in 0..3 {
         while let Some(output) = client.poll() {
