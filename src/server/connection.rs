@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use mio::net::TcpStream;
 
-use super::turn::{List, Turn};
-use crate::model::{RoomName, SessionId, UserName};
+use super::outbox::{Outbox, Passage, Pending, Reader};
+use crate::model::{SessionId, UserName};
 use crate::proto::close::CloseReason;
 use crate::proto::frame::RECORD_BYTES;
 use crate::proto::link::{Link, Server};
@@ -33,14 +33,13 @@ pub(super) struct Connection {
     pub(super) link: Link<Server>,
     /// Who it is, once that is proved.
     pub(super) user: Option<UserName>,
-    pub(super) rooms: Vec<RoomName>,
     pub(super) fate: Fate,
-    /// Whether this turn's flush will look at it.
+    /// Whether this turn's flush will look at it, whatever rooms say.
     pub(super) dirty: bool,
     /// Whether the next turn will read from it, whatever the system says.
     pub(super) unread: bool,
-    /// What this turn delivers to it.
-    pub(super) list: List,
+    /// Its rooms, and how far it is with what is to be sent.
+    pub(super) reader: Reader,
     // Set while the socket takes nothing; cleared when it is writable again.
     blocked: bool,
     // Sealed, and not yet taken by the socket from `sent` on.
@@ -82,11 +81,10 @@ impl Connection {
             stream,
             link,
             user: None,
-            rooms: Vec::new(),
             fate: Fate::Serving,
             dirty: false,
             unread: false,
-            list: List::default(),
+            reader: Reader::default(),
             blocked: false,
             unsent: Vec::new(),
             sent: 0,
@@ -131,35 +129,106 @@ impl Connection {
         self.queue = VecDeque::new();
         self.started = 0;
         self.queued = 0;
-        self.list = List::default();
     }
 
     /// Bytes that wait for the socket, with what it takes to keep them.
     pub(super) fn waiting(&self) -> usize {
-        self.unsent.len() - self.sent + self.queued + self.queue.len() * MESSAGE_OVERHEAD + self.list.bytes()
+        self.unsent.len() - self.sent + self.queued + self.queue.len() * MESSAGE_OVERHEAD
     }
 
     /// Sends what the socket takes. Says whether that was everything. `scratch` is anybody's between calls.
-    pub(super) fn flush(&mut self, turn: &Turn, scratch: &mut Vec<u8>) -> io::Result<bool> {
-        if !self.blocked && self.send_unsent()? {
-            loop {
-                scratch.clear();
-                self.seal(turn, scratch);
-                if scratch.is_empty() {
-                    return Ok(true);
+    pub(super) fn flush(&mut self, outbox: &Outbox, scratch: &mut Vec<u8>) -> io::Result<bool> {
+        if self.blocked || !self.send_unsent()? {
+            self.keep(outbox);
+            return Ok(false);
+        }
+        if self.queue.is_empty() {
+            match outbox.pending(&self.reader) {
+                Pending::Nothing => return Ok(true),
+                Pending::Passage(passage) => {
+                    outbox.taken(&mut self.reader);
+                    return self.send_passage(&passage, scratch);
                 }
-                let count = self.write(scratch)?;
-                if count < scratch.len() {
-                    self.unsent = scratch.get(count..).unwrap_or_default().to_vec();
-                    break;
+                Pending::Messages(messages) if bytes(&messages) <= RECORD_BYTES => {
+                    outbox.taken(&mut self.reader);
+                    scratch.clear();
+                    self.link.seal(scratch, |out| messages.iter().for_each(|bytes| out.extend_from_slice(bytes)));
+                    return self.send(scratch);
                 }
-                if self.queue.is_empty() {
-                    return Ok(true);
-                }
+                Pending::Messages(_) => {}
             }
         }
-        self.keep(turn);
-        Ok(false)
+        self.keep(outbox);
+        while !self.queue.is_empty() {
+            scratch.clear();
+            for _ in 0..RECORDS_PER_WRITE {
+                let Self { link, queue, started, queued, .. } = self;
+                if !queue.is_empty() {
+                    link.seal(scratch, |out| fill(out, queue, started, queued));
+                }
+            }
+            if scratch.is_empty() {
+                // A link that is closed seals nothing.
+                break;
+            }
+            if !self.send(scratch)? {
+                return Ok(false);
+            }
+        }
+        self.drop_queue();
+        Ok(true)
+    }
+
+    /// Moves what there is for this connection to its queue.
+    pub(super) fn keep(&mut self, outbox: &Outbox) {
+        match outbox.pending(&self.reader) {
+            Pending::Nothing => {}
+            Pending::Passage(passage) => self.enqueue(passage.messages()),
+            Pending::Messages(messages) => self.enqueue(messages.into_iter()),
+        }
+        outbox.taken(&mut self.reader);
+    }
+
+    fn enqueue<'a>(&mut self, messages: impl Iterator<Item = &'a Arc<[u8]>>) {
+        for bytes in messages {
+            self.queued += bytes.len();
+            self.queue.push_back(Arc::clone(bytes));
+        }
+    }
+
+    /// Sends what a room said. Nothing else waits for the socket.
+    fn send_passage(&mut self, passage: &Passage<'_>, scratch: &mut Vec<u8>) -> io::Result<bool> {
+        let mut rest = passage.text;
+        while !rest.is_empty() {
+            scratch.clear();
+            for _ in 0..RECORDS_PER_WRITE {
+                let (record, more) = rest.split_at(rest.len().min(RECORD_BYTES));
+                if !record.is_empty() {
+                    self.link.seal(scratch, |out| out.extend_from_slice(record));
+                }
+                rest = more;
+            }
+            if !self.send(scratch)? {
+                // What is not sealed yet is kept as messages, which are shared: the text is not.
+                self.enqueue(passage.messages());
+                let mut sealed = passage.text.len() - rest.len();
+                self.queued -= sealed;
+                while let Some(first) = self.queue.front().filter(|first| first.len() <= sealed) {
+                    sealed -= first.len();
+                    self.queue.pop_front();
+                }
+                self.started = sealed;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes what was sealed just now. Says whether the socket took all of it; what it didn't take is kept.
+    fn send(&mut self, sealed: &[u8]) -> io::Result<bool> {
+        let count = self.write(sealed)?;
+        self.unsent = sealed.get(count..).unwrap_or_default().to_vec();
+        Ok(self.unsent.is_empty())
     }
 
     /// Tells the peer that nothing more will come.
@@ -200,35 +269,10 @@ impl Connection {
             }
         }
     }
+}
 
-    /// Seals into `out` what comes next: nothing, if nothing waits.
-    fn seal(&mut self, turn: &Turn, out: &mut Vec<u8>) {
-        if self.queue.is_empty() && self.list.bytes() <= RECORD_BYTES {
-            if !self.list.is_empty() {
-                self.link.seal(out, |out| turn.iter(self.list).for_each(|bytes| out.extend_from_slice(bytes)));
-                self.list = List::default();
-            }
-            return;
-        }
-        self.keep(turn);
-        for _ in 0..RECORDS_PER_WRITE {
-            if self.queue.is_empty() {
-                break;
-            }
-            let Self { link, queue, started, queued, .. } = self;
-            link.seal(out, |out| fill(out, queue, started, queued));
-        }
-    }
-
-    /// Moves what this turn delivers to the queue.
-    fn keep(&mut self, turn: &Turn) {
-        self.queue.extend(turn.iter(self.list).map(Arc::clone));
-        self.queued += self.list.bytes();
-        self.list = List::default();
-        if self.queue.is_empty() {
-            self.queue = VecDeque::new();
-        }
-    }
+fn bytes(messages: &[&Arc<[u8]>]) -> usize {
+    messages.iter().map(|bytes| bytes.len()).sum()
 }
 
 /// Takes one record's plaintext from the front of the queue.

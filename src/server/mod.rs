@@ -18,10 +18,11 @@ mod context;
 mod effects;
 mod listen;
 mod mailbox;
+mod outbox;
+mod pacing;
 mod reactor;
 mod session_ids;
 mod strangers;
-mod turn;
 mod workers;
 
 use std::io;

@@ -4,7 +4,7 @@
 //! follows, and flushes every connection that got something, once. It never does an RSA or ML-KEM operation, never
 //! touches a file, and never waits for anything but its poll.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,12 +19,13 @@ use super::admission::Admission;
 use super::connection::{Connection, Fate, Read};
 use super::effects::Switchboard;
 use super::mailbox::{Mail, Mailbox};
+use super::outbox::Outbox;
+use super::pacing::Pacing;
 use super::session_ids::{MAX_SLOTS, reactor_of, session_id, slot_of};
 use super::strangers::Strangers;
-use super::turn::Turn;
 use super::workers::{Task, Workers};
 use crate::hub::Input;
-use crate::model::{RoomName, SessionId};
+use crate::model::SessionId;
 use crate::proto::handshake::server::{Accepted, Job};
 use crate::proto::handshake::wire::RefusalCode;
 use crate::proto::link::{self, Ended, Limits, Link, Peer};
@@ -57,7 +58,10 @@ const LISTENERS: usize = usize::MAX - 256;
 /// Bytes read from one connection before the others have their turn.
 const READ_BYTES: usize = 16 * 1024;
 /// Requests taken from one connection before the others have their turn: thousands would fit in what is read at once.
-const REQUESTS_PER_TURN: usize = 16;
+const REQUESTS_OF_ONE: usize = 64;
+/// Requests taken from all connections before they are handed to the hub: it is locked meanwhile, and each of them may
+/// have an answer.
+const REQUESTS_PER_TURN: usize = 1024;
 
 /// An answer whose tick has not come.
 struct Delayed {
@@ -74,13 +78,14 @@ pub(super) struct Reactor {
     acceptor: Acceptor,
     connections: Slab<Connection>,
     serial: u32,
-    rooms: HashMap<RoomName, Vec<usize>>,
     // Answers whose tick has not come, by when and in which order they came.
     delayed: BTreeMap<(Instant, u64), Delayed>,
     answers: u64,
     // What this turn has for the hub.
     inputs: Vec<Input>,
-    turn: Turn,
+    outbox: Outbox,
+    pacing: Pacing,
+    // Connections that have something to send beside what rooms say.
     dirty: Vec<usize>,
     // Connections with more to read, or to take from what was read, than one turn allows; the system won't tell of them
     // again.
@@ -108,11 +113,11 @@ impl Reactor {
             acceptor,
             connections: Slab::new(),
             serial: 0,
-            rooms: HashMap::new(),
             delayed: BTreeMap::new(),
             answers: 0,
             inputs: Vec::new(),
-            turn: Turn::default(),
+            outbox: Outbox::default(),
+            pacing: Pacing::new(Instant::now()),
             dirty: Vec::new(),
             unread: Vec::new(),
             buffer: vec![0; READ_BYTES],
@@ -186,7 +191,8 @@ impl Reactor {
             return Duration::ZERO;
         }
         let answer = self.delayed.keys().next().map(|(release, _)| *release);
-        let first = [answer, self.hub_due].into_iter().flatten().fold(self.next_sweep, Instant::min);
+        let gathered = self.outbox.has_rooms().then(|| self.pacing.due());
+        let first = [answer, gathered, self.hub_due].into_iter().flatten().fold(self.next_sweep, Instant::min);
         first.saturating_duration_since(now)
     }
 
@@ -265,7 +271,7 @@ impl Reactor {
     fn follow(&mut self, slot: usize, now: Instant) -> bool {
         let mut requests = 0;
         while let Some(connection) = self.connections.get_mut(slot) {
-            if requests == REQUESTS_PER_TURN {
+            if requests == REQUESTS_OF_ONE || self.inputs.len() >= REQUESTS_PER_TURN {
                 self.read_later(slot);
                 return false;
             }
@@ -327,8 +333,7 @@ impl Reactor {
         tracing::info!(session = session.0, address = %connection.address, %user, client = shown, "authenticated");
         connection.user = Some(user);
         let ticket = ServerMessage::Ticket(Ticket { ticket: ticket.into(), lifetime_s: ticket::LIFETIME_S });
-        let message = self.turn.add(ticket.encode().into());
-        self.deliver(slot, message);
+        self.deliver(slot, ticket.encode().into());
         self.inputs.push(Input::Opened { session, user, fingerprint, client });
     }
 

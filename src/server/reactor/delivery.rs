@@ -1,5 +1,5 @@
-//! What the hub decides, carried out on this reactor's connections: each message is linked into the lists of those who get
-//! it, and each connection that got something is flushed once a turn.
+//! What the hub decides, carried out on this reactor's connections: each message goes into the outbox, and each connection
+//! that gets some of it is flushed once.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,44 +8,33 @@ use super::Reactor;
 use super::ending::LINGER;
 use crate::hub::Output;
 use crate::proto::close::{CloseCode, CloseReason};
+use crate::proto::frame::RECORD_BYTES;
 use crate::proto::link;
 use crate::server::connection::Fate;
-use crate::server::turn::Message;
 
 impl Reactor {
     pub(super) fn carry_out(&mut self, output: &Output, now: Instant) {
         match output {
-            Output::ToRoom { room, bytes } => {
-                let Some(slots) = self.rooms.get(room) else { return };
-                let message = self.turn.add(Arc::clone(bytes));
-                for &slot in slots {
-                    if let Some(connection) = self.connections.get_mut(slot) {
-                        self.turn.push(&mut connection.list, message);
-                        if !connection.dirty {
-                            connection.dirty = true;
-                            self.dirty.push(slot);
-                        }
-                    }
-                }
-            }
+            Output::ToRoom { room, bytes } => self.outbox.say(room, bytes),
             Output::To { session, bytes } => {
                 if let Some(slot) = self.find(*session) {
-                    let message = self.turn.add(Arc::clone(bytes));
-                    self.deliver(slot, message);
+                    self.deliver(slot, Arc::clone(bytes));
                 }
             }
             Output::Enter { session, room } => {
                 if let Some(slot) = self.find(*session)
                     && let Some(connection) = self.connections.get_mut(slot)
                     && matches!(connection.fate, Fate::Serving)
-                    && !connection.rooms.contains(room)
                 {
-                    connection.rooms.push(*room);
-                    self.rooms.entry(*room).or_default().push(slot);
+                    self.outbox.enter(*room, slot, &mut connection.reader);
                 }
             }
             Output::Close { session, reason } => {
                 if let Some(slot) = self.find(*session) {
+                    if let Some(connection) = self.connections.get_mut(slot) {
+                        // What its rooms said up to now is still for it.
+                        connection.keep(&self.outbox);
+                    }
                     self.forget_rooms(slot);
                     if let Some(connection) = self.connections.get_mut(slot)
                         && matches!(connection.fate, Fate::Serving)
@@ -59,11 +48,11 @@ impl Reactor {
         }
     }
 
-    pub(super) fn deliver(&mut self, slot: usize, message: Message) {
+    pub(super) fn deliver(&mut self, slot: usize, bytes: Arc<[u8]>) {
         if let Some(connection) = self.connections.get_mut(slot)
             && matches!(connection.fate, Fate::Serving)
         {
-            self.turn.push(&mut connection.list, message);
+            self.outbox.tell(&mut connection.reader, bytes);
             self.touch(slot);
         }
     }
@@ -77,14 +66,25 @@ impl Reactor {
         }
     }
 
-    /// Flushes the connections that got something.
+    /// Flushes the connections that got something of their own, and, unless that is to be gathered for a while, those
+    /// for which rooms have something.
     pub(super) fn flush(&mut self, now: Instant) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for slot in dirty.drain(..) {
-            self.flush_one(slot, now);
+        let rooms_too = self.outbox.bytes() >= RECORD_BYTES || self.pacing.due() <= now;
+        let mut slots = std::mem::take(&mut self.dirty);
+        if rooms_too {
+            self.outbox.recipients(&mut slots);
         }
-        self.dirty = dirty;
-        self.turn.clear();
+        if !slots.is_empty() {
+            let start = Instant::now();
+            for slot in slots.drain(..) {
+                self.flush_one(slot, now);
+            }
+            self.pacing.sent(start, Instant::now(), rooms_too);
+        }
+        self.dirty = slots;
+        if rooms_too || !self.outbox.has_rooms() {
+            self.outbox.clear();
+        }
     }
 
     fn flush_one(&mut self, slot: usize, now: Instant) {
@@ -92,7 +92,7 @@ impl Reactor {
         loop {
             let Some(connection) = self.connections.get_mut(slot) else { return };
             connection.dirty = false;
-            let drained = match connection.flush(&self.turn, &mut self.scratch) {
+            let drained = match connection.flush(&self.outbox, &mut self.scratch) {
                 Ok(drained) => drained,
                 Err(error) => {
                     tracing::debug!(session = connection.id.0, %error, "connection lost");

@@ -54,16 +54,8 @@ impl Reactor {
     }
 
     pub(super) fn forget_rooms(&mut self, slot: usize) {
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        for room in std::mem::take(&mut connection.rooms) {
-            if let Some(slots) = self.rooms.get_mut(&room) {
-                if let Some(at) = slots.iter().position(|&other| other == slot) {
-                    slots.swap_remove(at);
-                }
-                if slots.is_empty() {
-                    self.rooms.remove(&room);
-                }
-            }
+        if let Some(connection) = self.connections.get_mut(slot) {
+            self.outbox.leave_all(slot, &mut connection.reader);
         }
     }
 
