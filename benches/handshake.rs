@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use rsachat::crypto::rsa::{Bits, PrivateKey, PublicKey};
+use rsachat::crypto::rsa::{Bits, Label, PrivateKey, PublicKey};
+use rsachat::crypto::secret::Secret;
 use rsachat::model::{Timestamp, UserName};
 use rsachat::proto::handshake::client::{self, Answer, Resumption};
 use rsachat::proto::handshake::server::{self, Context, Directory};
@@ -80,6 +81,12 @@ fn handshake(criterion: &mut Criterion) {
         });
         group.bench_function("server", |bencher| {
             bencher.iter_custom(|times| (0..times).map(|_| setting.shake(setting.first()).1).sum());
+        });
+        // What the server's side can't do without, and most of what it costs.
+        let (key, mut rng) = (&setting.context.key, rand::rng());
+        let ciphertext = key.public().encrypt(Label::ServerHandshake, &Secret::random(&mut rng), &mut rng);
+        group.bench_function("one private-key operation", |bencher| {
+            bencher.iter(|| key.decrypt(Label::ServerHandshake, &ciphertext, &mut rng));
         });
     }
 }

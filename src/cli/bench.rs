@@ -120,7 +120,7 @@ pub struct FanOutArgs {
     #[arg(long, value_name = "N", conflicts_with = "window", value_parser = rate)]
     pub rate: Option<f64>,
     /// As fast as the server goes: messages of each sender that are not acknowledged yet
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub window: u32,
     /// How long, as 10s or 2m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, conflicts_with = "count")]
