@@ -76,7 +76,7 @@ fn parts() -> bool {
         }
     });
     let message = stored(1);
-    let encoded = measure("a message, encoded for its room", TIMES, (3.0, 352.0), || {
+    let encoded = measure("a message, encoded for its room", TIMES, (2.0, 448.0), || {
         for _ in 0..TIMES {
             drop(black_box(Encoded::new(&message)));
         }
@@ -101,7 +101,7 @@ fn parts() -> bool {
     let mut posts = (0..2 * TIMES).map(|_| crowd.next()).collect::<Vec<_>>().into_iter();
     // After the first thousand all queues are as long as they become.
     posts.by_ref().take(TIMES).for_each(|post| crowd.take(post));
-    let taken = measure("a post in a room of 100, by the hub, with its outputs", TIMES, (7.01, 592.0), || {
+    let taken = measure("a post in a room of 100, by the hub, with its outputs", TIMES, (6.01, 1024.0), || {
         posts.for_each(|post| crowd.take(post));
     });
     sealed & decoded & encoded & opened & together & taken

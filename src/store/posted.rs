@@ -19,6 +19,9 @@ const RUN_LASTS: u64 = super::DAY;
 /// How long a run is kept after its last post, milliseconds.
 const KEPT: u64 = 7 * super::DAY;
 
+/// A post, and where it is.
+pub(super) type Posted = ((UserName, MessageId), (Seq, Timestamp));
+
 /// Posts that are in no run yet.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
@@ -33,29 +36,29 @@ impl Recent {
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let mut recent = Self::default();
         let mut statement = connection.prepare("SELECT sender, id, seq, time FROM recent ORDER BY place")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let sender = name(row, 0, UserName::from_wire)?;
-            recent.add(sender, MessageId(row.get(1)?), (Seq(row.get(2)?), Timestamp(row.get(3)?)));
-        }
+        let posts = statement.query_map([], |row| {
+            let post = (name(row, 0, UserName::from_wire)?, MessageId(row.get(1)?));
+            Ok((post, (Seq(row.get(2)?), Timestamp(row.get(3)?))))
+        })?;
+        recent.extend(posts.collect::<rusqlite::Result<Vec<Posted>>>()?);
         Ok(recent)
     }
 
-    /// Adds a post, unless there is one with its identifier: a client that posts two messages under one identifier,
-    /// without a word that it retries, has both said; a later retry finds the first.
-    pub(super) fn add(&mut self, sender: UserName, message: MessageId, place: (Seq, Timestamp)) {
-        self.count += 1;
-        self.since.get_or_insert(place.1);
-        self.places.entry((sender, message)).or_insert(place);
-    }
-
-    /// Adds what came later.
-    pub(super) fn extend(&mut self, later: Self) {
-        self.count += later.count;
-        self.since = self.since.or(later.since);
-        for (post, place) in later.places {
+    /// Adds what was posted, but for what has an identifier that is there already: a client that posts two messages under
+    /// one identifier, without a word that it retries, has both said; a later retry finds the first.
+    pub(super) fn extend(&mut self, posts: Vec<Posted>) {
+        self.count += posts.len();
+        self.since = self.since.or(time_of_first(&posts));
+        for (post, place) in posts {
             self.places.entry(post).or_insert(place);
         }
+    }
+
+    /// When they are in a run.
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
+        self.count = 0;
+        self.since = None;
     }
 
     pub(super) fn find(&self, sender: UserName, message: MessageId) -> Option<(Seq, Timestamp)> {
@@ -63,10 +66,14 @@ impl Recent {
     }
 
     /// Whether these and the `later` ones are to become a run.
-    pub(super) fn make_a_run(&self, later: &Self, now: Timestamp) -> bool {
-        self.count + later.count >= RUN
-            || self.since.or(later.since).is_some_and(|since| since.0.saturating_add(RUN_LASTS) <= now.0)
+    pub(super) fn make_a_run(&self, later: &[Posted], now: Timestamp) -> bool {
+        self.count + later.len() >= RUN
+            || self.since.or(time_of_first(later)).is_some_and(|since| since.0.saturating_add(RUN_LASTS) <= now.0)
     }
+}
+
+fn time_of_first(posts: &[Posted]) -> Option<Timestamp> {
+    posts.first().map(|(_, (_, time))| *time)
 }
 
 /// Looks for a post in all runs. Those before are older than all of [`Recent`].

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
-use super::posted::{self, Recent, find_in_runs, make_run};
+use super::posted::{self, Posted, Recent, find_in_runs, make_run};
 use super::{DAY, Keep};
 use crate::journal::{StoreCommand, StoreEvent};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
@@ -50,7 +50,7 @@ impl Store {
         transaction.commit()?;
         self.rooms.extend(used.into_iter().map(|(name, (room, _))| (name, room)));
         if made_run {
-            self.recent = Recent::default();
+            self.recent.clear();
         } else {
             self.recent.extend(posted);
         }
@@ -67,7 +67,7 @@ impl Store {
                 prune(&transaction, self.keep, room.get(0)?, Seq(room.get(1)?), wall)?;
             }
         }
-        let make_a_run = self.recent.make_a_run(&Recent::default(), wall);
+        let make_a_run = self.recent.make_a_run(&[], wall);
         if make_a_run {
             make_run(&transaction, wall)?;
         } else {
@@ -75,7 +75,7 @@ impl Store {
         }
         transaction.commit()?;
         if make_a_run {
-            self.recent = Recent::default();
+            self.recent.clear();
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ struct Work<'a> {
     /// The rooms that the batch writes to, with the number of the last message.
     used: HashMap<RoomName, (i64, Seq)>,
     /// What the batch adds to the recent posts.
-    posted: Recent,
+    posted: Vec<Posted>,
     newest: Timestamp,
     // Used for every message, and therefore not looked up for each.
     insert_message: CachedStatement<'a>,
@@ -100,7 +100,7 @@ struct Work<'a> {
 /// What is known when a transaction is committed.
 struct Done {
     used: HashMap<RoomName, (i64, Seq)>,
-    posted: Recent,
+    posted: Vec<Posted>,
     made_run: bool,
 }
 
@@ -116,27 +116,36 @@ impl<'a> Work<'a> {
         )?;
         let insert_recent =
             transaction.prepare_cached("INSERT INTO recent (sender, id, seq, time) VALUES (?1, ?2, ?3, ?4)")?;
-        let (used, posted, newest) = (HashMap::new(), Recent::default(), Timestamp(0));
+        let (used, posted, newest) = (HashMap::new(), Vec::new(), Timestamp(0));
         Ok(Self { transaction, incarnation, known, recent, used, posted, newest, insert_message, insert_recent })
     }
 
     fn append(&mut self, record: &StoredRecord) -> rusqlite::Result<()> {
         let StoredRecord { room, seq, time, sender, message, body } = record;
-        let id = match (self.used.get(room), self.known.get(room)) {
-            (Some(&(id, _)), _) | (None, Some(&id)) => id,
-            (None, None) => self.begin_room(*room, *seq)?,
+        let id = if let Some((id, last)) = self.used.get_mut(room) {
+            *last = *seq;
+            *id
+        } else {
+            let id = match self.known.get(room) {
+                Some(id) => *id,
+                None => self.begin_room(*room, *seq)?,
+            };
+            self.used.insert(*room, (id, *seq));
+            id
         };
         self.insert_message.execute(params![id, seq.0, time.0, sender.as_str(), message.0, body])?;
         self.insert_recent.execute(params![sender.as_str(), message.0, seq.0, time.0])?;
-        self.posted.add(*sender, *message, (*seq, *time));
-        self.used.insert(*room, (id, *seq));
+        self.posted.push(((*sender, *message), (*seq, *time)));
         self.newest = self.newest.max(*time);
         Ok(())
     }
 
     fn find(&self, user: UserName, message: MessageId) -> rusqlite::Result<Option<(Seq, Timestamp)>> {
-        let found = find_in_runs(self.transaction, user, message)?;
-        Ok(found.or_else(|| self.recent.find(user, message)).or_else(|| self.posted.find(user, message)))
+        if let Some(place) = find_in_runs(self.transaction, user, message)? {
+            return Ok(Some(place));
+        }
+        let just_now = || self.posted.iter().find(|(post, _)| *post == (user, message)).map(|(_, place)| *place);
+        Ok(self.recent.find(user, message).or_else(just_now))
     }
 
     /// The first message of this incarnation in a room.
