@@ -1,18 +1,15 @@
 //! Sealing and opening records: what every byte on a connection costs one core.
 #![allow(missing_docs, reason = "what criterion's macros make has none")]
 
+mod common;
+
 use std::hint::black_box;
 
+use common::direction;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use rsachat::crypto::secret::Secret;
 use rsachat::proto::frame::{HEADER_BYTES, Header, Kind};
-use rsachat::proto::record::Direction;
 
 const SIZES: [usize; 3] = [64, 1024, 16 * 1024];
-
-fn direction() -> Direction {
-    Direction::new(Secret::filled_by(|bytes| bytes.fill(1)))
-}
 
 fn seal(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record/seal");

@@ -31,7 +31,7 @@ fn commits(criterion: &mut Criterion) {
                         seq: Seq(last),
                         time: WALL,
                         sender: "alice".parse().expect("a name"),
-                        message: MessageId(u128::from(last).to_le_bytes()),
+                        message: MessageId(rand::random()),
                         body: vec![b'x'; 64],
                     };
                     sender.send(StoreCommand::Append { token: PostToken(last), record });

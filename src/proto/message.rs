@@ -281,7 +281,8 @@ impl Sighting {
 }
 
 fn encode<T: Encode<()>>(kind: u64, id: RequestId, body: &T) -> Vec<u8> {
-    let mut out = Vec::with_capacity(96);
+    // Most messages fit.
+    let mut out = Vec::with_capacity(256);
     let write = |out: &mut Vec<u8>| {
         // Writing into a Vec can't fail, and no encoder here refuses a value.
         let _ = Encoder::new(out).encode(body);

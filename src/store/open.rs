@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
 
 use super::Settings;
+use super::posted::Recent;
 use super::writer::Store;
 use crate::journal::{Restored, RestoredRoom};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
@@ -17,7 +18,7 @@ use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestam
 /// "RSAC", in the header of our databases.
 const APPLICATION_ID: u32 = 0x5253_4143;
 /// The format that this version reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Why a database was not opened. The text says what is wrong, [`OpenError::hint`] what to do about it.
@@ -32,6 +33,14 @@ pub enum OpenError {
     /// Written by a newer version of this program.
     #[error("{} was written by a newer rsachat (format {found}; this one knows {FORMAT})", path.display())]
     Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// Written by an older version of this program, in a format that this one doesn't read.
+    #[error("{} was written by an older rsachat (format {found}; this one knows {FORMAT})", path.display())]
+    Older {
         /// The file.
         path: PathBuf,
         /// Its format.
@@ -82,6 +91,9 @@ impl OpenError {
             }
             Self::Newer { .. } => {
                 "nothing was changed; run the newer version, or restore a backup from before it".to_owned()
+            }
+            Self::Older { path, .. } => {
+                format!("nothing was changed; run the older version, or move {} away", path.display())
             }
             Self::Corrupted { path, .. } => {
                 let path = path.display();
@@ -169,6 +181,7 @@ fn check_format(path: &Path, is_ours: bool, format: u32) -> Result<(), OpenError
     match format {
         _ if !is_ours => Err(OpenError::Foreign { path: path.to_owned() }),
         FORMAT => Ok(()),
+        found if found < FORMAT => Err(OpenError::Older { path: path.to_owned(), found }),
         found => Err(OpenError::Newer { path: path.to_owned(), found }),
     }
 }
@@ -204,6 +217,7 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     }
     // What may be refused is read before anything is written.
     load_rooms(&transaction, settings.window)?;
+    let recent = Recent::load(&transaction)?;
     // Not just counted: a database restored from a backup must not give a number that was given before.
     let incarnation = Incarnation(transaction.query_row(
         "INSERT INTO meta VALUES ('incarnation', ?1)
@@ -216,7 +230,7 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     // The database was made with a rollback journal, so that its header is in the file itself from the first moment.
     let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    let store = Store::new(connection, settings.keep, incarnation);
+    let mut store = Store::new(connection, settings.keep, incarnation, recent);
     store.prune_all(wall)?;
     let rooms = load_rooms(&store.connection, settings.window)?;
     Ok((store, Restored { incarnation, rooms }))
@@ -261,7 +275,7 @@ fn load_starts(connection: &Connection, id: i64) -> rusqlite::Result<Vec<(Incarn
     statement.query_map([id], |row| Ok((Incarnation(row.get(0)?), Seq(row.get(1)?))))?.collect()
 }
 
-fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     read(&text).ok_or_else(|| not_ours(column, format!("{text:?} is not a name")))
 }

@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
-use super::Keep;
+use super::posted::{self, Posted, Recent, find_in_runs, make_run};
+use super::{DAY, Keep};
 use crate::journal::{StoreCommand, StoreEvent};
-use crate::model::{Incarnation, RoomName, Seq, StoredRecord, Timestamp};
-
-/// How long the identifiers of posts are kept, milliseconds.
-const POSTED_KEPT: u64 = 7 * DAY;
-const DAY: u64 = 24 * 60 * 60 * 1000;
+use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
 
 /// A database that was opened, and is not running yet.
 #[derive(Debug)]
@@ -20,22 +17,19 @@ pub struct Store {
     incarnation: Incarnation,
     /// The identifiers of rooms in which this incarnation has said something: known only when committed.
     rooms: HashMap<RoomName, i64>,
+    /// The posts that are in no run: likewise.
+    recent: Recent,
 }
 
 impl Store {
-    pub(super) fn new(connection: Connection, keep: Keep, incarnation: Incarnation) -> Self {
-        Self { connection, keep, incarnation, rooms: HashMap::new() }
+    pub(super) fn new(connection: Connection, keep: Keep, incarnation: Incarnation, recent: Recent) -> Self {
+        Self { connection, keep, incarnation, rooms: HashMap::new(), recent }
     }
 
     /// Carries out a batch and commits it; returns the answers. After an error nothing of it is done.
     pub(super) fn carry_out(&mut self, batch: &[StoreCommand]) -> rusqlite::Result<Vec<StoreEvent>> {
-        let mut work = Work {
-            transaction: self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?,
-            incarnation: self.incarnation,
-            known: &self.rooms,
-            used: HashMap::new(),
-            newest: Timestamp(0),
-        };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut work = Work::begin(&transaction, self.incarnation, &self.rooms, &self.recent)?;
         let mut events = Vec::new();
         for command in batch {
             match command {
@@ -48,73 +42,118 @@ impl Store {
                     }
                 }
                 StoreCommand::Lookup { token, user, message } => {
-                    let mut find = work
-                        .transaction
-                        .prepare_cached("SELECT seq, time FROM posted WHERE sender = ?1 AND id = ?2")?;
-                    let place = find
-                        .query_row(params![user.as_str(), message.0], |row| {
-                            Ok((Seq(row.get(0)?), Timestamp(row.get(1)?)))
-                        })
-                        .optional()?;
-                    events.push(StoreEvent::Found { token: *token, place });
+                    events.push(StoreEvent::Found { token: *token, place: work.find(*user, *message)? });
                 }
             }
         }
-        let used = work.finish(self.keep)?;
+        let Done { used, posted, made_run } = work.finish(self.keep)?;
+        transaction.commit()?;
         self.rooms.extend(used.into_iter().map(|(name, (room, _))| (name, room)));
+        if made_run {
+            self.recent.clear();
+        } else {
+            self.recent.extend(posted);
+        }
         Ok(events)
     }
 
     /// Removes what is no longer kept, in every room.
-    pub(super) fn prune_all(&self, wall: Timestamp) -> rusqlite::Result<()> {
-        let mut rooms = self.connection.prepare_cached("SELECT id, last FROM room")?;
-        let rooms =
-            rooms.query_map([], |row| Ok((row.get(0)?, Seq(row.get(1)?))))?.collect::<rusqlite::Result<Vec<_>>>()?;
-        for (room, last) in rooms {
-            prune(&self.connection, self.keep, room, last, wall)?;
+    pub(super) fn prune_all(&mut self, wall: Timestamp) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let mut rooms = transaction.prepare_cached("SELECT id, last FROM room")?;
+            let mut rooms = rooms.query([])?;
+            while let Some(room) = rooms.next()? {
+                prune(&transaction, self.keep, room.get(0)?, Seq(room.get(1)?), wall)?;
+            }
         }
-        prune_posted(&self.connection, wall)
+        let make_a_run = self.recent.make_a_run(&[], wall);
+        if make_a_run {
+            make_run(&transaction, wall)?;
+        } else {
+            posted::prune(&transaction, wall)?;
+        }
+        transaction.commit()?;
+        if make_a_run {
+            self.recent.clear();
+        }
+        Ok(())
     }
 }
 
-/// A transaction under way. Dropped, it is rolled back.
+/// A transaction under way.
 struct Work<'a> {
-    transaction: Transaction<'a>,
+    transaction: &'a Transaction<'a>,
     incarnation: Incarnation,
     known: &'a HashMap<RoomName, i64>,
+    recent: &'a Recent,
     /// The rooms that the batch writes to, with the number of the last message.
     used: HashMap<RoomName, (i64, Seq)>,
+    /// What the batch adds to the recent posts.
+    posted: Vec<Posted>,
     newest: Timestamp,
+    // Used for every message, and therefore not looked up for each.
+    insert_message: CachedStatement<'a>,
+    insert_recent: CachedStatement<'a>,
 }
 
-impl Work<'_> {
-    fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
-        self.transaction.prepare_cached(sql)
+/// What is known when a transaction is committed.
+struct Done {
+    used: HashMap<RoomName, (i64, Seq)>,
+    posted: Vec<Posted>,
+    made_run: bool,
+}
+
+impl<'a> Work<'a> {
+    fn begin(
+        transaction: &'a Transaction<'a>,
+        incarnation: Incarnation,
+        known: &'a HashMap<RoomName, i64>,
+        recent: &'a Recent,
+    ) -> rusqlite::Result<Self> {
+        let insert_message = transaction.prepare_cached(
+            "INSERT INTO message (room, seq, time, sender, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let insert_recent =
+            transaction.prepare_cached("INSERT INTO recent (sender, id, seq, time) VALUES (?1, ?2, ?3, ?4)")?;
+        let (used, posted, newest) = (HashMap::new(), Vec::new(), Timestamp(0));
+        Ok(Self { transaction, incarnation, known, recent, used, posted, newest, insert_message, insert_recent })
     }
 
     fn append(&mut self, record: &StoredRecord) -> rusqlite::Result<()> {
         let StoredRecord { room, seq, time, sender, message, body } = record;
-        let id = match (self.used.get(room), self.known.get(room)) {
-            (Some(&(id, _)), _) | (None, Some(&id)) => id,
-            (None, None) => self.begin_room(*room, *seq)?,
+        let id = if let Some((id, last)) = self.used.get_mut(room) {
+            *last = *seq;
+            *id
+        } else {
+            let id = match self.known.get(room) {
+                Some(id) => *id,
+                None => self.begin_room(*room, *seq)?,
+            };
+            self.used.insert(*room, (id, *seq));
+            id
         };
-        self.statement("INSERT INTO message (room, seq, time, sender, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-            .execute(params![id, seq.0, time.0, sender.as_str(), message.0, body])?;
-        // A client that posts two messages under one identifier, without a word that it retries, has both said; a later
-        // retry finds the first.
-        self.statement("INSERT INTO posted (sender, id, seq, time) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
-            .execute(params![sender.as_str(), message.0, seq.0, time.0])?;
-        self.used.insert(*room, (id, *seq));
+        self.insert_message.execute(params![id, seq.0, time.0, sender.as_str(), message.0, body])?;
+        self.insert_recent.execute(params![sender.as_str(), message.0, seq.0, time.0])?;
+        self.posted.push(((*sender, *message), (*seq, *time)));
         self.newest = self.newest.max(*time);
         Ok(())
     }
 
+    fn find(&self, user: UserName, message: MessageId) -> rusqlite::Result<Option<(Seq, Timestamp)>> {
+        if let Some(place) = find_in_runs(self.transaction, user, message)? {
+            return Ok(Some(place));
+        }
+        let just_now = || self.posted.iter().find(|(post, _)| *post == (user, message)).map(|(_, place)| *place);
+        Ok(self.recent.find(user, message).or_else(just_now))
+    }
+
     /// The first message of this incarnation in a room.
     fn begin_room(&self, room: RoomName, first: Seq) -> rusqlite::Result<i64> {
-        self.statement("INSERT INTO room (name, last) VALUES (?1, 0) ON CONFLICT DO NOTHING")?
-            .execute([room.as_str()])?;
-        let id = self.statement("SELECT id FROM room WHERE name = ?1")?.query_row([room.as_str()], |row| row.get(0))?;
-        self.statement("INSERT INTO start (room, incarnation, first) VALUES (?1, ?2, ?3)")?.execute(params![
+        let statement = |sql| self.transaction.prepare_cached(sql);
+        statement("INSERT INTO room (name, last) VALUES (?1, 0) ON CONFLICT DO NOTHING")?.execute([room.as_str()])?;
+        let id = statement("SELECT id FROM room WHERE name = ?1")?.query_row([room.as_str()], |row| row.get(0))?;
+        statement("INSERT INTO start (room, incarnation, first) VALUES (?1, ?2, ?3)")?.execute(params![
             id,
             self.incarnation.0,
             first.0
@@ -122,16 +161,18 @@ impl Work<'_> {
         Ok(id)
     }
 
-    fn finish(self, keep: Keep) -> rusqlite::Result<HashMap<RoomName, (i64, Seq)>> {
+    fn finish(self, keep: Keep) -> rusqlite::Result<Done> {
         for &(room, last) in self.used.values() {
-            self.statement("UPDATE room SET last = ?2 WHERE id = ?1")?.execute(params![room, last.0])?;
-            prune(&self.transaction, keep, room, last, self.newest)?;
+            self.transaction
+                .prepare_cached("UPDATE room SET last = ?2 WHERE id = ?1")?
+                .execute(params![room, last.0])?;
+            prune(self.transaction, keep, room, last, self.newest)?;
         }
-        if !self.used.is_empty() {
-            prune_posted(&self.transaction, self.newest)?;
+        let made_run = self.recent.make_a_run(&self.posted, self.newest);
+        if made_run {
+            make_run(self.transaction, self.newest)?;
         }
-        self.transaction.commit()?;
-        Ok(self.used)
+        Ok(Done { used: self.used, posted: self.posted, made_run })
     }
 }
 
@@ -148,15 +189,5 @@ fn prune(connection: &Connection, keep: Keep, room: i64, last: Seq, now: Timesta
             )?
             .execute(params![room, now.0.saturating_sub(u64::from(days) * DAY), last.0])?,
     };
-    Ok(())
-}
-
-fn prune_posted(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "DELETE FROM posted WHERE place <
-                 (SELECT place FROM posted WHERE time >= ?1 ORDER BY place LIMIT 1)",
-        )?
-        .execute([now.0.saturating_sub(POSTED_KEPT)])?;
     Ok(())
 }
