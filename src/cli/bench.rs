@@ -77,7 +77,7 @@ pub enum BenchCommand {
 #[derive(Debug, Args)]
 pub struct LoadArgs {
     /// The server
-    #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname, required_unless_present = "spawn",
+    #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname,
           help = "The server, as HOST, HOST:PORT or [IPV6]:PORT [default port: 5000]")]
     pub server: Option<String>,
     /// Start a server for it, on the loopback interface, with throwaway keys in a temporary directory
@@ -87,10 +87,10 @@ pub struct LoadArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "spawn")]
     pub config: Option<PathBuf>,
     /// A directory with key_USER.private.pem of users of the server, not encrypted
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, required_unless_present = "spawn")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub identities: Option<PathBuf>,
     /// The server's public key
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "spawn")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub server_key: Option<PathBuf>,
     /// The server's process, if it runs on this machine
     #[arg(long, value_name = "PID")]

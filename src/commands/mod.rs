@@ -91,7 +91,9 @@ fn wanted_colour(arguments: impl Iterator<Item = impl AsRef<OsStr>>) -> Colour {
 fn usage_error(error: &clap::Error) -> Error {
     let text = error.render().to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Error::usage("no command given").hint("rsachat --help lists them");
+        let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or_default();
+        let command = usage.split(['[', '<']).next().unwrap_or_default().trim();
+        return Error::usage("no command given").hint(format_args!("{command} --help lists them"));
     }
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));

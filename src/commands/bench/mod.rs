@@ -28,6 +28,8 @@ const USERS: u32 = 4;
 /// The most users that are made: a key takes a second.
 const MOST_USERS: u32 = 16;
 
+const WHICH: &str = "--spawn starts a server, HOST[:PORT] --identities DIR --server-key FILE names one";
+
 pub(super) fn run(term: &Term, command: &BenchCommand) -> Result<(), Error> {
     match command {
         BenchCommand::FanOut(args) => fan_out(term, args),
@@ -46,14 +48,17 @@ struct Stand {
 impl Stand {
     fn new(term: &Term, args: &LoadArgs, connections: u32, users: u32) -> Result<Self, Error> {
         raise_file_limit(connections);
-        let (target, identities, spawned) =
-            if let (Some(server), Some(identities), Some(key)) = (&args.server, &args.identities, &args.server_key) {
-                let target = Target { address: resolve(server)?, key: identity::read_public(key)? };
-                (target, read_identities(identities)?, None)
-            } else {
-                let (spawned, identities) = Spawned::start(term, args.config.clone(), connections, users)?;
-                (spawned.target(), identities, Some(spawned))
-            };
+        let (target, identities, spawned) = if args.spawn {
+            let (spawned, identities) = Spawned::start(term, args.config.clone(), connections, users)?;
+            (spawned.target(), identities, Some(spawned))
+        } else {
+            let missing = |what| Error::usage(format_args!("no {what} given")).hint(WHICH);
+            let server = args.server.as_ref().ok_or_else(|| missing("server"))?;
+            let identities = args.identities.as_ref().ok_or_else(|| missing("--identities"))?;
+            let key = args.server_key.as_ref().ok_or_else(|| missing("--server-key"))?;
+            let target = Target { address: resolve(server)?, key: identity::read_public(key)? };
+            (target, read_identities(identities)?, None)
+        };
         let process = spawned.as_ref().map(Spawned::process).or(args.pid.map(Process));
         let crowd = Crowd::new(target, identities).map_err(Error::failure)?;
         Ok(Self { crowd, process, spawned })

@@ -12,7 +12,8 @@ pub(super) fn fan_out(report: &FanOutReport) -> String {
         row("acceptance", latency(&report.acceptance)),
     ];
     if let (Some(server), Some(cost)) = (report.server, report.cpu_s_per_million) {
-        lines.push(row("server", format_args!("{cost:.3} CPU s per million deliveries, {}", used(&server))));
+        lines.push(row("server", format_args!("{cost:.3} CPU s per million deliveries, {:.2} cores", server.cores)));
+        lines.push(row("memory", memory(&server)));
     }
     lines.extend(load(report.load_cores));
     lines.push(row(
@@ -32,7 +33,8 @@ pub(super) fn storm(report: &StormReport) -> String {
         row("entering", latency(&report.entering)),
     ];
     if let (Some(server), Some(cost)) = (report.server, report.cpu_ms_per_connection) {
-        lines.push(row("server", format_args!("{cost:.2} CPU ms per connection, {}", used(&server))));
+        lines.push(row("server", format_args!("{cost:.2} CPU ms per connection, {:.2} cores", server.cores)));
+        lines.push(row("memory", memory(&server)));
     }
     lines.extend(load(report.load_cores));
     lines.join("\n")
@@ -42,10 +44,11 @@ pub(super) fn idle(report: &IdleReport) -> String {
     let IdleReport { connections, seconds, disconnected, .. } = report;
     let mut lines = vec![format!("{connections} connections, {seconds:.0} s")];
     if let Some(server) = report.server {
-        lines.push(row("server", format_args!("{:.2} % of a core, {}", server.cores * 100.0, memory(&server))));
+        lines.push(row("server", format_args!("{:.2} % of a core", server.cores * 100.0)));
+        lines.push(row("memory", memory(&server)));
     }
     if let Some(bytes) = report.rss_bytes_per_connection {
-        lines.push(row("memory", format_args!("{:.1} KiB per connection", bytes / 1024.0)));
+        lines.push(row("each", format_args!("{:.1} KiB", bytes / 1024.0)));
     }
     lines.push(row("faults", format_args!("{disconnected} ended")));
     lines.join("\n")
@@ -60,13 +63,9 @@ fn latency(latency: &Latency) -> String {
     format!("p50 {p50_ms:.2}  p90 {p90_ms:.2}  p99 {p99_ms:.2}  p99.9 {p99_9_ms:.2}  max {max_ms:.2} ms")
 }
 
-fn used(cost: &Cost) -> String {
-    format!("{:.2} cores, {}", cost.cores, memory(cost))
-}
-
 fn memory(cost: &Cost) -> String {
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    format!("{} MiB resident ({} at most)", mib(cost.rss_bytes), mib(cost.rss_most_bytes))
+    format!("{} MiB resident, {} at most", mib(cost.rss_bytes), mib(cost.rss_most_bytes))
 }
 
 fn load(cores: Option<f64>) -> Option<String> {
