@@ -127,12 +127,12 @@ fn server() -> bool {
     let mut members = Members::start(server.addresses()[0]);
     members.say(1);
     members.say(40);
-    let alone = measure("a message to 100, by the server, one at a time", 200, (30.0, 4500.0), || {
+    let alone = measure("a message to 100, by the server, one at a time", 200, (30.0, 5000.0), || {
         for _ in 0..200 {
             members.say(1);
         }
     });
-    let together = measure("a message to 100, by the server, with 39 others", 50 * 40, (15.0, 3000.0), || {
+    let together = measure("a message to 100, by the server, with 39 others", 50 * 40, (15.0, 3500.0), || {
         for _ in 0..50 {
             members.say(40);
         }

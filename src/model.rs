@@ -4,6 +4,7 @@
 //! This module never does input or output, and knows nothing of keys, sockets or storage.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// Longest user or room name, in bytes (the room's `#` not counted).
@@ -30,11 +31,18 @@ pub enum NameError {
 }
 
 /// The characters of a name, inline: names are copied around freely, so they own no heap memory.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
     // Unused bytes are zero, so that the derived comparisons order names as their texts.
     bytes: [u8; NAME_BYTES],
     len: u8,
+}
+
+impl Hash for Name {
+    // A post is hashed by names several times: in one piece, and without what the bytes say anyway.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.bytes);
+    }
 }
 
 impl Name {
@@ -152,8 +160,15 @@ impl fmt::Debug for RoomName {
 
 /// A message's identifier, 16 random bytes, made by the client that wrote it: a retry under the same identifier is
 /// stored once.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageId(pub [u8; 16]);
+
+impl Hash for MessageId {
+    // Its length is always the same, and need not be hashed.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,6 +19,8 @@ use crate::proto::link::{Link, Server};
 
 /// Records sealed for one call of write, at most.
 const RECORDS_PER_WRITE: usize = 4;
+/// What they hold, in bytes.
+pub(super) const WRITE_BYTES: usize = RECORDS_PER_WRITE * RECORD_BYTES;
 
 /// Memory for a message in a queue, beside its bytes: its place there, and an allocation of its own if nobody else gets
 /// it.

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
 
 use super::Settings;
-use super::posted::Recent;
+use super::posted::Posts;
 use super::writer::Store;
 use crate::journal::{Restored, RestoredRoom};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
@@ -217,7 +217,7 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     }
     // What may be refused is read before anything is written.
     load_rooms(&transaction, settings.window)?;
-    let recent = Recent::load(&transaction)?;
+    let posts = Posts::load(&transaction)?;
     // Not just counted: a database restored from a backup must not give a number that was given before.
     let incarnation = Incarnation(transaction.query_row(
         "INSERT INTO meta VALUES ('incarnation', ?1)
@@ -230,7 +230,7 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     // The database was made with a rollback journal, so that its header is in the file itself from the first moment.
     let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    let mut store = Store::new(connection, settings.keep, incarnation, recent);
+    let mut store = Store::new(connection, settings.keep, incarnation, posts);
     store.prune_all(wall)?;
     let rooms = load_rooms(&store.connection, settings.window)?;
     Ok((store, Restored { incarnation, rooms }))

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
-use super::posted::{self, Posted, Recent, find_in_runs, make_run};
+use super::posted::{self, Posted, Posts, Run};
 use super::{DAY, Keep};
 use crate::journal::{StoreCommand, StoreEvent};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
@@ -17,19 +17,19 @@ pub struct Store {
     incarnation: Incarnation,
     /// The identifiers of rooms in which this incarnation has said something: known only when committed.
     rooms: HashMap<RoomName, i64>,
-    /// The posts that are in no run: likewise.
-    recent: Recent,
+    /// Likewise.
+    posts: Posts,
 }
 
 impl Store {
-    pub(super) fn new(connection: Connection, keep: Keep, incarnation: Incarnation, recent: Recent) -> Self {
-        Self { connection, keep, incarnation, rooms: HashMap::new(), recent }
+    pub(super) fn new(connection: Connection, keep: Keep, incarnation: Incarnation, posts: Posts) -> Self {
+        Self { connection, keep, incarnation, rooms: HashMap::new(), posts }
     }
 
     /// Carries out a batch and commits it; returns the answers. After an error nothing of it is done.
     pub(super) fn carry_out(&mut self, batch: &[StoreCommand]) -> rusqlite::Result<Vec<StoreEvent>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut work = Work::begin(&transaction, self.incarnation, &self.rooms, &self.recent)?;
+        let mut work = Work::begin(&transaction, self.incarnation, &self.rooms, &self.posts)?;
         let mut events = Vec::new();
         for command in batch {
             match command {
@@ -46,13 +46,14 @@ impl Store {
                 }
             }
         }
-        let Done { used, posted, made_run } = work.finish(self.keep)?;
+        let Done { used, posted, run, newest } = work.finish(self.keep)?;
         transaction.commit()?;
         self.rooms.extend(used.into_iter().map(|(name, (room, _))| (name, room)));
-        if made_run {
-            self.recent.clear();
+        if let Some(run) = run {
+            self.posts.close(run);
+            self.posts.forget(newest);
         } else {
-            self.recent.extend(posted);
+            self.posts.extend(posted);
         }
         Ok(events)
     }
@@ -67,16 +68,13 @@ impl Store {
                 prune(&transaction, self.keep, room.get(0)?, Seq(room.get(1)?), wall)?;
             }
         }
-        let make_a_run = self.recent.make_a_run(&[], wall);
-        if make_a_run {
-            make_run(&transaction, wall)?;
-        } else {
-            posted::prune(&transaction, wall)?;
-        }
+        let run = self.posts.make_run(&transaction, &[], wall)?;
+        posted::prune(&transaction, wall)?;
         transaction.commit()?;
-        if make_a_run {
-            self.recent.clear();
+        if let Some(run) = run {
+            self.posts.close(run);
         }
+        self.posts.forget(wall);
         Ok(())
     }
 }
@@ -86,10 +84,10 @@ struct Work<'a> {
     transaction: &'a Transaction<'a>,
     incarnation: Incarnation,
     known: &'a HashMap<RoomName, i64>,
-    recent: &'a Recent,
+    posts: &'a Posts,
     /// The rooms that the batch writes to, with the number of the last message.
     used: HashMap<RoomName, (i64, Seq)>,
-    /// What the batch adds to the recent posts.
+    /// What the batch adds to the posts.
     posted: Vec<Posted>,
     newest: Timestamp,
     // Used for every message, and therefore not looked up for each.
@@ -101,7 +99,8 @@ struct Work<'a> {
 struct Done {
     used: HashMap<RoomName, (i64, Seq)>,
     posted: Vec<Posted>,
-    made_run: bool,
+    run: Option<Run>,
+    newest: Timestamp,
 }
 
 impl<'a> Work<'a> {
@@ -109,7 +108,7 @@ impl<'a> Work<'a> {
         transaction: &'a Transaction<'a>,
         incarnation: Incarnation,
         known: &'a HashMap<RoomName, i64>,
-        recent: &'a Recent,
+        posts: &'a Posts,
     ) -> rusqlite::Result<Self> {
         let insert_message = transaction.prepare_cached(
             "INSERT INTO message (room, seq, time, sender, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -117,7 +116,7 @@ impl<'a> Work<'a> {
         let insert_recent =
             transaction.prepare_cached("INSERT INTO recent (sender, id, seq, time) VALUES (?1, ?2, ?3, ?4)")?;
         let (used, posted, newest) = (HashMap::new(), Vec::new(), Timestamp(0));
-        Ok(Self { transaction, incarnation, known, recent, used, posted, newest, insert_message, insert_recent })
+        Ok(Self { transaction, incarnation, known, posts, used, posted, newest, insert_message, insert_recent })
     }
 
     fn append(&mut self, record: &StoredRecord) -> rusqlite::Result<()> {
@@ -141,11 +140,9 @@ impl<'a> Work<'a> {
     }
 
     fn find(&self, user: UserName, message: MessageId) -> rusqlite::Result<Option<(Seq, Timestamp)>> {
-        if let Some(place) = find_in_runs(self.transaction, user, message)? {
-            return Ok(Some(place));
-        }
+        let before = self.posts.find(self.transaction, user, message)?;
         let just_now = || self.posted.iter().find(|(post, _)| *post == (user, message)).map(|(_, place)| *place);
-        Ok(self.recent.find(user, message).or_else(just_now))
+        Ok(before.or_else(just_now))
     }
 
     /// The first message of this incarnation in a room.
@@ -168,11 +165,11 @@ impl<'a> Work<'a> {
                 .execute(params![room, last.0])?;
             prune(self.transaction, keep, room, last, self.newest)?;
         }
-        let made_run = self.recent.make_a_run(&self.posted, self.newest);
-        if made_run {
-            make_run(self.transaction, self.newest)?;
+        let run = self.posts.make_run(self.transaction, &self.posted, self.newest)?;
+        if run.is_some() {
+            posted::prune(self.transaction, self.newest)?;
         }
-        Ok(Done { used: self.used, posted: self.posted, made_run })
+        Ok(Done { used: self.used, posted: self.posted, run, newest: self.newest })
     }
 }
 

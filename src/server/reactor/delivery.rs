@@ -8,9 +8,8 @@ use super::Reactor;
 use super::ending::LINGER;
 use crate::hub::Output;
 use crate::proto::close::{CloseCode, CloseReason};
-use crate::proto::frame::RECORD_BYTES;
 use crate::proto::link;
-use crate::server::connection::Fate;
+use crate::server::connection::{Fate, WRITE_BYTES};
 
 impl Reactor {
     pub(super) fn carry_out(&mut self, output: &Output, now: Instant) {
@@ -69,7 +68,7 @@ impl Reactor {
     /// Flushes the connections that got something of their own, and, unless that is to be gathered for a while, those
     /// for which rooms have something.
     pub(super) fn flush(&mut self, now: Instant) {
-        let rooms_too = self.outbox.bytes() >= RECORD_BYTES || self.pacing.due() <= now;
+        let rooms_too = self.outbox.bytes() >= WRITE_BYTES || self.pacing.due() <= now;
         let mut slots = std::mem::take(&mut self.dirty);
         if rooms_too {
             self.outbox.recipients(&mut slots);
