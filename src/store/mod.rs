@@ -14,16 +14,12 @@
 use std::path::PathBuf;
 
 mod open;
-mod posted;
 mod thread;
 mod writer;
 
 pub use open::OpenError;
 pub use thread::{Running, StopError, StoreSender};
 pub use writer::Store;
-
-/// Milliseconds.
-const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// Where to store, and how much.
 #[derive(Debug, Clone)]

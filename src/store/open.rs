@@ -10,7 +10,6 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
 
 use super::Settings;
-use super::posted::Posts;
 use super::writer::Store;
 use crate::journal::{Restored, RestoredRoom};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
@@ -18,7 +17,7 @@ use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestam
 /// "RSAC", in the header of our databases.
 const APPLICATION_ID: u32 = 0x5253_4143;
 /// The format that this version reads and writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 1;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Why a database was not opened. The text says what is wrong, [`OpenError::hint`] what to do about it.
@@ -33,14 +32,6 @@ pub enum OpenError {
     /// Written by a newer version of this program.
     #[error("{} was written by a newer rsachat (format {found}; this one knows {FORMAT})", path.display())]
     Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// Written by an older version of this program, in a format that this one doesn't read.
-    #[error("{} was written by an older rsachat (format {found}; this one knows {FORMAT})", path.display())]
-    Older {
         /// The file.
         path: PathBuf,
         /// Its format.
@@ -91,9 +82,6 @@ impl OpenError {
             }
             Self::Newer { .. } => {
                 "nothing was changed; run the newer version, or restore a backup from before it".to_owned()
-            }
-            Self::Older { path, .. } => {
-                format!("nothing was changed; run the older version, or move {} away", path.display())
             }
             Self::Corrupted { path, .. } => {
                 let path = path.display();
@@ -181,7 +169,6 @@ fn check_format(path: &Path, is_ours: bool, format: u32) -> Result<(), OpenError
     match format {
         _ if !is_ours => Err(OpenError::Foreign { path: path.to_owned() }),
         FORMAT => Ok(()),
-        found if found < FORMAT => Err(OpenError::Older { path: path.to_owned(), found }),
         found => Err(OpenError::Newer { path: path.to_owned(), found }),
     }
 }
@@ -217,7 +204,6 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     }
     // What may be refused is read before anything is written.
     load_rooms(&transaction, settings.window)?;
-    let posts = Posts::load(&transaction)?;
     // Not just counted: a database restored from a backup must not give a number that was given before.
     let incarnation = Incarnation(transaction.query_row(
         "INSERT INTO meta VALUES ('incarnation', ?1)
@@ -230,7 +216,7 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     // The database was made with a rollback journal, so that its header is in the file itself from the first moment.
     let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    let mut store = Store::new(connection, settings.keep, incarnation, posts);
+    let store = Store::new(connection, settings.keep, incarnation);
     store.prune_all(wall)?;
     let rooms = load_rooms(&store.connection, settings.window)?;
     Ok((store, Restored { incarnation, rooms }))
@@ -275,7 +261,7 @@ fn load_starts(connection: &Connection, id: i64) -> rusqlite::Result<Vec<(Incarn
     statement.query_map([id], |row| Ok((Incarnation(row.get(0)?), Seq(row.get(1)?))))?.collect()
 }
 
-pub(super) fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     read(&text).ok_or_else(|| not_ours(column, format!("{text:?} is not a name")))
 }

@@ -1,4 +1,4 @@
--- Format 2. Times are milliseconds since 1970, names are without their '#', bodies are the CBOR of the wire.
+-- Format 1. Times are milliseconds since 1970, names are without their '#', bodies are the CBOR of the wire.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -29,28 +29,12 @@ CREATE TABLE start (
     PRIMARY KEY (room, incarnation)
 ) STRICT, WITHOUT ROWID;
 
--- What was posted in the last days, so that a retry is recognised. Outlives the messages. The latest posts are here, in
--- the order of posting; src/store/posted.rs says why.
-CREATE TABLE recent (
+-- What was posted in the last days, in the order of posting, so that a retry is recognised. Outlives the messages.
+CREATE TABLE posted (
     place  INTEGER PRIMARY KEY,
     sender TEXT NOT NULL,
     id     BLOB NOT NULL,
     seq    INTEGER NOT NULL,
-    time   INTEGER NOT NULL
-) STRICT;
-
--- Those before are in runs, each sorted; all of a run in one transaction.
-CREATE TABLE posted (
-    run    INTEGER NOT NULL,
-    sender TEXT NOT NULL,
-    id     BLOB NOT NULL,
-    seq    INTEGER NOT NULL,
     time   INTEGER NOT NULL,
-    PRIMARY KEY (run, sender, id)
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE run (
-    id     INTEGER PRIMARY KEY,
-    -- The time of its last post.
-    newest INTEGER NOT NULL
+    UNIQUE (sender, id)
 ) STRICT;

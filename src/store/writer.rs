@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::posted::{self, Posted, Posts, Run};
-use super::{DAY, Keep};
+use super::Keep;
 use crate::journal::{StoreCommand, StoreEvent};
-use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
+use crate::model::{Incarnation, RoomName, Seq, StoredRecord, Timestamp};
+
+/// How long the identifiers of posts are kept, milliseconds.
+const POSTED_KEPT: u64 = 7 * DAY;
+const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// A database that was opened, and is not running yet.
 #[derive(Debug)]
@@ -17,19 +20,17 @@ pub struct Store {
     incarnation: Incarnation,
     /// The identifiers of rooms in which this incarnation has said something: known only when committed.
     rooms: HashMap<RoomName, i64>,
-    /// Likewise.
-    posts: Posts,
 }
 
 impl Store {
-    pub(super) fn new(connection: Connection, keep: Keep, incarnation: Incarnation, posts: Posts) -> Self {
-        Self { connection, keep, incarnation, rooms: HashMap::new(), posts }
+    pub(super) fn new(connection: Connection, keep: Keep, incarnation: Incarnation) -> Self {
+        Self { connection, keep, incarnation, rooms: HashMap::new() }
     }
 
     /// Carries out a batch and commits it; returns the answers. After an error nothing of it is done.
     pub(super) fn carry_out(&mut self, batch: &[StoreCommand]) -> rusqlite::Result<Vec<StoreEvent>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut work = Work::begin(&transaction, self.incarnation, &self.rooms, &self.posts)?;
+        let mut work = Work::begin(&transaction, self.incarnation, &self.rooms)?;
         let mut events = Vec::new();
         for command in batch {
             match command {
@@ -42,40 +43,32 @@ impl Store {
                     }
                 }
                 StoreCommand::Lookup { token, user, message } => {
-                    events.push(StoreEvent::Found { token: *token, place: work.find(*user, *message)? });
+                    let mut find =
+                        transaction.prepare_cached("SELECT seq, time FROM posted WHERE sender = ?1 AND id = ?2")?;
+                    let place = find
+                        .query_row(params![user.as_str(), message.0], |row| {
+                            Ok((Seq(row.get(0)?), Timestamp(row.get(1)?)))
+                        })
+                        .optional()?;
+                    events.push(StoreEvent::Found { token: *token, place });
                 }
             }
         }
-        let Done { used, posted, run, newest } = work.finish(self.keep)?;
+        let used = work.finish(self.keep)?;
         transaction.commit()?;
         self.rooms.extend(used.into_iter().map(|(name, (room, _))| (name, room)));
-        if let Some(run) = run {
-            self.posts.close(run);
-            self.posts.forget(newest);
-        } else {
-            self.posts.extend(posted);
-        }
         Ok(events)
     }
 
     /// Removes what is no longer kept, in every room.
-    pub(super) fn prune_all(&mut self, wall: Timestamp) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        {
-            let mut rooms = transaction.prepare_cached("SELECT id, last FROM room")?;
-            let mut rooms = rooms.query([])?;
-            while let Some(room) = rooms.next()? {
-                prune(&transaction, self.keep, room.get(0)?, Seq(room.get(1)?), wall)?;
-            }
+    pub(super) fn prune_all(&self, wall: Timestamp) -> rusqlite::Result<()> {
+        let mut rooms = self.connection.prepare_cached("SELECT id, last FROM room")?;
+        let rooms =
+            rooms.query_map([], |row| Ok((row.get(0)?, Seq(row.get(1)?))))?.collect::<rusqlite::Result<Vec<_>>>()?;
+        for (room, last) in rooms {
+            prune(&self.connection, self.keep, room, last, wall)?;
         }
-        let run = self.posts.make_run(&transaction, &[], wall)?;
-        posted::prune(&transaction, wall)?;
-        transaction.commit()?;
-        if let Some(run) = run {
-            self.posts.close(run);
-        }
-        self.posts.forget(wall);
-        Ok(())
+        prune_posted(&self.connection, wall)
     }
 }
 
@@ -84,23 +77,12 @@ struct Work<'a> {
     transaction: &'a Transaction<'a>,
     incarnation: Incarnation,
     known: &'a HashMap<RoomName, i64>,
-    posts: &'a Posts,
     /// The rooms that the batch writes to, with the number of the last message.
     used: HashMap<RoomName, (i64, Seq)>,
-    /// What the batch adds to the posts.
-    posted: Vec<Posted>,
     newest: Timestamp,
     // Used for every message, and therefore not looked up for each.
     insert_message: CachedStatement<'a>,
-    insert_recent: CachedStatement<'a>,
-}
-
-/// What is known when a transaction is committed.
-struct Done {
-    used: HashMap<RoomName, (i64, Seq)>,
-    posted: Vec<Posted>,
-    run: Option<Run>,
-    newest: Timestamp,
+    insert_posted: CachedStatement<'a>,
 }
 
 impl<'a> Work<'a> {
@@ -108,15 +90,17 @@ impl<'a> Work<'a> {
         transaction: &'a Transaction<'a>,
         incarnation: Incarnation,
         known: &'a HashMap<RoomName, i64>,
-        posts: &'a Posts,
     ) -> rusqlite::Result<Self> {
         let insert_message = transaction.prepare_cached(
             "INSERT INTO message (room, seq, time, sender, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
-        let insert_recent =
-            transaction.prepare_cached("INSERT INTO recent (sender, id, seq, time) VALUES (?1, ?2, ?3, ?4)")?;
-        let (used, posted, newest) = (HashMap::new(), Vec::new(), Timestamp(0));
-        Ok(Self { transaction, incarnation, known, posts, used, posted, newest, insert_message, insert_recent })
+        // A client that posts two messages under one identifier, without a word that it retries, has both said; a later
+        // retry finds the first.
+        let insert_posted = transaction.prepare_cached(
+            "INSERT INTO posted (sender, id, seq, time) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?;
+        let (used, newest) = (HashMap::new(), Timestamp(0));
+        Ok(Self { transaction, incarnation, known, used, newest, insert_message, insert_posted })
     }
 
     fn append(&mut self, record: &StoredRecord) -> rusqlite::Result<()> {
@@ -133,16 +117,9 @@ impl<'a> Work<'a> {
             id
         };
         self.insert_message.execute(params![id, seq.0, time.0, sender.as_str(), message.0, body])?;
-        self.insert_recent.execute(params![sender.as_str(), message.0, seq.0, time.0])?;
-        self.posted.push(((*sender, *message), (*seq, *time)));
+        self.insert_posted.execute(params![sender.as_str(), message.0, seq.0, time.0])?;
         self.newest = self.newest.max(*time);
         Ok(())
-    }
-
-    fn find(&self, user: UserName, message: MessageId) -> rusqlite::Result<Option<(Seq, Timestamp)>> {
-        let before = self.posts.find(self.transaction, user, message)?;
-        let just_now = || self.posted.iter().find(|(post, _)| *post == (user, message)).map(|(_, place)| *place);
-        Ok(before.or_else(just_now))
     }
 
     /// The first message of this incarnation in a room.
@@ -158,18 +135,16 @@ impl<'a> Work<'a> {
         Ok(id)
     }
 
-    fn finish(self, keep: Keep) -> rusqlite::Result<Done> {
+    fn finish(self, keep: Keep) -> rusqlite::Result<HashMap<RoomName, (i64, Seq)>> {
         for &(room, last) in self.used.values() {
-            self.transaction
-                .prepare_cached("UPDATE room SET last = ?2 WHERE id = ?1")?
-                .execute(params![room, last.0])?;
+            let mut update = self.transaction.prepare_cached("UPDATE room SET last = ?2 WHERE id = ?1")?;
+            update.execute(params![room, last.0])?;
             prune(self.transaction, keep, room, last, self.newest)?;
         }
-        let run = self.posts.make_run(self.transaction, &self.posted, self.newest)?;
-        if run.is_some() {
-            posted::prune(self.transaction, self.newest)?;
+        if !self.used.is_empty() {
+            prune_posted(self.transaction, self.newest)?;
         }
-        Ok(Done { used: self.used, posted: self.posted, run, newest: self.newest })
+        Ok(self.used)
     }
 }
 
@@ -186,5 +161,15 @@ fn prune(connection: &Connection, keep: Keep, room: i64, last: Seq, now: Timesta
             )?
             .execute(params![room, now.0.saturating_sub(u64::from(days) * DAY), last.0])?,
     };
+    Ok(())
+}
+
+fn prune_posted(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "DELETE FROM posted WHERE place <
+                 (SELECT place FROM posted WHERE time >= ?1 ORDER BY place LIMIT 1)",
+        )?
+        .execute([now.0.saturating_sub(POSTED_KEPT)])?;
     Ok(())
 }
