@@ -7,11 +7,13 @@
     reason = "a bench ends where something is not as it should be"
 )]
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use rsachat::crypto::rsa::{Bits, PrivateKey, PublicKey};
+use rsachat::crypto::rsa::{Bits, Label, PrivateKey, PublicKey};
+use rsachat::crypto::secret::Secret;
 use rsachat::model::{Timestamp, UserName};
 use rsachat::proto::handshake::client::{self, Answer, Resumption};
 use rsachat::proto::handshake::server::{self, Context, Directory};
@@ -70,6 +72,21 @@ impl Setting {
     }
 }
 
+/// The server's one private-key operation.
+fn decrypt(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("handshake/decrypt");
+    group.throughput(Throughput::Elements(1)).sample_size(50);
+    for (bits, size) in [(2048, Bits::B2048), (3072, Bits::B3072), (4096, Bits::B4096)] {
+        let mut rng = rand::rng();
+        let key = PrivateKey::generate(size, &mut rng).unwrap();
+        let secret = Secret::random(&mut rng);
+        let ciphertext = key.public().encrypt(Label::ServerHandshake, &secret, &mut rng);
+        group.bench_function(format!("RSA {bits}"), |bencher| {
+            bencher.iter(|| key.decrypt(Label::ServerHandshake, black_box(&ciphertext), &mut rng));
+        });
+    }
+}
+
 fn handshake(criterion: &mut Criterion) {
     for (bits, size) in [(2048, Bits::B2048), (3072, Bits::B3072), (4096, Bits::B4096)] {
         let setting = Setting::new(size);
@@ -103,5 +120,5 @@ fn resumed(criterion: &mut Criterion) {
     group.bench_function("server", |bencher| bencher.iter_custom(|times| shake(times).1));
 }
 
-criterion_group!(benches, handshake, resumed);
+criterion_group!(benches, decrypt, handshake, resumed);
 criterion_main!(benches);
