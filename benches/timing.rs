@@ -10,7 +10,7 @@
 //! the machine, not the arithmetic. Above 4.5 is called a difference there.
 //!
 //! `RSACHAT_TIMING_SAMPLES` is the number of samples for each of the two places; 100000 if it is not set, which takes
-//! some ten minutes.
+//! up to ten minutes.
 #![allow(
     missing_docs,
     dead_code,
