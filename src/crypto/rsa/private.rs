@@ -222,13 +222,10 @@ impl PrivateKey {
         // Of its own, and drawn by both backends: what one of them needs for its blinding moves nothing that the caller
         // draws afterwards.
         let mut blinding = StdRng::from_rng(rng);
-        let Some(plaintext) = self.key.decrypt(label.bytes(), ciphertext, &mut blinding) else {
-            return random;
-        };
-        match <&[u8; 32]>::try_from(plaintext.as_slice()) {
-            Ok(plaintext) => Secret::filled_by(|bytes| bytes.copy_from_slice(plaintext)),
-            Err(_) => random,
-        }
+        let plaintext = self.key.decrypt(label.bytes(), ciphertext, &mut blinding);
+        let secret = plaintext.as_ref().and_then(|text| text.as_slice().try_into().ok()).unwrap_or(random.expose());
+        // A copy in both cases, so that both take the same steps.
+        Secret::filled_by(|bytes| *bytes = *secret)
     }
 
     /// Signs `message`; [`PublicKey::size`] bytes.

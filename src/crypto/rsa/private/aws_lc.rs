@@ -21,8 +21,7 @@ pub(in crate::crypto::rsa) struct Key {
 }
 
 impl Key {
-    /// `None` if AWS-LC does not like the key: it wants the private exponent to be below the modulus, as in all keys
-    /// that programs make.
+    /// `None` if AWS-LC refuses the key, which it checks by rules of its own. The tests know none that it alone refuses.
     pub(super) fn new(key: RsaPrivateKey) -> Option<Self> {
         let der = key.to_pkcs8_der().ok()?;
         let parsed = PrivateDecryptingKey::from_pkcs8(der.as_bytes()).ok()?;
