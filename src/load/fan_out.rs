@@ -102,6 +102,8 @@ pub fn fan_out(
         delivered_per_s: count(tally.delivered) / seconds,
         delivery: Latency::of(&tally.delivery),
         acceptance: Latency::of(&tally.acceptance),
+        delivery_times: tally.delivery,
+        acceptance_times: tally.acceptance,
         server,
         cpu_s_per_million: server.map(|cost| cost.cpu_s / count(tally.delivered) * 1e6),
         load_cores,

@@ -53,7 +53,8 @@ pub struct Latency {
 
 impl Latency {
     /// Of nanoseconds.
-    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
+    #[must_use]
+    pub fn of(histogram: &Histogram<u64>) -> Self {
         let ms = |nanoseconds: u64| Duration::from_nanos(nanoseconds).as_secs_f64() * 1e3;
         Self {
             count: histogram.len(),
@@ -103,6 +104,12 @@ pub struct FanOutReport {
     pub delivery: Latency,
     /// From when a message was to be sent until its sender had the acknowledgement.
     pub acceptance: Latency,
+    /// What `delivery` is of, in nanoseconds: percentiles of several measurements together can only be had from it.
+    #[serde(skip)]
+    pub delivery_times: Histogram<u64>,
+    /// Likewise, of `acceptance`.
+    #[serde(skip)]
+    pub acceptance_times: Histogram<u64>,
     /// What the server used, if its process is known.
     pub server: Option<Cost>,
     /// The server's processor time, seconds for a million deliveries.
