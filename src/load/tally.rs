@@ -78,9 +78,9 @@ impl Tally {
         (self.accepted, self.delivered) = (0, 0);
     }
 
-    /// Whether nothing is under way.
-    pub(super) fn is_settled(&self) -> bool {
-        self.flights.is_empty()
+    /// How many messages there are since the oldest that is not acknowledged yet, or that a connection doesn't have.
+    pub(super) fn under_way(&self) -> usize {
+        self.flights.len()
     }
 
     /// A message is sent to all connections.
@@ -206,9 +206,9 @@ mod tests {
         let later = start + Duration::from_millis(3);
         tally.said(0, sighting(outgoing, 8), later);
         tally.said(1, sighting(outgoing, 8), later);
-        assert!(!tally.is_settled());
+        assert!(tally.under_way() == 1);
         assert_eq!(tally.accepted(outgoing.request, Seq(8), later), Some(1));
-        assert!(tally.is_settled());
+        assert!(tally.under_way() == 0);
         tally.finish();
         assert!(tally.faults.is_empty(), "{:?}", tally.faults);
         assert_eq!((tally.accepted, tally.delivered), (1, 2));
@@ -250,7 +250,7 @@ mod tests {
     fn a_refused_message_is_waited_for_by_nobody() {
         let (mut tally, outgoing, _) = tally();
         assert_eq!(tally.refused(outgoing.request), Some(1));
-        assert!(tally.is_settled());
+        assert!(tally.under_way() == 0);
         assert_eq!(tally.faults.refused, 1);
     }
 

@@ -23,6 +23,7 @@ mod pacing;
 mod reactor;
 mod session_ids;
 mod strangers;
+mod ticks;
 mod workers;
 
 use std::io;

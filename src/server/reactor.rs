@@ -4,7 +4,6 @@
 //! follows, and flushes every connection that got something, once. It never does an RSA or ML-KEM operation, never
 //! touches a file, and never waits for anything but its poll.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use super::outbox::Outbox;
 use super::pacing::Pacing;
 use super::session_ids::{MAX_SLOTS, reactor_of, session_id, slot_of};
 use super::strangers::Strangers;
+use super::ticks::Ticks;
 use super::workers::{Task, Workers};
 use crate::hub::Input;
 use crate::model::SessionId;
@@ -63,12 +63,6 @@ const REQUESTS_OF_ONE: usize = 64;
 /// have an answer.
 const REQUESTS_PER_TURN: usize = 1024;
 
-/// An answer whose tick has not come.
-struct Delayed {
-    connection: SessionId,
-    answer: Result<Box<Accepted>, RefusalCode>,
-}
-
 /// An event loop.
 pub(super) struct Reactor {
     index: usize,
@@ -78,9 +72,7 @@ pub(super) struct Reactor {
     acceptor: Acceptor,
     connections: Slab<Connection>,
     serial: u32,
-    // Answers whose tick has not come, by when and in which order they came.
-    delayed: BTreeMap<(Instant, u64), Delayed>,
-    answers: u64,
+    ticks: Ticks,
     // What this turn has for the hub.
     inputs: Vec<Input>,
     outbox: Outbox,
@@ -113,8 +105,7 @@ impl Reactor {
             acceptor,
             connections: Slab::new(),
             serial: 0,
-            delayed: BTreeMap::new(),
-            answers: 0,
+            ticks: Ticks::default(),
             inputs: Vec::new(),
             outbox: Outbox::default(),
             pacing: Pacing::new(Instant::now()),
@@ -190,9 +181,9 @@ impl Reactor {
         if !self.unread.is_empty() || self.acceptor.has_more() || !self.inputs.is_empty() {
             return Duration::ZERO;
         }
-        let answer = self.delayed.keys().next().map(|(release, _)| *release);
         let gathered = self.outbox.has_rooms().then(|| self.pacing.due());
-        let first = [answer, gathered, self.hub_due].into_iter().flatten().fold(self.next_sweep, Instant::min);
+        let first =
+            [self.ticks.next(), gathered, self.hub_due].into_iter().flatten().fold(self.next_sweep, Instant::min);
         first.saturating_duration_since(now)
     }
 
@@ -317,12 +308,17 @@ impl Reactor {
     }
 
     /// Hands a job to the workers, or says after how many seconds the client may try again.
-    fn submit(&self, connection: SessionId, address: IpAddr, job: Job, now: Instant) -> Result<(), u16> {
-        if let Job::Full(_) = job {
+    fn submit(&mut self, connection: SessionId, address: IpAddr, job: Job, now: Instant) -> Result<(), u16> {
+        let full = matches!(job, Job::Full(_));
+        if full {
             self.shared.admission.handshake(address)?;
         }
-        let task = Task { connection, mailbox: Arc::clone(&self.mailbox), received: now, job };
-        self.shared.workers.submit(task).map_err(|busy| busy.retry_after_s)
+        let task = Task { connection, mailbox: Arc::clone(&self.mailbox), job };
+        self.shared.workers.submit(task).map_err(|busy| busy.retry_after_s)?;
+        if full {
+            self.ticks.expect(connection, now);
+        }
+        Ok(())
     }
 
     fn opened(&mut self, slot: usize, peer: Peer) {
@@ -343,11 +339,8 @@ impl Reactor {
         for entry in mail.drain(..) {
             match entry {
                 Mail::Connection(stream, address) => self.adopt(stream, address, now),
-                Mail::Answer { connection, release, answer } if release <= now => self.answer(connection, answer, now),
-                Mail::Answer { connection, release, answer } => {
-                    self.answers += 1;
-                    self.delayed.insert((release, self.answers), Delayed { connection, answer });
-                }
+                Mail::Answer { connection, at_tick: true, answer } => self.ticks.hold(connection, answer),
+                Mail::Answer { connection, at_tick: false, answer } => self.answer(connection, answer, now),
                 Mail::Outputs(outputs) => outputs.iter().for_each(|output| self.carry_out(output, now)),
                 Mail::HubDue(due) => self.hub_due = Some(self.hub_due.map_or(due, |sooner| sooner.min(due))),
                 Mail::Stop => self.stopping = true,
@@ -358,10 +351,7 @@ impl Reactor {
 
     /// Hands over the answers whose tick has come.
     fn release(&mut self, now: Instant) {
-        while let Some(entry) = self.delayed.first_entry()
-            && entry.key().0 <= now
-        {
-            let Delayed { connection, answer } = entry.remove();
+        while let Some((connection, answer)) = self.ticks.release(now) {
             self.answer(connection, answer, now);
         }
     }

@@ -1,14 +1,13 @@
 //! The threads that do what is too expensive for a reactor: the RSA and X-Wing operations of handshakes.
 //!
 //! The queue is bounded: what doesn't fit is refused at once, with a time to come back, rather than kept waiting until
-//! its client has given up. Resumptions, which cost a small part of a full handshake, go first, many to one. The answer to a full
-//! handshake leaves on a tick of [`TICK`] counted from its hello, not when the arithmetic ends.
+//! its client has given up. Resumptions, which cost a small part of a full handshake, go first, many to one. When the
+//! answer to a full handshake leaves is not decided here: see `ticks`.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use super::Alarm;
 use super::context::Contexts;
@@ -16,9 +15,6 @@ use super::mailbox::{Mail, Mailbox};
 use crate::model::SessionId;
 use crate::proto::handshake::server::Job;
 
-/// What the time from a hello to its answer is rounded up to: more than the private-key operation takes with a key of
-/// 3072 bits, so that an idle server answers after one tick whatever the operation found.
-pub(super) const TICK: Duration = Duration::from_millis(10);
 /// Full handshakes that wait for each worker, at most: a few seconds of work, well below a client's patience.
 const QUEUE_PER_WORKER: usize = 256;
 /// Resumptions that wait for each worker, at most: ten thousand clients may come back at once.
@@ -33,7 +29,6 @@ const RETRY_AFTER_S: u16 = 2;
 pub(super) struct Task {
     pub(super) connection: SessionId,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) received: Instant,
     pub(super) job: Job,
 }
 
@@ -155,19 +150,16 @@ impl Queue {
 
 fn work(queue: &Queue, contexts: &Contexts) {
     let mut rng = rand::rng();
-    while let Some(Task { connection, mailbox, received, job }) = queue.next() {
-        let full = matches!(job, Job::Full(_));
+    while let Some(Task { connection, mailbox, job }) = queue.next() {
+        let at_tick = matches!(job, Job::Full(_));
         let answer = job.run(&contexts.current(), &mut rng);
-        let done = Instant::now();
-        let release = if full { next_tick(received, done) } else { done };
-        mailbox.post(Mail::Answer { connection, release, answer });
+        let mail = Mail::Answer { connection, at_tick, answer };
+        if at_tick {
+            mailbox.leave_quietly(mail);
+        } else {
+            mailbox.post(mail);
+        }
     }
-}
-
-/// The first tick counted from `start` that is not before `now`.
-fn next_tick(start: Instant, now: Instant) -> Instant {
-    let ticks = (now - start).as_nanos().div_ceil(TICK.as_nanos()).max(1);
-    start + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -178,8 +170,7 @@ mod tests {
     fn resumptions_go_first_but_never_alone() {
         let waker = || mio::Waker::new(mio::Poll::new().unwrap().registry(), mio::Token(0)).unwrap();
         let mailbox = Arc::new(Mailbox::new(waker()));
-        let task =
-            |job| Task { connection: SessionId(0), mailbox: Arc::clone(&mailbox), received: Instant::now(), job };
+        let task = |job| Task { connection: SessionId(0), mailbox: Arc::clone(&mailbox), job };
         let mut waiting = Waiting::default();
         waiting.full.extend((0..2).map(|_| task(Job::Full(Vec::new()))));
         waiting.resumptions.extend((0..100).map(|_| task(Job::Resume(Vec::new()))));
@@ -187,14 +178,5 @@ mod tests {
             std::iter::from_fn(|| waiting.pop()).map(|task| matches!(task.job, Job::Full(_))).collect();
         let full: Vec<usize> = (0..order.len()).filter(|&at| order[at]).collect();
         assert_eq!((order.len(), full), (102, vec![STREAK as usize, 2 * STREAK as usize + 1]));
-    }
-
-    #[test]
-    fn answers_leave_on_ticks_counted_from_the_hello() {
-        let start = Instant::now();
-        for (took_us, ticks) in [(0, 1), (1, 1), (9_999, 1), (10_000, 1), (10_001, 2), (35_000, 4)] {
-            let now = start + Duration::from_micros(took_us);
-            assert_eq!(next_tick(start, now), start + TICK * ticks, "{took_us} microseconds");
-        }
     }
 }

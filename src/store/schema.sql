@@ -18,8 +18,8 @@ CREATE TABLE message (
     sender TEXT NOT NULL,
     id     BLOB NOT NULL,
     body   BLOB NOT NULL,
-    PRIMARY KEY (room, seq)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (room, seq)
+) STRICT;
 
 -- The first number that each start of the server gave in a room. Outlives the messages.
 CREATE TABLE start (
