@@ -1,7 +1,7 @@
 //! rsachat's side of the comparison: a server of this build, and `rsachat::load`.
 
 use rsachat::crypto::rsa::PrivateKey;
-use rsachat::load::{self, Crowd, Entry, FanOut, Identity, PARALLEL, Process, Target};
+use rsachat::load::{self, Crowd, FanOut, Identity, Process, Target};
 use serde_json::json;
 
 use crate::MOST_MEMBERS;
@@ -44,10 +44,8 @@ impl Ours {
 
     /// One round, with connections of its own.
     pub(crate) fn fan_out(&mut self, members: usize, plan: &FanOut) -> Outcome {
-        let mut last = Vec::new();
-        self.crowd.enter(members, PARALLEL, Entry::Resumed, |seq, _| last.push(seq)).unwrap();
         let process = Process(self.server.pid());
-        let report = load::fan_out(&mut self.crowd, last, plan, Some(process), &mut |_, _| {}).unwrap();
+        let report = load::fan_out(&mut self.crowd, members, plan, Some(process), &mut |_, _| {}).unwrap();
         self.crowd.leave();
         Outcome::of(report)
     }

@@ -11,7 +11,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::member::{Happening, Member};
-use super::{Identity, LoadError, Target};
+use super::{Identity, LoadError, PARALLEL, Target};
 use crate::client::session::{Backoff, limits};
 use crate::model::Seq;
 use crate::proto::handshake::client::{Job, Resumption};
@@ -87,7 +87,7 @@ impl Crowd {
     ///
     /// # Errors
     /// [`LoadError`] if one of them doesn't get in.
-    pub fn enter(
+    pub(super) fn enter(
         &mut self,
         count: usize,
         parallel: usize,
@@ -141,7 +141,7 @@ impl Crowd {
     /// # Errors
     /// [`LoadError`] if one doesn't get in.
     pub(super) fn get_tickets(&mut self) -> Result<(), LoadError> {
-        self.enter(self.identities.len(), super::PARALLEL, Entry::Full, |_, _| {})?;
+        self.enter(self.identities.len(), PARALLEL, Entry::Full, |_, _| {})?;
         self.leave();
         Ok(())
     }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Entry};
 use super::member::Happening;
 use super::meter::{Measured, Meter, Process};
 use super::report::{FanOutReport, Latency};
 use super::tally::{Outgoing, Tally};
-use super::{LoadError, Progress, Stage};
-use crate::model::{RoomName, Seq};
+use super::{LoadError, PARALLEL, Progress, Stage};
+use crate::model::RoomName;
 use crate::proto::message::{Body, Post, Request};
 
 /// Sent before anything is measured: caches fill, buffers grow, clocks speed up.
@@ -60,18 +60,23 @@ struct Run<'a> {
     is_cut: bool,
 }
 
-/// Sends messages from some connections of a crowd, and follows each to all of them. `last` are the numbers with which
-/// they entered the room. `server` is the server's process, if it runs on this machine.
+/// Makes `connections` connections, sends messages from some of them, and follows each to all of them. `server` is the
+/// server's process, if it runs on this machine.
 ///
 /// # Errors
-/// What the system says if it fails. What the server does wrong is in the report.
+/// [`LoadError`] if a connection doesn't get in. What the server does wrong afterwards is in the report.
 pub fn fan_out(
     crowd: &mut Crowd,
-    last: Vec<Seq>,
+    connections: usize,
     plan: &FanOut,
     server: Option<Process>,
     progress: Progress<'_>,
 ) -> Result<FanOutReport, LoadError> {
+    let mut last = Vec::new();
+    crowd.enter(connections, PARALLEL, Entry::Resumed, |seq, _| {
+        last.push(seq);
+        progress(Stage::Connecting, count(last.len() as u64) / count(connections as u64));
+    })?;
     let senders = plan.senders.min(crowd.len());
     let mut run = Run {
         crowd,

@@ -7,7 +7,7 @@ use super::fan_out::count;
 use super::member::Happening;
 use super::meter::{Meter, Process};
 use super::report::IdleReport;
-use super::{LoadError, Progress, Stage};
+use super::{LoadError, PARALLEL, Progress, Stage};
 
 /// How long to wait after the last connection: what belongs to their coming is over then.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ pub fn idle(
 ) -> Result<IdleReport, LoadError> {
     let empty = Meter::start(server);
     let mut entered = 0;
-    crowd.enter(connections, super::PARALLEL, Entry::Resumed, |_, _| {
+    crowd.enter(connections, PARALLEL, Entry::Resumed, |_, _| {
         entered += 1;
         progress(Stage::Connecting, count(entered) / count(connections as u64));
     })?;

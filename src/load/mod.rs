@@ -32,7 +32,7 @@ pub use self::storm::{come_back, storm};
 
 /// Connections that are under way at a time, where nothing else is asked for: few enough that a server with default
 /// settings queues them all.
-pub const PARALLEL: usize = 32;
+const PARALLEL: usize = 32;
 
 /// Which server.
 #[derive(Debug, Clone)]

@@ -16,9 +16,7 @@ use crate::cli::{BenchCommand, FanOutArgs, IdleArgs, LoadArgs, StormArgs};
 use crate::error::{Context as _, Error, Exit};
 use crate::hub::UNACKNOWLEDGED;
 use crate::keys::identity::{self, KeyFile};
-use crate::load::{
-    self, Amount, Crowd, Entry, FanOut, Faults, Identity, LoadError, PARALLEL, Pace, Process, Stage, Target,
-};
+use crate::load::{self, Amount, Crowd, Entry, FanOut, Faults, Identity, LoadError, Pace, Process, Stage, Target};
 use crate::proto::link::Ended;
 use crate::server::raise_file_limit;
 use crate::term::{Progress, Term, sanitise};
@@ -82,26 +80,15 @@ fn fan_out(term: &Term, args: &FanOutArgs) -> Result<(), Error> {
     let mut stand = Stand::new(term, &args.load, args.clients, users)?;
     let bar = term.progress();
     let mut progress = |stage, done| show(&bar, stage, done);
-    let mut last = Vec::new();
     let clients = args.clients as usize;
-    stand
-        .crowd
-        .enter(clients, PARALLEL, Entry::Resumed, |seq, _| {
-            last.push(seq);
-            progress(
-                Stage::Connecting,
-                f64::from(u32::try_from(last.len()).unwrap_or(u32::MAX)) / f64::from(args.clients),
-            );
-        })
-        .map_err(|error| failed(&error))?;
     let plan = FanOut {
         senders: senders as usize,
         size: args.size as usize,
         pace,
         amount: args.count.map_or(Amount::Time(args.duration), Amount::Count),
     };
-    let report =
-        load::fan_out(&mut stand.crowd, last, &plan, stand.process, &mut progress).map_err(|error| failed(&error))?;
+    let report = load::fan_out(&mut stand.crowd, clients, &plan, stand.process, &mut progress)
+        .map_err(|error| failed(&error))?;
     drop(bar);
     tell(term, &args.load, &report, || words::fan_out(&report))?;
     judge(&report.faults)
