@@ -1,6 +1,7 @@
 //! How many instructions the hot paths take, counted by valgrind: figures that do not swing with the machine's mood.
 //! BENCHMARKING.md says how they are judged, and how new ones are accepted.
 #![allow(missing_docs, reason = "what gungraun's macros make has none")]
+#![allow(clippy::unnecessary_box_returns, reason = "with AWS-LC, whose keys are elsewhere, some of it is small")]
 
 mod common;
 

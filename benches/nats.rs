@@ -1,4 +1,4 @@
-//! rsachat and nats-server, both over TLS-grade encryption (AES-256-GCM), in one run and by turns: how long a message
+//! rsachat and nats-server, both with AES-256-GCM (NATS over TLS 1.3), in one run and by turns: how long a message
 //! takes to reach a room, and what that costs the server.
 //!
 //! The two do not promise the same: rsachat numbers all messages of a room, writes them to disk and acknowledges them,
@@ -6,8 +6,8 @@
 //! measured from one thread, from the moment a message was to be sent (no coordinated omission) to the return of the
 //! read that brought it to a member; `rsachat::load` and `nats/crowd.rs` do the same in the same order.
 //!
-//! `cargo bench --bench nats -- latency` measures that alone; so does `throughput`. `RSACHAT_BENCH_ROUNDS` is the number
-//! of rounds of each server; there are 5 where it is not set.
+//! `cargo bench --bench nats -- latency` measures that alone, `throughput` the rest. `RSACHAT_BENCH_ROUNDS` is the
+//! number of rounds of each server; there are 5 where it is not set.
 #![allow(
     missing_docs,
     dead_code,
