@@ -24,6 +24,7 @@ fn commits(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(together));
         group.bench_function(BenchmarkId::from_parameter(together), |bencher| {
             bencher.iter(|| {
+                let mut commands = Vec::new();
                 for _ in 0..together {
                     last += 1;
                     let record = StoredRecord {
@@ -34,8 +35,9 @@ fn commits(criterion: &mut Criterion) {
                         message: MessageId(rand::random()),
                         body: vec![b'x'; 64],
                     };
-                    sender.send(StoreCommand::Append { token: PostToken(last), record });
+                    commands.push(StoreCommand::Append { token: PostToken(last), record });
                 }
+                sender.send(commands);
                 let mut stored = 0;
                 while stored < together {
                     if let Ok(StoreEvent::Stored { tokens }) = events.recv() {

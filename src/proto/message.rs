@@ -257,26 +257,37 @@ impl Encoded {
 }
 
 /// Which message an event brings: a [`Stored`] without its text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting {
     /// Its number in the room.
-    #[n(1)]
     pub seq: Seq,
     /// The sender's identifier for it.
-    #[n(4)]
     pub message: MessageId,
 }
 
 impl Sighting {
-    /// Reads an event 66, without its prefix, and of that no more than is needed here, without allocating. Nothing for
-    /// another kind of message.
+    /// Reads an event 66, without its prefix, up to where both are known: the text behind them costs nothing. Nothing
+    /// for another kind of message.
     ///
     /// # Errors
-    /// [`Malformed`] if it is not a message at all, or a 66 without number and identifier.
+    /// [`Malformed`] if there is no number and no identifier, or what comes before them is not well-formed.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
         let (kind, _, mut body) = envelope(bytes)?;
-        if kind == kind::MESSAGE { Ok(Some(body.decode()?)) } else { Ok(None) }
+        if kind != kind::MESSAGE {
+            return Ok(None);
+        }
+        let (mut seq, mut message) = (None, None);
+        for _ in 0..body.map()?.unwrap_or_default() {
+            match body.u64()? {
+                1 => seq = Some(body.decode()?),
+                4 => message = Some(body.decode()?),
+                _ => body.skip()?,
+            }
+            if let (Some(seq), Some(message)) = (seq, message) {
+                return Ok(Some(Self { seq, message }));
+            }
+        }
+        Err(Malformed("a message without number or identifier".to_owned()))
     }
 }
 

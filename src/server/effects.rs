@@ -42,6 +42,7 @@ impl Switchboard {
         let mut outputs = Vec::new();
         let mut concerned = vec![false; self.reactors.len()];
         let mut logged = Vec::new();
+        let mut commands = Vec::new();
         let mut hub = self.hub.lock().unwrap_or_else(PoisonError::into_inner);
         for input in inputs {
             hub.handle(input, now, wall);
@@ -58,7 +59,7 @@ impl Switchboard {
                     }
                     outputs.push(output);
                 }
-                Output::Store(command) => self.store.send(command),
+                Output::Store(command) => commands.push(command),
                 Output::Log(event) => {
                     if let LogEvent::ShutdownBegun { .. } = event {
                         self.tell(Event::Stopping);
@@ -70,17 +71,16 @@ impl Switchboard {
             }
         }
         let outputs: Arc<[Output]> = outputs.into();
-        let mut sleeping = Vec::new();
         for (index, (mailbox, concerned)) in self.reactors.iter().zip(concerned).enumerate() {
             if concerned && mailbox.leave(Mail::Outputs(Arc::clone(&outputs))) && own != Some(index) {
-                sleeping.push(mailbox);
+                mailbox.wake();
             }
         }
+        // After the reactors: woken first, the store's thread would take the core on which one of them could send, and
+        // half a room would wait for a commit.
+        self.store.send(commands);
         let due = hub.poll_timeout();
         drop(hub);
-        for mailbox in sleeping {
-            mailbox.wake();
-        }
         logged.into_iter().for_each(log);
         if let (None, Some(due), Some(first)) = (own, due, self.reactors.first()) {
             first.post(Mail::HubDue(due));

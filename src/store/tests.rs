@@ -119,7 +119,7 @@ fn what_was_stored_is_there_after_a_restart() {
     let settings = settings(&directory);
     let (running, events, _) = start(&settings);
     for seq in 1..=250 {
-        running.sender().send(append(seq));
+        running.sender().send(vec![append(seq)]);
     }
     running.stop().unwrap();
     let tokens: Vec<PostToken> = events
@@ -227,12 +227,9 @@ fn a_message_is_found_by_its_writer_and_identifier() {
     let (running, events, _) = start(&settings);
     let sender = running.sender();
     // In one transaction, most likely: the answers come in order, and see what was asked before.
-    for command in
-        [append(1), lookup(2, "alice", 1), lookup(3, "alice", 2), append(2), append(3), lookup(4, "alice", 2)]
-    {
-        sender.send(command);
-    }
-    sender.send(lookup(5, "bob", 1));
+    sender.send(vec![append(1), lookup(2, "alice", 1), lookup(3, "alice", 2)]);
+    sender.send(vec![append(2), append(3), lookup(4, "alice", 2)]);
+    sender.send(vec![lookup(5, "bob", 1)]);
     running.stop().unwrap();
     let mut events: Vec<StoreEvent> = events.iter().collect();
     events.retain(|event| !matches!(event, StoreEvent::Stored { .. }));
@@ -342,13 +339,13 @@ fn a_store_that_fails_at_the_end_says_so() {
     store.connection.pragma_update(None, "query_only", true).unwrap();
     let (report, events) = channel();
     let running = store.start(move |event| report.send(event).unwrap()).unwrap();
-    running.sender().send(append(1));
+    running.sender().send(vec![append(1)]);
     assert!(matches!(next(&events), StoreEvent::Failing { .. }));
     let late = running.sender();
-    late.send(append(2));
+    late.send(vec![append(2)]);
     let error = running.stop().unwrap_err();
     assert_eq!(error.to_string(), "2 messages could not be stored: the database or its disk is read-only");
-    late.send(append(3));
+    late.send(vec![append(3)]);
     assert!(open(&settings).1.rooms.is_empty());
 }
 
@@ -358,7 +355,7 @@ fn long_queues_are_committed_whole_at_the_end() {
     let settings = Settings { keep: Keep::Count(10_000), window: 10_000, ..settings(&directory) };
     let (running, _events, _) = start(&settings);
     for seq in 1..=3000 {
-        running.sender().send(append(seq));
+        running.sender().send(vec![append(seq)]);
     }
     running.stop().unwrap();
     assert_eq!(seqs(&open(&settings).1), (1..=3000).collect::<Vec<_>>());

@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(60 * 60);
 
 /// What is sent to the thread.
 enum Message {
-    Command(StoreCommand),
+    Commands(Vec<StoreCommand>),
     Stop,
 }
 
@@ -32,9 +32,11 @@ enum Message {
 pub struct StoreSender(Sender<Message>);
 
 impl StoreSender {
-    /// Queues a command. After [`Running::stop`] it is dropped, and never answered.
-    pub fn send(&self, command: StoreCommand) {
-        let _ = self.0.send(Message::Command(command));
+    /// Queues commands. After [`Running::stop`] they are dropped, and never answered.
+    pub fn send(&self, commands: Vec<StoreCommand>) {
+        if !commands.is_empty() {
+            let _ = self.0.send(Message::Commands(commands));
+        }
     }
 }
 
@@ -133,7 +135,7 @@ impl<F: FnMut(StoreEvent)> Turns<F> {
                 Duration::ZERO
             };
             match queue.recv_timeout(patience) {
-                Ok(Message::Command(command)) => self.batch.push(command),
+                Ok(Message::Commands(commands)) => self.batch.extend(commands),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.batch.is_empty() {
                         self.prune();

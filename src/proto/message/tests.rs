@@ -337,3 +337,22 @@ fn nesting_as_deep_as_a_message_is_long_is_borne() {
     };
     std::thread::Builder::new().stack_size(256 * 1024).spawn(deep).unwrap().join().unwrap();
 }
+
+#[test]
+fn a_sighting_is_of_the_message_that_a_client_would_read() {
+    let message = Stored {
+        room: RoomName::lobby(),
+        seq: Seq(300),
+        time: Timestamp(1_700_000_000_000),
+        sender: "alice".parse().unwrap(),
+        message: MessageId([7; 16]),
+        body: Some(Body::Text { text: "hello".to_owned() }),
+    };
+    let event = ServerMessage::Message(message.clone()).encode();
+    let sighting = Sighting::decode(&event[PREFIX_BYTES..]).unwrap();
+    assert_eq!(sighting, Some(Sighting { seq: message.seq, message: message.message }));
+    let reply = ServerMessage::Reply(1, Reply::Done).encode();
+    assert_eq!(Sighting::decode(&reply[PREFIX_BYTES..]), Ok(None));
+    // Without an identifier: [66, 0, {1: 300}].
+    assert!(Sighting::decode(&[0x83, 0x18, 66, 0, 0xa1, 1, 0x19, 1, 44]).is_err());
+}

@@ -32,7 +32,7 @@ fn run_store(settings: &store::Settings, wall: Timestamp, batch: &[StoreCommand]
     let (report, reports) = channel();
     let running = store.start(move |event| report.send(event).unwrap()).unwrap();
     for command in batch {
-        running.sender().send(command.clone());
+        running.sender().send(vec![command.clone()]);
     }
     running.stop().unwrap();
     (restored, answers(reports))
