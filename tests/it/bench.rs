@@ -128,7 +128,7 @@ fn a_signal_leaves_nothing_behind() {
 
 #[test]
 fn a_server_of_ones_own_can_be_measured_by_its_users() {
-    let dir = DataDir::new(serde_json::json!({ "join_backlog": 0, "message_rate": 1000, "message_burst": 1000 }));
+    let dir = DataDir::new(serde_json::json!({ "join_backlog": 0 }));
     let server = Server::start(&dir);
     let identities = tempfile::tempdir().unwrap();
     for identity in [alice(), bob()] {
@@ -147,7 +147,7 @@ fn a_server_of_ones_own_can_be_measured_by_its_users() {
     let arguments = |identities: &Path| {
         let identities = identities.to_str().unwrap();
         let arguments = ["fan-out", &address, "--identities", identities, "--server-key", key.to_str().unwrap()];
-        let more = ["--pid", &pid, "--clients", "5", "--count", "20", "--json"];
+        let more = ["--pid", &pid, "--clients", "5", "--rate", "50", "--count", "20", "--json"];
         bench(dir.path(), &[&arguments[..], &more[..]].concat())
     };
     let report = report(&arguments(identities.path()));
