@@ -81,7 +81,7 @@ pub struct Cost {
     pub rss_most_bytes: u64,
 }
 
-/// Of [`fan_out`](super::fan_out).
+/// Of [`fan_out`](super::fan_out()).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FanOutReport {
     /// Connections in the room.
@@ -120,7 +120,7 @@ pub struct FanOutReport {
     pub faults: Faults,
 }
 
-/// Of [`storm`](super::storm) and [`come_back`](super::come_back).
+/// Of [`storm`](super::storm()) and [`come_back`](super::come_back).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StormReport {
     /// Connections that came in.
@@ -141,7 +141,7 @@ pub struct StormReport {
     pub load_cores: Option<f64>,
 }
 
-/// Of [`idle`](super::idle).
+/// Of [`idle`](super::idle()).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IdleReport {
     /// Connections that were open.
