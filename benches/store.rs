@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rsachat::journal::{StoreCommand, StoreEvent};
-use rsachat::model::{MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp};
+use rsachat::model::{MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp, UserName};
 use rsachat::store::{Keep, Settings, Store};
 
 const WALL: Timestamp = Timestamp(1_700_000_000_000);
@@ -16,32 +16,33 @@ fn commits(criterion: &mut Criterion) {
     let (store, _) = Store::open(&settings, WALL).expect("a new database");
     let (report, events) = channel();
     let store = store.start(move |event| drop(report.send(event))).expect("a thread");
-    let sender = store.sender();
+    let queue = store.sender();
+    let senders: [UserName; 10] = std::array::from_fn(|n| format!("user{n}").parse().expect("a name"));
     let mut last = 0;
 
     let mut group = criterion.benchmark_group("store/commit");
-    for together in [1_u64, 10, 100, 1000] {
-        group.throughput(Throughput::Elements(together));
+    for together in [1, 10, 100, 1000] {
+        group.throughput(Throughput::Elements(together as u64));
         group.bench_function(BenchmarkId::from_parameter(together), |bencher| {
             bencher.iter(|| {
                 let mut commands = Vec::new();
-                for _ in 0..together {
+                for sender in senders.iter().cycle().take(together) {
                     last += 1;
                     let record = StoredRecord {
                         room: RoomName::lobby(),
                         seq: Seq(last),
                         time: WALL,
-                        sender: "alice".parse().expect("a name"),
-                        message: MessageId(rand::random()),
+                        sender: *sender,
+                        message: MessageId::new(Timestamp::now(), &mut rand::rng()),
                         body: vec![b'x'; 64],
                     };
                     commands.push(StoreCommand::Append { token: PostToken(last), record });
                 }
-                sender.send(commands);
+                queue.send(commands);
                 let mut stored = 0;
                 while stored < together {
                     if let Ok(StoreEvent::Stored { tokens }) = events.recv() {
-                        stored += tokens.len() as u64;
+                        stored += tokens.len();
                     }
                 }
             });

@@ -6,6 +6,9 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand::CryptoRng;
 
 /// Longest user or room name, in bytes (the room's `#` not counted).
 pub const NAME_BYTES: usize = 32;
@@ -158,10 +161,21 @@ impl fmt::Debug for RoomName {
     }
 }
 
-/// A message's identifier, 16 random bytes, made by the client that wrote it: a retry under the same identifier is
-/// stored once.
+/// A message's identifier, made by the client that wrote it: a retry under the same identifier is stored once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageId(pub [u8; 16]);
+
+impl MessageId {
+    /// A new one: six bytes of `time`, which is the writer's, and ten random ones. It begins with the time so that an index
+    /// of identifiers grows at its end, where a page is at hand, and not at a random place (as UUIDs do: RFC 9562,
+    /// section 5.7).
+    pub fn new(time: Timestamp, rng: &mut impl CryptoRng) -> Self {
+        let mut id = (u128::from(time.0) << 80).to_be_bytes();
+        let (_, random) = id.split_at_mut(6);
+        rng.fill_bytes(random);
+        Self(id)
+    }
+}
 
 impl Hash for MessageId {
     // Its length is always the same, and need not be hashed.
@@ -244,9 +258,18 @@ impl fmt::Display for Seq {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Incarnation(pub u64);
 
-/// The server's wall-clock time, milliseconds since 1970-01-01T00:00:00Z.
+/// Wall-clock time, milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// What this machine's clock says.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
 
 /// A connection that has authenticated, as the hub and the shell around it name it. Never reused while the server
 /// runs.

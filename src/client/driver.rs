@@ -23,6 +23,7 @@ use rand::rngs::StdRng;
 use self::dial::{Dial, Dialed};
 use super::session::{Attempt, Command, Event, Input, Network, Outcome, Output, Session, Settings};
 use crate::crypto::rsa::PrivateKey;
+use crate::model::Timestamp;
 
 pub use self::first_contact::{FirstContactError, fetch_server_key};
 
@@ -95,7 +96,7 @@ impl Driver {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (sender, commands) = mpsc::channel();
         let handle = Handle { commands: sender, waker: Arc::clone(&waker) };
-        let session = Session::new(settings, StdRng::from_rng(&mut rand::rng()), Instant::now());
+        let session = Session::new(settings, StdRng::from_rng(&mut rand::rng()), Instant::now(), Timestamp::now());
         let shell = Shell {
             session,
             poll,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::report::Faults;
-use crate::model::{MessageId, Seq};
+use crate::model::{MessageId, Seq, Timestamp};
 use crate::proto::message::{RequestId, Sighting};
 
 use super::member::JOIN;
@@ -16,7 +16,7 @@ use super::member::JOIN;
 /// The messages under way, and the sums over all that were.
 #[derive(Debug)]
 pub(super) struct Tally {
-    // Tells this run's messages from others'.
+    // Tells this run's messages from others'; begins with the time, as identifiers do.
     run: [u8; 8],
     // The number of the room's last message that each connection has, by its index.
     last: Vec<Seq>,
@@ -58,8 +58,9 @@ pub(super) struct Outgoing {
 impl Tally {
     /// For connections that have the room's messages up to these numbers.
     pub(super) fn new(last: Vec<Seq>) -> Self {
+        let MessageId(first) = MessageId::new(Timestamp::now(), &mut rand::rng());
         Self {
-            run: rand::random(),
+            run: first.first_chunk().copied().unwrap_or_default(),
             last,
             flights: VecDeque::new(),
             first: 0,

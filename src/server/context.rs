@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::crypto::rsa::{PrivateKey, PublicKey};
 use crate::keys::file::{self, Access, Existing, ReadError};
@@ -14,12 +13,6 @@ use crate::proto::handshake::server::{Context, Directory};
 use crate::proto::ticket::TicketKeys;
 
 const TICKET_FILE_BYTES: u64 = 4096;
-
-/// The current time.
-pub(super) fn wall_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
 
 /// The registered users, replaceable while the server runs.
 #[derive(Debug)]
@@ -49,7 +42,7 @@ impl Contexts {
     /// Ticket keys are taken from `ticket_file`, or made and kept there.
     pub(super) fn new(key: PrivateKey, registry: Arc<Registry>, ticket_file: &Path) -> Self {
         let tickets = Self::load(ticket_file).unwrap_or_else(|| {
-            let made = TicketKeys::generate(wall_clock(), &mut rand::rng());
+            let made = TicketKeys::generate(Timestamp::now(), &mut rand::rng());
             Self::keep(ticket_file, &made);
             made
         });
@@ -95,7 +88,7 @@ impl Contexts {
             key: Arc::clone(&self.key),
             directory: Arc::clone(&self.registered) as Arc<dyn Directory>,
             tickets: Arc::clone(&self.tickets.read().unwrap_or_else(PoisonError::into_inner)),
-            now: wall_clock(),
+            now: Timestamp::now(),
         }
     }
 
@@ -106,13 +99,13 @@ impl Contexts {
 
     /// Moves to new ticket keys, if the time has come.
     pub(super) fn rotate_tickets(&self) {
-        self.change_tickets(|current| current.rotated(wall_clock(), &mut rand::rng()));
+        self.change_tickets(|current| current.rotated(Timestamp::now(), &mut rand::rng()));
     }
 
     /// No ticket that was issued before is good any more. Everybody's, because a list of those that are not would have to
     /// be kept for a day; the price is a full handshake for each client, when it comes back.
     pub(super) fn revoke_tickets(&self) {
-        self.change_tickets(|_| Some(TicketKeys::generate(wall_clock(), &mut rand::rng())));
+        self.change_tickets(|_| Some(TicketKeys::generate(Timestamp::now(), &mut rand::rng())));
     }
 
     fn change_tickets(&self, change: impl FnOnce(&TicketKeys) -> Option<TicketKeys>) {

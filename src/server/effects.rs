@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::Event;
-use super::context::wall_clock;
 use super::mailbox::{Mail, Mailbox};
 use super::session_ids::reactor_of;
 use crate::hub::{Hub, Input, LogEvent, Output};
+use crate::model::Timestamp;
 use crate::store;
 
 /// Ties the hub to the rest of the server.
@@ -38,7 +38,7 @@ impl Switchboard {
     /// the first reactor keeps that time.
     pub(super) fn step(&self, own: Option<usize>, inputs: impl IntoIterator<Item = Input>) -> Option<Instant> {
         let now = Instant::now();
-        let wall = wall_clock();
+        let wall = Timestamp::now();
         let mut outputs = Vec::new();
         let mut concerned = vec![false; self.reactors.len()];
         let mut logged = Vec::new();

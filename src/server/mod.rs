@@ -39,7 +39,7 @@ use mio::net::TcpListener;
 use mio::{Poll, Waker};
 
 use admission::{Admission, Bounds};
-use context::{Contexts, wall_clock};
+use context::Contexts;
 use effects::Switchboard;
 pub use listen::ListenError;
 pub(crate) use listen::raise_file_limit;
@@ -52,7 +52,7 @@ use crate::crypto::rsa::PrivateKey;
 use crate::hub::{self, ConsoleCommand, Hub, Input};
 use crate::keys::registry::{Change, Loaded};
 use crate::keys::watch::{Update, Watch};
-use crate::model::Fingerprint;
+use crate::model::{Fingerprint, Timestamp};
 use crate::proto::handshake::client::SOFTWARE;
 use crate::proto::link::Limits;
 use crate::proto::message::POST_OVERHEAD;
@@ -160,7 +160,7 @@ impl Server {
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let settings =
             store::Settings { path: database.to_owned(), window: config.history_limit, keep: config.history_keep };
-        let (store, restored) = Store::open(&settings, wall_clock())?;
+        let (store, restored) = Store::open(&settings, Timestamp::now())?;
         // Nothing is asked of the store before all is in place, and so nothing is told.
         let reports: Arc<OnceLock<Arc<Shared>>> = Arc::default();
         let reported = Arc::clone(&reports);

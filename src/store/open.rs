@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
 
 use super::Settings;
-use super::writer::Store;
+use super::writer::{LAST, Store, place};
 use crate::journal::{Restored, RestoredRoom};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
 
@@ -239,10 +239,11 @@ fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<Rest
 
 fn load_window(connection: &Connection, id: i64, room: RoomName, window: u32) -> rusqlite::Result<Vec<StoredRecord>> {
     let mut statement = connection.prepare_cached(
-        "SELECT * FROM (SELECT seq, time, sender, id, body FROM message WHERE room = ?1 ORDER BY seq DESC LIMIT ?2)
-         ORDER BY seq",
+        "SELECT * FROM (SELECT place - ?1, time, sender, id, body FROM message WHERE place BETWEEN ?1 AND ?2
+                         ORDER BY place DESC LIMIT ?3)
+         ORDER BY 1",
     )?;
-    let records = statement.query_map(params![id, window], |row| {
+    let records = statement.query_map(params![place(id, Seq(0))?, place(id, LAST)?, window], |row| {
         Ok(StoredRecord {
             room,
             seq: Seq(row.get(0)?),

@@ -11,14 +11,14 @@ CREATE TABLE room (
     last INTEGER NOT NULL
 ) STRICT;
 
+-- In the order of rooms and, in each, of numbers.
 CREATE TABLE message (
-    room   INTEGER NOT NULL REFERENCES room (id),
-    seq    INTEGER NOT NULL,
+    -- room << 40 | number
+    place  INTEGER PRIMARY KEY,
     time   INTEGER NOT NULL,
     sender TEXT NOT NULL,
     id     BLOB NOT NULL,
-    body   BLOB NOT NULL,
-    UNIQUE (room, seq)
+    body   BLOB NOT NULL
 ) STRICT;
 
 -- The first number that each start of the server gave in a room. Outlives the messages.
@@ -36,5 +36,5 @@ CREATE TABLE posted (
     id     BLOB NOT NULL,
     seq    INTEGER NOT NULL,
     time   INTEGER NOT NULL,
-    UNIQUE (sender, id)
+    UNIQUE (id, sender)
 ) STRICT;

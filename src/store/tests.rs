@@ -208,7 +208,7 @@ fn old_messages_go_by_days() {
         store.carry_out(&[append_at(seq, at(day))]).unwrap();
     }
     let kept = |store: &Store| -> Vec<u64> {
-        let mut rows = store.connection.prepare("SELECT seq FROM message ORDER BY seq").unwrap();
+        let mut rows = store.connection.prepare("SELECT place & 0xffffffffff FROM message ORDER BY place").unwrap();
         rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
     assert_eq!(kept(&store), [3, 4, 5]);
@@ -488,4 +488,16 @@ fn a_path_that_can_not_be_is_refused() {
         let error = refused(&settings);
         assert!(matches!(error, OpenError::Io { .. }), "{error}");
     }
+}
+
+#[test]
+fn rooms_do_not_run_into_each_other() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    let last = (1 << 40) - 1;
+    let (mut store, _) = open(&settings);
+    store.carry_out(&[append(last)]).unwrap();
+    store.carry_out(&[append(last + 1)]).unwrap_err();
+    drop(store);
+    assert_eq!(seqs(&open(&settings).1), [last]);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
@@ -173,9 +173,8 @@ impl<F: FnMut(StoreEvent)> Turns<F> {
     }
 
     fn prune(&mut self) {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         // If it fails, the next post will, too, and that is reported.
-        let _ = self.store.prune_all(Timestamp(u64::try_from(wall).unwrap_or(0)));
+        let _ = self.store.prune_all(Timestamp::now());
     }
 
     fn leftover(self) -> Result<(), StopError> {

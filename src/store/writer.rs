@@ -11,6 +11,10 @@ use crate::model::{Incarnation, RoomName, Seq, StoredRecord, Timestamp};
 /// How long the identifiers of posts are kept, milliseconds.
 const POSTED_KEPT: u64 = 7 * DAY;
 const DAY: u64 = 24 * 60 * 60 * 1000;
+/// Bits of a message's place that are its number; those above are its room.
+const SEQ_BITS: u32 = 40;
+/// Above every message of a room.
+pub(super) const LAST: Seq = Seq((1 << SEQ_BITS) - 1);
 
 /// A database that was opened, and is not running yet.
 #[derive(Debug)]
@@ -91,9 +95,8 @@ impl<'a> Work<'a> {
         incarnation: Incarnation,
         known: &'a HashMap<RoomName, i64>,
     ) -> rusqlite::Result<Self> {
-        let insert_message = transaction.prepare_cached(
-            "INSERT INTO message (room, seq, time, sender, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?;
+        let insert_message = transaction
+            .prepare_cached("INSERT INTO message (place, time, sender, id, body) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         // A client that posts two messages under one identifier, without a word that it retries, has both said; a later
         // retry finds the first.
         let insert_posted = transaction.prepare_cached(
@@ -116,7 +119,7 @@ impl<'a> Work<'a> {
             self.used.insert(*room, (id, *seq));
             id
         };
-        self.insert_message.execute(params![id, seq.0, time.0, sender.as_str(), message.0, body])?;
+        self.insert_message.execute(params![place(id, *seq)?, time.0, sender.as_str(), message.0, body])?;
         self.insert_posted.execute(params![sender.as_str(), message.0, seq.0, time.0])?;
         self.newest = self.newest.max(*time);
         Ok(())
@@ -148,18 +151,32 @@ impl<'a> Work<'a> {
     }
 }
 
+/// Where a message stands in its table, by the room's identifier and the message's number: one tree, which grows at the end
+/// of each room, and no index beside it.
+///
+/// # Errors
+/// Past 2^23 rooms and 2^40 messages in one, so that no room runs into the next.
+pub(super) fn place(room: i64, seq: Seq) -> rusqlite::Result<i64> {
+    let number = i64::try_from(seq.0).unwrap_or(i64::MAX);
+    if !(0..1 << (63 - SEQ_BITS)).contains(&room) || !(0..1 << SEQ_BITS).contains(&number) {
+        return Err(rusqlite::Error::IntegralValueOutOfRange(0, number));
+    }
+    Ok(room << SEQ_BITS | number)
+}
+
 /// Removes what is no longer kept from the beginning of a room. Looks at nothing but that and one message more.
 fn prune(connection: &Connection, keep: Keep, room: i64, last: Seq, now: Timestamp) -> rusqlite::Result<()> {
     match keep {
         Keep::Count(count) => connection
-            .prepare_cached("DELETE FROM message WHERE room = ?1 AND seq <= ?2")?
-            .execute(params![room, last.0.saturating_sub(count)])?,
+            .prepare_cached("DELETE FROM message WHERE place BETWEEN ?1 AND ?2")?
+            .execute([place(room, Seq(0))?, place(room, Seq(last.0.saturating_sub(count)))?])?,
         Keep::Days(days) => connection
             .prepare_cached(
-                "DELETE FROM message WHERE room = ?1 AND seq < coalesce(
-                     (SELECT seq FROM message WHERE room = ?1 AND time >= ?2 ORDER BY seq LIMIT 1), ?3 + 1)",
+                "DELETE FROM message WHERE place >= ?1 AND place < coalesce(
+                     (SELECT place FROM message WHERE place BETWEEN ?1 AND ?2 AND time >= ?3 ORDER BY place LIMIT 1),
+                     ?2 + 1)",
             )?
-            .execute(params![room, now.0.saturating_sub(u64::from(days) * DAY), last.0])?,
+            .execute(params![place(room, Seq(0))?, place(room, last)?, now.0.saturating_sub(u64::from(days) * DAY)])?,
     };
     Ok(())
 }

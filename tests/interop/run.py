@@ -315,7 +315,7 @@ def finish_and_listen(site: Site, handshake: Handshake) -> tuple[int, list[tuple
 
 
 def new_id() -> bytes:
-    return os.urandom(16)
+    return (time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)
 
 
 def is_message(event: Any) -> bool:

@@ -34,7 +34,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::Rng as _;
 use rand::rngs::StdRng;
 
 use self::asks::Asks;
@@ -44,7 +43,7 @@ use self::posts::Fate;
 use self::room::{Broken, Entry, Room};
 use crate::crypto::rsa::PublicKey;
 use crate::crypto::secret::Secret;
-use crate::model::{MessageId, RoomName, UserName};
+use crate::model::{MessageId, RoomName, Timestamp, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::handshake::client::{Job, Resumption};
 use crate::proto::link::{self, Client, Limits, Link};
@@ -77,6 +76,7 @@ pub struct Session {
     settings: Settings,
     limits: Arc<Limits>,
     rng: StdRng,
+    began: (Instant, Timestamp),
     phase: Phase,
     attempt: Attempt,
     backoff: Backoff,
@@ -155,14 +155,15 @@ pub(crate) fn limits() -> Arc<Limits> {
 }
 
 impl Session {
-    /// A session that begins with its first try to connect.
+    /// A session that begins with its first try to connect. `wall` is the time of this machine's clock now.
     #[must_use]
-    pub fn new(settings: Settings, rng: StdRng, now: Instant) -> Self {
+    pub fn new(settings: Settings, rng: StdRng, now: Instant, wall: Timestamp) -> Self {
         let mut session = Self {
             rooms: BTreeMap::from([(settings.room, Room::new())]),
             settings,
             limits: limits(),
             rng,
+            began: (now, wall),
             phase: Phase::Waiting { until: now },
             attempt: Attempt(0),
             backoff: Backoff::default(),
@@ -241,6 +242,13 @@ impl Session {
         offline.or_else(unanswered)?.checked_add(self.settings.give_up?)
     }
 
+    fn new_id(&mut self, now: Instant) -> MessageId {
+        let (began, wall) = self.began;
+        let elapsed = now.saturating_duration_since(began).as_millis();
+        let time = Timestamp(wall.0.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX)));
+        MessageId::new(time, &mut self.rng)
+    }
+
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
@@ -248,9 +256,7 @@ impl Session {
     fn command(&mut self, command: Command, now: Instant) {
         match command {
             Command::Post { room, body } => {
-                let mut id = [0; 16];
-                self.rng.fill_bytes(&mut id);
-                let id = MessageId(id);
+                let id = self.new_id(now);
                 self.event(Event::Pending { id, room, body: body.clone() });
                 let refused = |code, text| Some(Fate::Refused(id, body.clone(), posts::here(code, text)));
                 let fate = match self.rooms.get_mut(&room) {

@@ -93,7 +93,7 @@ impl World {
             now: Timestamp(0),
         };
         Self {
-            session: Session::new(settings, StdRng::seed_from_u64(7), now),
+            session: Session::new(settings, StdRng::seed_from_u64(7), now, Timestamp(0)),
             now,
             rng: StdRng::seed_from_u64(2),
             context,

@@ -89,6 +89,7 @@ impl Client {
 impl World {
     /// A client is started, if its user has a key to start it with.
     pub(super) fn begin_client(&mut self, number: usize) {
+        let wall = self.wall();
         let client = &mut self.clients[number];
         let Some(key) = self.keys_directory.get(&client.user).filter(|_| client.alive.is_none()) else { return };
         let settings = Settings {
@@ -99,7 +100,7 @@ impl World {
         };
         client.life += 1;
         client.alive = Some(Alive {
-            session: Session::new(settings, StdRng::seed_from_u64(self.rng.random()), self.now),
+            session: Session::new(settings, StdRng::seed_from_u64(self.rng.random()), self.now, wall),
             key: Arc::clone(key),
             screen: Screen::new(client.user, key.public().fingerprint()),
             leaving: None,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rsachat::crypto::secret::Secret;
-use rsachat::model::{MessageId, RoomName, UserName};
+use rsachat::model::{MessageId, RoomName, Timestamp, UserName};
 use rsachat::proto::close::{CloseCode, CloseReason};
 use rsachat::proto::handshake::client::{Job, Resumption};
 use rsachat::proto::handshake::wire::RefusalCode;
@@ -258,7 +258,7 @@ pub(crate) fn post(message: MessageId, text: &str, retry: bool) -> Request {
 }
 
 pub(crate) fn message_id() -> MessageId {
-    MessageId(rand::random())
+    MessageId::new(Timestamp::now(), &mut rand::rng())
 }
 
 pub(crate) fn history(limit: u32) -> Request {

@@ -107,6 +107,6 @@ impl Drop for Server {
 /// The identifiers of the messages in the database of a server that has ended, in the order of their numbers.
 pub(crate) fn stored(dir: &DataDir) -> Vec<MessageId> {
     let database = Connection::open(dir.file("rsachat.db")).unwrap();
-    let mut rows = database.prepare("SELECT id FROM message ORDER BY seq").unwrap();
+    let mut rows = database.prepare("SELECT id FROM message ORDER BY place").unwrap();
     rows.query_map([], |row| row.get(0).map(MessageId)).unwrap().map(Result::unwrap).collect()
 }

@@ -73,7 +73,7 @@ impl Town {
         let now = Instant::now();
         let world = World::with(settings());
         let ends = (0..users).map(|n| End {
-            session: Session::new(settings(), StdRng::seed_from_u64(seed ^ n as u64), now),
+            session: Session::new(settings(), StdRng::seed_from_u64(seed ^ n as u64), now, Timestamp(0)),
             attempt: Attempt(0),
             connection: None,
             to_server: Vec::new(),
