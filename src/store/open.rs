@@ -228,6 +228,7 @@ fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<Rest
         let id = row.get(0)?;
         let room = name(row, 1, RoomName::from_wire)?;
         let last = Seq(row.get(2)?);
+        place(id, last)?;
         let window = load_window(connection, id, room, window)?;
         if window.last().is_some_and(|record| record.seq != last) {
             return Err(not_ours(2, format!("{last} is not the number of the last message in {room}")));

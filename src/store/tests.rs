@@ -381,9 +381,10 @@ fn what_is_not_ours_is_refused_and_left_alone() {
 #[test]
 fn damage_that_sqlite_does_not_see_is_refused_and_left_alone() {
     for damage in [
-        "UPDATE message SET sender = 'b b' WHERE seq = 4",
+        "UPDATE message SET sender = 'b b' WHERE place & 0xffffffffff = 4",
         "UPDATE room SET last = 9223372036854775807",
         "UPDATE room SET last = 3",
+        "DELETE FROM message; UPDATE room SET last = 9223372036854775807",
         "UPDATE start SET first = -1",
     ] {
         let directory = TempDir::new().unwrap();
