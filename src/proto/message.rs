@@ -281,6 +281,9 @@ impl Sighting {
             match body.u64()? {
                 1 => seq = Some(body.decode()?),
                 4 => message = Some(body.decode()?),
+                // As what they are: to skip a value of any kind takes several times as long.
+                0 | 3 => _ = body.str()?,
+                2 => _ = body.u64()?,
                 _ => body.skip()?,
             }
             if let (Some(seq), Some(message)) = (seq, message) {
