@@ -1,7 +1,8 @@
 //! The vocabulary of the chat: names, numbers and identifiers.
 //!
 //! Every type here is validated on the way in and never re-checked: whoever holds a [`UserName`] holds a valid one.
-//! This module never does input or output, and knows nothing of keys, sockets or storage.
+//! This module does no input or output but to read the clock, where it is asked to, and knows nothing of keys, sockets or
+//! storage.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -351,5 +352,14 @@ mod tests {
         for bad in ["", "SHA256:", without, cut, &format!("{text}A")] {
             assert_eq!(bad.parse::<Fingerprint>(), Err(FingerprintError), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn identifiers_are_ordered_by_time_and_differ_within_a_moment() {
+        let id = |time| MessageId::new(Timestamp(time), &mut rand::rng());
+        let time = 1_700_000_000_000;
+        assert!(id(time) < id(time + 1) && id(time + 255) < id(time + 256));
+        assert_eq!(id(time).0[..6], time.to_be_bytes()[2..]);
+        assert_ne!(id(time), id(time));
     }
 }

@@ -58,9 +58,9 @@ pub(super) struct Outgoing {
 impl Tally {
     /// For connections that have the room's messages up to these numbers.
     pub(super) fn new(last: Vec<Seq>) -> Self {
-        let MessageId(first) = MessageId::new(Timestamp::now(), &mut rand::rng());
+        let MessageId([run @ .., _, _, _, _, _, _, _, _]) = MessageId::new(Timestamp::now(), &mut rand::rng());
         Self {
-            run: first.first_chunk().copied().unwrap_or_default(),
+            run,
             last,
             flights: VecDeque::new(),
             first: 0,

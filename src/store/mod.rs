@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 mod open;
 mod thread;
+mod upgrade;
 mod writer;
 
 pub use open::OpenError;

@@ -9,15 +9,15 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
 
-use super::Settings;
 use super::writer::{LAST, Store, place};
+use super::{Settings, upgrade};
 use crate::journal::{Restored, RestoredRoom};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
 
 /// "RSAC", in the header of our databases.
 const APPLICATION_ID: u32 = 0x5253_4143;
-/// The format that this version reads and writes.
-const FORMAT: u32 = 1;
+/// The format that this version writes; earlier ones it brings to this one.
+const FORMAT: u32 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Why a database was not opened. The text says what is wrong, [`OpenError::hint`] what to do about it.
@@ -168,7 +168,7 @@ fn prepare(path: &Path) -> Result<bool, OpenError> {
 fn check_format(path: &Path, is_ours: bool, format: u32) -> Result<(), OpenError> {
     match format {
         _ if !is_ours => Err(OpenError::Foreign { path: path.to_owned() }),
-        FORMAT => Ok(()),
+        1..=FORMAT => Ok(()),
         found => Err(OpenError::Newer { path: path.to_owned(), found }),
     }
 }
@@ -197,11 +197,13 @@ fn connect(path: &Path, is_new: bool) -> Result<Connection, OpenError> {
 /// Makes the tables if need be, begins a new incarnation, and loads.
 fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> rusqlite::Result<(Store, Restored)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    if transaction.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? == 0 {
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
+    match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
+        FORMAT => {}
+        0 => transaction.execute_batch(SCHEMA)?,
+        _ => upgrade::from_1(&transaction, SCHEMA)?,
     }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
     // What may be refused is read before anything is written.
     load_rooms(&transaction, settings.window)?;
     // Not just counted: a database restored from a backup must not give a number that was given before.

@@ -1,4 +1,4 @@
--- Format 1. Times are milliseconds since 1970, names are without their '#', bodies are the CBOR of the wire.
+-- Format 2. Times are milliseconds since 1970, names are without their '#', bodies are the CBOR of the wire.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value INTEGER NOT NULL

@@ -1,0 +1,22 @@
+//! Databases of earlier formats, brought to the one that this version reads: in the transaction that opens them, so that a
+//! database is of one format or of the other, and as it was if it is refused.
+
+use rusqlite::Connection;
+
+/// From format 1, in which messages had an index beside their table, and identifiers were ordered by their senders.
+pub(super) fn from_1(connection: &Connection, schema: &str) -> rusqlite::Result<()> {
+    // Those that refer to others first: they are the first to be dropped.
+    let tables = ["message", "start", "posted", "room", "meta"];
+    for table in tables {
+        connection.execute_batch(&format!("ALTER TABLE {table} RENAME TO old_{table}"))?;
+    }
+    connection.execute_batch(schema)?;
+    connection.execute_batch(
+        "INSERT INTO meta SELECT key, value FROM old_meta;
+         INSERT INTO room SELECT id, name, last FROM old_room;
+         INSERT INTO start SELECT room, incarnation, first FROM old_start;
+         INSERT INTO posted SELECT place, sender, id, seq, time FROM old_posted ORDER BY place;
+         INSERT INTO message SELECT room << 40 | seq, time, sender, id, body FROM old_message ORDER BY room, seq;",
+    )?;
+    tables.iter().try_for_each(|table| connection.execute_batch(&format!("DROP TABLE old_{table}")))
+}
