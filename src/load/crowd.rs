@@ -1,7 +1,9 @@
 //! The connections of a measurement, under one poll.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
+use super::heard::{Ear, Seen};
 use super::member::{Happening, Member};
 use super::{Identity, LoadError, PARALLEL, Target};
 use crate::client::session::{Backoff, limits};
@@ -40,6 +43,7 @@ pub struct Crowd {
     // What the first connection of each identity got to come back with.
     tickets: Vec<Option<Resumption>>,
     places: Vec<Place>,
+    seen: Rc<RefCell<Seen>>,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -65,6 +69,7 @@ impl Crowd {
             tickets: identities.iter().map(|_| None).collect(),
             identities,
             places: Vec::new(),
+            seen: Rc::default(),
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             buffer: vec![0; READ_BYTES],
@@ -217,7 +222,8 @@ impl Crowd {
         let mut stream = TcpStream::connect(self.target.address)?;
         stream.set_nodelay(true)?;
         self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-        let member = Member::new(stream, first, Arc::clone(&self.limits), Instant::now());
+        let member =
+            Member::new(stream, first, Ear::new(Rc::clone(&self.seen)), Arc::clone(&self.limits), Instant::now());
         if let Some(place) = self.places.get_mut(index) {
             place.member = Some(member);
         }

@@ -7,32 +7,17 @@ use std::time::Instant;
 use mio::net::TcpStream;
 
 use super::Identity;
+use super::heard::{Ear, Heard};
 use crate::crypto::secret::Secret;
 use crate::model::{RoomName, Seq};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::frame::RECORD_BYTES;
 use crate::proto::handshake::client::{Job, Resumption};
 use crate::proto::link::{self, Client, Ended, Limits, Link};
-use crate::proto::message::{Join, Malformed, Refused, Reply, Request, RequestId, ServerMessage, Sighting, Ticket};
+use crate::proto::message::{Join, Refused, Reply, Request, RequestId, ServerMessage, Sighting, Ticket};
 
 /// The request with which a member joins the room; those of messages come after it.
 pub(super) const JOIN: RequestId = 1;
-
-/// What a member takes of the server's messages: of the many that people say, no more than is counted.
-#[derive(Debug)]
-enum Heard {
-    Said(Sighting),
-    Else(Box<ServerMessage>),
-}
-
-impl link::Heard for Heard {
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        match Sighting::decode(bytes)? {
-            Some(sighting) => Ok(Self::Said(sighting)),
-            None => ServerMessage::decode(bytes).map(|message| Self::Else(Box::new(message))),
-        }
-    }
-}
 
 /// What happens on a connection.
 #[derive(Debug)]
@@ -53,7 +38,7 @@ pub(super) enum Happening {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) stream: TcpStream,
-    link: Link<Client<Heard>>,
+    link: Link<Client<Ear>>,
     /// When it was begun.
     pub(super) began: Instant,
     // Requests that are not sealed yet, and records that the socket has not taken yet.
@@ -65,10 +50,10 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(stream: TcpStream, first: Job, limits: Arc<Limits>, now: Instant) -> Self {
+    pub(super) fn new(stream: TcpStream, first: Job, ear: Ear, limits: Arc<Limits>, now: Instant) -> Self {
         Self {
             stream,
-            link: Link::client(first, limits, now),
+            link: Link::client_with(ear, first, limits, now),
             began: now,
             requests: Vec::new(),
             unsent: Vec::new(),

@@ -1,14 +1,15 @@
 //! Load: many connections to a server at once, what they measure, and whether the server kept its promises meanwhile.
 //!
-//! One thread, one poll, one process for all connections, so that all times come from one clock. A message costs this
-//! side about a tenth of what it costs the server to deliver, so that the server is what is measured: messages are
-//! counted, timed and checked for their order, but their text is never decoded.
+//! One thread, one poll, one process for all connections, so that all times come from one clock. A delivery has to cost
+//! this side less than it costs the server, which is what is measured: messages are counted, timed and checked for their
+//! order, but a text is never decoded, and an event that many get is decoded once.
 //!
 //! A member is a real client as far as the protocol goes: it authenticates, joins the room, answers the server's signs
 //! of life. It keeps no history, and comes back after a broken connection only where that is what is measured.
 
 mod crowd;
 mod fan_out;
+mod heard;
 mod idle;
 mod member;
 mod meter;

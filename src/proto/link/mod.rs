@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use role::{Client, Heard, Peer, Role, Server};
+pub use role::{Client, Messages, Peer, Reader, Requests, Role, Server};
 use role::{Handshake, Step};
 
 use super::close::{CloseCode, CloseReason};
@@ -80,7 +80,7 @@ pub enum Output<R: Role> {
     /// Both sides have proved themselves, as far as this side can tell; messages may be sealed from now on.
     Opened(R::Opened),
     /// The peer said this.
-    Message(R::Message),
+    Message(<R::Reader as Reader>::Message),
     /// The connection is over: hang up when the bytes before this are sent. Nothing follows.
     Ended(Ended),
 }
@@ -141,6 +141,7 @@ pub enum Violation {
 #[derive(Debug)]
 pub struct Link<R: Role> {
     state: State<R>,
+    reader: R::Reader,
     limits: Arc<Limits>,
     // The first part of a frame whose rest has not come; empty, without memory, in between.
     frame: Vec<u8>,
@@ -168,10 +169,10 @@ struct Open {
 }
 
 impl<R: Role> Link<R> {
-    fn start(handshake: R::Handshake, limits: Arc<Limits>, now: Instant) -> Self {
+    fn start(handshake: R::Handshake, reader: R::Reader, limits: Arc<Limits>, now: Instant) -> Self {
         let deadline = now + limits.handshake;
         let state = State::Handshaking { handshake, received: 0, deadline };
-        Self { state, limits, frame: Vec::new(), message: Vec::new(), outputs: VecDeque::new() }
+        Self { state, reader, limits, frame: Vec::new(), message: Vec::new(), outputs: VecDeque::new() }
     }
 
     /// Takes an input. To be followed by [`poll`](Self::poll) until that gives nothing.
@@ -365,7 +366,7 @@ impl<R: Role> Link<R> {
     }
 
     fn receive_message(&mut self, message: &[u8]) -> Result<(), Violation> {
-        let message = R::decode(message.get(PREFIX_BYTES..).unwrap_or_default())?;
+        let message = self.reader.read(message.get(PREFIX_BYTES..).unwrap_or_default())?;
         self.outputs.push_back(Output::Message(message));
         Ok(())
     }

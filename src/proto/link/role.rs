@@ -16,8 +16,8 @@ use crate::proto::message::{Malformed, Request, RequestId, ServerMessage};
 
 /// One end of a link.
 pub trait Role: Sized + Debug {
-    /// What the peer says.
-    type Message: Debug;
+    /// What reads the peer's messages.
+    type Reader: Reader;
     /// What somebody else has to compute.
     type Job: Debug;
     /// What that gave.
@@ -29,12 +29,18 @@ pub trait Role: Sized + Debug {
     type Handshake: Handshake<Self> + Debug;
     /// Whether this end refuses in the clear.
     const REFUSES: bool;
+}
 
-    /// Reads a message.
+/// What makes messages of the bytes that stand for them.
+pub trait Reader: Debug {
+    /// What the peer says: all of it, or as much as this side has a use for.
+    type Message: Debug;
+
+    /// Reads a message, without its prefix.
     ///
     /// # Errors
     /// [`Malformed`] if it is none.
-    fn decode(bytes: &[u8]) -> Result<Self::Message, Malformed>;
+    fn read(&mut self, bytes: &[u8]) -> Result<Self::Message, Malformed>;
 }
 
 /// A handshake as the link drives it.
@@ -66,6 +72,18 @@ impl<R: Role> Step<R> {
 #[derive(Debug)]
 pub struct Server;
 
+/// Reads all that a client says.
+#[derive(Debug)]
+pub struct Requests;
+
+impl Reader for Requests {
+    type Message = (RequestId, Request);
+
+    fn read(&mut self, bytes: &[u8]) -> Result<Self::Message, Malformed> {
+        Request::decode(bytes)
+    }
+}
+
 /// What a server knows of a client whose link opens.
 #[derive(Debug)]
 pub struct Peer {
@@ -96,23 +114,19 @@ pub enum ServerHandshake {
 }
 
 impl Role for Server {
-    type Message = (RequestId, Request);
+    type Reader = Requests;
     type Job = server::Job;
     type Answer = Result<Box<server::Accepted>, RefusalCode>;
     type Opened = Peer;
     type Handshake = ServerHandshake;
     const REFUSES: bool = true;
-
-    fn decode(bytes: &[u8]) -> Result<Self::Message, Malformed> {
-        Request::decode(bytes)
-    }
 }
 
 impl Link<Server> {
     /// A connection that a client has just made. `public_key`: DER SubjectPublicKeyInfo.
     #[must_use]
     pub fn server(public_key: Arc<[u8]>, limits: Arc<Limits>, now: Instant) -> Self {
-        Self::start(ServerHandshake::ExpectHello { public_key, asked: false }, limits, now)
+        Self::start(ServerHandshake::ExpectHello { public_key, asked: false }, Requests, limits, now)
     }
 }
 
@@ -158,22 +172,19 @@ impl Handshake<Server> for ServerHandshake {
     }
 }
 
-/// The client's end, for a client that takes what the server says as an `M`.
+/// The client's end, whose messages an `M` reads.
 #[derive(Debug)]
-pub struct Client<M = ServerMessage>(PhantomData<M>);
+pub struct Client<M = Messages>(PhantomData<M>);
 
-/// What a client makes of a server's message: all of it, or as much as it has a use for.
-pub trait Heard: Sized + Debug {
-    /// Reads a message, without its prefix.
-    ///
-    /// # Errors
-    /// [`Malformed`] if it is none.
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed>;
-}
+/// Reads all that a server says.
+#[derive(Debug)]
+pub struct Messages;
 
-impl Heard for ServerMessage {
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        Self::decode(bytes)
+impl Reader for Messages {
+    type Message = ServerMessage;
+
+    fn read(&mut self, bytes: &[u8]) -> Result<Self::Message, Malformed> {
+        ServerMessage::decode(bytes)
     }
 }
 
@@ -188,31 +199,35 @@ pub enum ClientHandshake {
     AwaitFinish,
 }
 
-impl<M: Heard> Role for Client<M> {
-    type Message = M;
+impl<M: Reader> Role for Client<M> {
+    type Reader = M;
     type Job = client::Job;
     type Answer = Result<client::Answer, client::ClientError>;
     // Goes with the ticket that the server will send.
     type Opened = Secret;
     type Handshake = ClientHandshake;
     const REFUSES: bool = false;
-
-    fn decode(bytes: &[u8]) -> Result<Self::Message, Malformed> {
-        M::decode(bytes)
-    }
 }
 
-impl<M: Heard> Link<Client<M>> {
+impl Link<Client> {
     /// A connection that was just made to a server. `first` is [`client::Job::Hello`] or [`client::Job::Resume`].
     #[must_use]
     pub fn client(first: client::Job, limits: Arc<Limits>, now: Instant) -> Self {
-        let mut link = Self::start(ClientHandshake::AwaitHello, limits, now);
+        Self::client_with(Messages, first, limits, now)
+    }
+}
+
+impl<M: Reader> Link<Client<M>> {
+    /// The same, for a client that reads messages in its own way.
+    #[must_use]
+    pub fn client_with(reader: M, first: client::Job, limits: Arc<Limits>, now: Instant) -> Self {
+        let mut link = Self::start(ClientHandshake::AwaitHello, reader, limits, now);
         link.outputs.push_back(super::Output::Job(first));
         link
     }
 }
 
-impl<M: Heard> Handshake<Client<M>> for ClientHandshake {
+impl<M: Reader> Handshake<Client<M>> for ClientHandshake {
     fn frame(self, header: Header, bytes: &[u8]) -> Result<Step<Client<M>>, Failure> {
         match (self, header.kind) {
             (_, Kind::Refusal) => {

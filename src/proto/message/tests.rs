@@ -349,8 +349,12 @@ fn a_sighting_is_of_the_message_that_a_client_would_read() {
         body: Some(Body::Text { text: "hello".to_owned() }),
     };
     let event = ServerMessage::Message(message.clone()).encode();
-    let sighting = Sighting::decode(&event[PREFIX_BYTES..]).unwrap();
-    assert_eq!(sighting, Some(Sighting { seq: message.seq, message: message.message }));
+    let (sighting, length) = Sighting::decode(&event[PREFIX_BYTES..]).unwrap().unwrap();
+    assert_eq!(sighting, Sighting { seq: message.seq, message: message.message });
+    // What told it tells it alone, and no less does.
+    let head = &event[PREFIX_BYTES..PREFIX_BYTES + length];
+    assert_eq!(Sighting::decode(head), Ok(Some((sighting, length))));
+    assert!(Sighting::decode(&head[..length - 1]).is_err());
     let reply = ServerMessage::Reply(1, Reply::Done).encode();
     assert_eq!(Sighting::decode(&reply[PREFIX_BYTES..]), Ok(None));
     // Without an identifier: [66, 0, {1: 300}].
