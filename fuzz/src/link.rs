@@ -14,7 +14,7 @@ use rsachat::proto::frame::{HEADER_BYTES, Header};
 use rsachat::proto::handshake::client::{self, ClientError, Resumption};
 use rsachat::proto::handshake::server::{Context, Directory};
 use rsachat::proto::handshake::wire::RefusalCode;
-use rsachat::proto::link::{Client, Ended, Input, Limits, Link, Output, Role, Server};
+use rsachat::proto::link::{Client, Ended, Input, Limits, Link, Output, Reader, Role, Server};
 use rsachat::proto::message::{Joined, People, Reply, Request, ServerMessage};
 use rsachat::proto::ticket::{Contents, TicketKeys};
 
@@ -56,7 +56,7 @@ struct End<R: Role> {
     link: Link<R>,
     rng: StdRng,
     sent: VecDeque<u8>,
-    messages: Vec<R::Message>,
+    messages: Vec<<R::Reader as Reader>::Message>,
     open: bool,
     ended: Option<Ended>,
     run: fn(R::Job, &mut StdRng) -> R::Answer,
