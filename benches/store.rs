@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rsachat::journal::{StoreCommand, StoreEvent};
-use rsachat::model::{MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp, UserName};
+use rsachat::model::{MessageId, RoomName, Seq, StoreToken, StoredRecord, Timestamp, UserName};
 use rsachat::store::{Keep, Settings, Store};
 
 const WALL: Timestamp = Timestamp(1_700_000_000_000);
@@ -36,7 +36,7 @@ fn commits(criterion: &mut Criterion) {
                         message: MessageId::new(Timestamp::now(), &mut rand::rng()),
                         body: vec![b'x'; 64],
                     };
-                    commands.push(StoreCommand::Append { token: PostToken(last), record });
+                    commands.push(StoreCommand::Append { token: StoreToken(last), record });
                 }
                 queue.send(commands);
                 let mut stored = 0;

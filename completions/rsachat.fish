@@ -117,6 +117,10 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l admins -d 'Use
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-limit -d 'Messages of a room that can be read back' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-keep -d 'What stays on disk' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l join-backlog -d 'Messages shown to a user who comes into a room for the first time' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l default-rooms -d 'Rooms that every user is in, and nobody can leave' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l room-creation -d 'Who may make rooms with /create' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-rooms -d 'Rooms in all' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-rooms-per-user -d 'Rooms that one user may own' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections -d 'Connections in all' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections-per-address -d 'Connections from one IP address, or from one /64 network of IPv6' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections-per-user -d 'Connections of one user' -r

@@ -1,15 +1,17 @@
 //! What the hub asks of the store, and what the store tells the hub: the contract between the two, which know nothing else
 //! of each other. Plain values; nothing here does anything.
 
-use crate::model::{Incarnation, MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp, UserName};
+use crate::model::{Incarnation, MessageId, RoomName, Seq, StoreToken, StoredRecord, Timestamp, UserName};
 
 /// What an earlier run left: where the hub begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Restored {
     /// Which start of the server on this database this is; on disk already.
     pub incarnation: Incarnation,
-    /// Rooms in which something was said.
+    /// Rooms that were made, or in which something was said.
     pub rooms: Vec<RestoredRoom>,
+    /// Who may not come to the server.
+    pub banned: Vec<Sanction>,
 }
 
 /// One room of [`Restored`].
@@ -23,6 +25,91 @@ pub struct RestoredRoom {
     pub window: Vec<StoredRecord>,
     /// For each incarnation in which something was said here, the first number it gave; oldest first.
     pub starts: Vec<(Incarnation, Seq)>,
+    /// What it is about.
+    pub topic: String,
+    /// Who decides over it.
+    pub owner: Option<UserName>,
+    /// Who is in it, whether connected or not.
+    pub members: Vec<UserName>,
+    /// Who may not come back to it.
+    pub banned: Vec<Sanction>,
+    /// Who may not speak in it.
+    pub muted: Vec<Sanction>,
+}
+
+impl RestoredRoom {
+    /// A room in which nothing was said, that nobody is in.
+    #[must_use]
+    pub fn new(room: RoomName) -> Self {
+        let (window, starts, members, topic) = (Vec::new(), Vec::new(), Vec::new(), String::new());
+        let (banned, muted) = (Vec::new(), Vec::new());
+        Self { room, last: Seq(0), window, starts, topic, owner: None, members, banned, muted }
+    }
+}
+
+/// Something that a user may not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sanction {
+    /// The user.
+    pub user: UserName,
+    /// Until then; without it, until it is lifted.
+    pub until: Option<Timestamp>,
+}
+
+/// A change of what a room is, of who is in it, or of who may do what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// What a room is; it is made if there is none of the name.
+    Room {
+        /// The room.
+        room: RoomName,
+        /// What it is about.
+        topic: String,
+        /// Who decides over it.
+        owner: Option<UserName>,
+    },
+    /// Somebody is in a room.
+    Member {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        user: UserName,
+    },
+    /// Somebody is in a room no longer.
+    NoMember {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        user: UserName,
+    },
+    /// Somebody may not come back.
+    Ban {
+        /// To this room; without it, to the server.
+        room: Option<RoomName>,
+        /// Who.
+        sanction: Sanction,
+    },
+    /// Somebody may come back.
+    Unban {
+        /// To this room; without it, to the server.
+        room: Option<RoomName>,
+        /// Who.
+        user: UserName,
+    },
+    /// Somebody may not speak.
+    Mute {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        sanction: Sanction,
+    },
+    /// Somebody may speak again.
+    Unmute {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        user: UserName,
+    },
 }
 
 /// What the store is asked to do.
@@ -31,33 +118,40 @@ pub enum StoreCommand {
     /// Write a message, the next of its room; answered by [`StoreEvent::Stored`].
     Append {
         /// Ties the answer to this.
-        token: PostToken,
+        token: StoreToken,
         /// The message.
         record: StoredRecord,
     },
     /// Look whether a message was written in the last 7 days, be it kept or not; answered by [`StoreEvent::Found`].
     Lookup {
         /// Ties the answer to this.
-        token: PostToken,
+        token: StoreToken,
         /// Who wrote the message.
         user: UserName,
         /// The writer's identifier for it.
         message: MessageId,
+    },
+    /// Write changes, all or none of them; answered by [`StoreEvent::Stored`].
+    Change {
+        /// Ties the answer to this.
+        token: StoreToken,
+        /// In this order.
+        changes: Vec<Change>,
     },
 }
 
 /// What the store has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreEvent {
-    /// These messages are on disk.
+    /// These messages and changes are on disk.
     Stored {
-        /// Their tokens, in the order in which they were appended.
-        tokens: Vec<PostToken>,
+        /// Their tokens, in the order of asking.
+        tokens: Vec<StoreToken>,
     },
     /// The answer to a lookup.
     Found {
         /// Its token.
-        token: PostToken,
+        token: StoreToken,
         /// Where the message is or was, if it was written.
         place: Option<(Seq, Timestamp)>,
     },

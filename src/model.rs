@@ -279,7 +279,7 @@ pub struct SessionId(pub u64);
 
 /// Ties the answer of the store to what the hub asked of it. Never reused while the server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PostToken(pub u64);
+pub struct StoreToken(pub u64);
 
 /// A message as the database keeps it.
 #[derive(Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rsachat::crypto::rsa::{PrivateKey, PublicKey};
 use rsachat::crypto::secret::Secret;
-use rsachat::hub::{Hub, Input, Output, Settings};
+use rsachat::hub::{Creation, Hub, Input, Output, Settings};
 use rsachat::journal::{Restored, StoreCommand, StoreEvent};
 use rsachat::model::{Fingerprint, MessageId, RoomName, Seq, SessionId, Timestamp, UserName};
 use rsachat::proto::handshake::client::Job;
@@ -66,6 +66,10 @@ impl Crowd {
             history_limit: 100,
             connections_per_user: 1,
             join_backlog: 10,
+            default_rooms: vec![RoomName::lobby()],
+            creation: Creation::Everyone,
+            max_rooms: 20,
+            max_rooms_per_user: 3,
             admins: HashSet::new(),
         };
         let mut hub = Hub::new(settings, Restored::default());

@@ -15,7 +15,7 @@ use rsachat::proto::handshake::client::{self, ClientError, Resumption};
 use rsachat::proto::handshake::server::{Context, Directory};
 use rsachat::proto::handshake::wire::RefusalCode;
 use rsachat::proto::link::{Client, Ended, Input, Limits, Link, Output, Reader, Role, Server};
-use rsachat::proto::message::{Joined, People, Reply, Request, ServerMessage};
+use rsachat::proto::message::{Joined, People, Reply, Request, RoomInfo, ServerMessage};
 use rsachat::proto::ticket::{Contents, TicketKeys};
 
 static ALICE: LazyLock<PrivateKey> =
@@ -226,7 +226,7 @@ pub fn link_operations(data: &[u8]) {
             }
             1 => {
                 let joined = Joined {
-                    room: RoomName::lobby(),
+                    info: RoomInfo::new(RoomName::lobby()),
                     caught_up: argument.is_multiple_of(2),
                     last: Seq(1),
                     gone: argument.into(),

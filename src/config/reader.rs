@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::json::Fields;
-use crate::model::UserName;
+use crate::model::{RoomName, UserName};
+
+/// Most rooms in a list.
+const MOST_ROOMS: usize = 16;
 
 /// What is known of a setting.
 #[derive(Debug, Clone)]
@@ -157,6 +160,24 @@ impl Reader {
         };
         self.read(setting, |value| texts(value)?.into_iter().map(|text| text.parse().ok()).collect())
             .unwrap_or_default()
+    }
+
+    /// Any number of rooms.
+    pub(super) fn rooms(&mut self, name: &'static str, default: Value, about: &'static str) -> Option<Vec<RoomName>> {
+        let setting = Setting {
+            name,
+            placeholder: "ROOMS",
+            allowed:
+                "a list of at most 16 room names (# and 1 to 32 of a-z 0-9 . _ -, starting with a letter or a digit)"
+                    .to_owned(),
+            default: Some(default),
+            example: None,
+            about,
+        };
+        self.read(setting, |value| {
+            let rooms: Option<Vec<RoomName>> = texts(value)?.into_iter().map(|text| text.parse().ok()).collect();
+            rooms.filter(|rooms| rooms.len() <= MOST_ROOMS)
+        })
     }
 
     /// All that was wrong, fields that nobody read included.

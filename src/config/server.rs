@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::json::Fields;
 use super::reader::{Reader, Setting};
 use super::{ConfigError, ServerPaths, read_fields};
-use crate::model::UserName;
+use crate::hub::Creation;
+use crate::model::{RoomName, UserName};
 use crate::store::Keep;
 
 /// The server's settings, all valid. rsachat-config(5) explains each.
@@ -30,6 +31,14 @@ pub struct ServerConfig {
     pub history_keep: Keep,
     /// Messages shown to who comes in, at most `history_limit`.
     pub join_backlog: u32,
+    /// Rooms that everyone is in; the lobby is the first.
+    pub default_rooms: Vec<RoomName>,
+    /// Who may make rooms.
+    pub room_creation: Creation,
+    /// Rooms in all.
+    pub max_rooms: u32,
+    /// Rooms that a user may own.
+    pub max_rooms_per_user: u32,
     /// Connections in all.
     pub max_connections: u32,
     /// Connections from one address; unlimited if nothing.
@@ -149,6 +158,31 @@ impl ServerConfig {
             0..=10_000,
             "Messages shown to a user who comes into a room for the first time. No more than history_limit.",
         );
+        let default_rooms = reader.rooms(
+            "default_rooms",
+            json!(["#common"]),
+            "Rooms that every user is in, and nobody can leave. #common is one, named here or not.",
+        );
+        let creation = Setting {
+            name: "room_creation",
+            placeholder: "WHO",
+            allowed: "\"everyone\" or \"admins\"".to_owned(),
+            default: Some(json!("everyone")),
+            example: None,
+            about: "Who may make rooms with /create.",
+        };
+        let room_creation = reader.read(creation, |value| match value.as_str()? {
+            "everyone" => Some(Creation::Everyone),
+            "admins" => Some(Creation::Admins),
+            _ => None,
+        });
+        let max_rooms = reader.count(
+            "max_rooms",
+            500,
+            1..=2000,
+            "Rooms in all. The last history_limit messages of each are kept in memory.",
+        );
+        let max_rooms_per_user = reader.count("max_rooms_per_user", 20, 0..=2000, "Rooms that one user may own.");
         let max_connections = reader.count(
             "max_connections",
             10_000,
@@ -239,6 +273,10 @@ impl ServerConfig {
             history_limit,
             history_keep,
             join_backlog: join_backlog.min(history_limit),
+            default_rooms: everyones(default_rooms.unwrap_or_default()),
+            room_creation: room_creation.unwrap_or(Creation::Everyone),
+            max_rooms,
+            max_rooms_per_user,
             max_connections,
             max_connections_per_address: NonZeroU32::new(max_connections_per_address),
             max_connections_per_user,
@@ -260,6 +298,17 @@ impl ServerConfig {
 /// For what its range keeps from being 0.
 fn positive(count: u32) -> NonZeroU32 {
     NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
+}
+
+/// The lobby, then the others.
+fn everyones(rooms: Vec<RoomName>) -> Vec<RoomName> {
+    let mut all = vec![RoomName::lobby()];
+    for room in rooms {
+        if !all.contains(&room) {
+            all.push(room);
+        }
+    }
+    all
 }
 
 fn history_keep(reader: &mut Reader, history_limit: u32) -> Keep {

@@ -23,7 +23,7 @@ impl Hub {
         self.check_rooms()?;
         self.check_pending()?;
         holds(self.presence_due.is_some() != self.presence_rooms.is_empty(), || "presence without timer".to_owned())?;
-        let ended = self.sessions.is_empty() && self.closing.is_empty() && self.pending.is_empty();
+        let ended = self.sessions.is_empty() && self.closing.is_empty() && self.awaits_nothing();
         holds(self.phase != Phase::Stopped || ended, || "stopped too early".to_owned())
     }
 
@@ -46,18 +46,19 @@ impl Hub {
     }
 
     fn check_rooms(&self) -> Result<(), String> {
-        let mut members: HashMap<(RoomName, UserName), u32> = HashMap::new();
+        let mut present: HashMap<(RoomName, UserName), u32> = HashMap::new();
         for (id, session) in &self.sessions {
             let distinct: BTreeSet<_> = session.rooms.iter().collect();
             holds(distinct.len() == session.rooms.len(), || format!("{id:?} is twice in a room"))?;
             for room in &session.rooms {
                 holds(self.rooms.contains_key(room), || format!("{id:?} is in no room {room}"))?;
-                *members.entry((*room, session.user)).or_default() += 1;
+                *present.entry((*room, session.user)).or_default() += 1;
             }
         }
         for (name, room) in &self.rooms {
-            for (user, sessions) in &room.members {
-                let counted = members.remove(&(*name, *user));
+            for (user, sessions) in &room.present {
+                holds(room.has_member(*user), || format!("{user} is in {name}, and no member"))?;
+                let counted = present.remove(&(*name, *user));
                 holds(counted == Some(*sessions), || format!("{user} in {name}: {sessions}, not {counted:?}"))?;
             }
             holds(room.window.len() <= self.settings.history_limit as usize, || format!("{name}: window too long"))?;
@@ -73,7 +74,14 @@ impl Hub {
             let unsettled = !room.changes.is_empty() || room.too_many_changes;
             holds(!unsettled || self.presence_rooms.contains(name), || format!("{name}: untold changes"))?;
         }
-        holds(members.is_empty(), || format!("in a room that doesn't know: {members:?}"))
+        holds(present.is_empty(), || format!("in a room that doesn't know: {present:?}"))?;
+        let memberships: usize = self.memberships.values().map(BTreeSet::len).sum();
+        let members: usize = self.rooms.values().map(|room| room.members.len()).sum();
+        let both = |(user, rooms): (&UserName, &BTreeSet<RoomName>)| {
+            !rooms.is_empty()
+                && rooms.iter().all(|name| self.rooms.get(name).is_some_and(|room| room.members.contains(user)))
+        };
+        holds(memberships == members && self.memberships.iter().all(both), || "members and memberships".to_owned())
     }
 
     fn check_pending(&self) -> Result<(), String> {
@@ -89,6 +97,10 @@ impl Hub {
                 holds(before < Some(seq) && seq <= room.last, || format!("{token:?} is out of order"))?;
             }
             *waiting.entry(pending.user).or_default() += pending.waiters.count();
+        }
+        for (token, changing) in &self.changing {
+            holds(token.0 < self.next_token, || format!("{token:?} was never given"))?;
+            *waiting.entry(changing.user).or_default() += 1;
         }
         holds(self.in_flight.len() == self.pending.len(), || "in flight, but not pending".to_owned())?;
         for (name, user) in &self.users {

@@ -28,6 +28,23 @@ pub struct Settings {
     pub join_backlog: u32,
     /// Who may do what admins may.
     pub admins: HashSet<UserName>,
+    /// Rooms of which every user is a member.
+    pub default_rooms: Vec<RoomName>,
+    /// Who may make rooms.
+    pub creation: Creation,
+    /// Rooms in all.
+    pub max_rooms: u32,
+    /// Rooms that a user may own.
+    pub max_rooms_per_user: u32,
+}
+
+/// Who may make rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// Every user.
+    Everyone,
+    /// Admins.
+    Admins,
 }
 
 /// What happened.
@@ -114,6 +131,13 @@ pub enum Output {
     },
     /// From here on the session gets what is sent to the room.
     Enter {
+        /// The session.
+        session: SessionId,
+        /// The room.
+        room: RoomName,
+    },
+    /// From here on the session gets nothing of the room.
+    Exit {
         /// The session.
         session: SessionId,
         /// The room.

@@ -20,14 +20,14 @@
 //! - [`Hub::poll_timeout`] says when [`Input::Tick`] is due, if nothing else happens before. It may change with every
 //!   input.
 //!
-//! Work that happens elsewhere is an output with a [`PostToken`], its answer an input with that token; an answer that
+//! Work that happens elsewhere is an output with a [`StoreToken`], its answer an input with that token; an answer that
 //! nobody waits for any more is ignored, and so is everything from a session that is gone or was told to close.
 //!
 //! # Fan-out
 //!
 //! A message to a room is one output however many are in it. The shell keeps, for each of its threads, which of its own
-//! sessions are in which room: [`Output::Enter`] adds one, the connection's end removes it. A session gets the
-//! [`Output::ToRoom`]s that come after its `Enter`, and no others.
+//! sessions are in which room: [`Output::Enter`] adds one, [`Output::Exit`] and the connection's end remove it. A session gets
+//! the [`Output::ToRoom`]s that come between the two, and no others.
 //!
 //! # What it never does
 //!
@@ -40,23 +40,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::journal::{Restored, StoreEvent};
-use crate::model::{Incarnation, MessageId, PostToken, RoomName, SessionId, Timestamp, UserName};
+use crate::model::{Incarnation, MessageId, RoomName, SessionId, StoreToken, Timestamp, UserName};
 use crate::proto::message::ServerMessage;
 
+mod changes;
 mod invariants;
 mod io;
 mod limits;
 mod posts;
 mod presence;
 mod requests;
+mod rights;
 mod rooms;
+mod sanctions;
 mod sessions;
 mod shutdown;
 
-pub use io::{ConsoleCommand, Input, LogEvent, Output, Settings};
+pub use io::{ConsoleCommand, Creation, Input, LogEvent, Output, Settings};
 
+use changes::Changing;
 use posts::Pending;
 use rooms::Room;
+use sanctions::Sanctions;
 use sessions::{Session, User};
 use shutdown::Phase;
 
@@ -68,6 +73,8 @@ pub const UNACKNOWLEDGED: u32 = 256;
 pub const PEOPLE: usize = 1000;
 /// Rooms with more users than this send no presence events.
 pub const PRESENCE_USERS: usize = 500;
+/// Rooms that a user may be a member of, beside those that everyone is in.
+pub const ROOMS_PER_USER: usize = 48;
 /// How long changes of presence are gathered before they are sent together.
 pub const PRESENCE_DELAY: Duration = Duration::from_millis(250);
 /// How long a shutdown waits for the store to take what was posted, before it closes the sessions regardless.
@@ -92,10 +99,16 @@ pub struct Hub {
     /// Sessions that were told to close and are not gone yet.
     closing: HashSet<SessionId>,
     rooms: HashMap<RoomName, Room>,
+    /// The rooms of which each user is a member, whether registered or not; those that everyone is in not counted.
+    memberships: HashMap<UserName, BTreeSet<RoomName>>,
+    /// Who may not come to the server.
+    banned: Sanctions,
     /// What the store has not answered yet, in the order in which it was asked.
-    pending: BTreeMap<PostToken, Pending>,
+    pending: BTreeMap<StoreToken, Pending>,
+    /// Changes that the store has not written yet.
+    changing: BTreeMap<StoreToken, Changing>,
     /// Finds in `pending` what is under way already when it is posted again.
-    in_flight: HashMap<(UserName, MessageId), PostToken>,
+    in_flight: HashMap<(UserName, MessageId), StoreToken>,
     store_failing: bool,
     phase: Phase,
     /// When the gathered changes of presence are sent, and for which rooms there are some.
@@ -114,7 +127,18 @@ impl Hub {
     pub fn new(settings: Settings, restored: Restored) -> Self {
         let mut rooms: HashMap<RoomName, Room> =
             restored.rooms.into_iter().map(|room| (room.room, Room::restore(room, settings.history_limit))).collect();
-        rooms.entry(RoomName::lobby()).or_default();
+        for name in &settings.default_rooms {
+            let room = rooms.entry(*name).or_default();
+            room.is_everyones = true;
+            // From the time when it was another one's.
+            room.members.clear();
+        }
+        let mut memberships: HashMap<UserName, BTreeSet<RoomName>> = HashMap::new();
+        for (name, room) in &rooms {
+            for user in &room.members {
+                memberships.entry(*user).or_default().insert(*name);
+            }
+        }
         Self {
             settings,
             incarnation: restored.incarnation,
@@ -123,7 +147,10 @@ impl Hub {
             sessions: HashMap::new(),
             closing: HashSet::new(),
             rooms,
+            memberships,
+            banned: Sanctions::restore(restored.banned),
             pending: BTreeMap::new(),
+            changing: BTreeMap::new(),
             in_flight: HashMap::new(),
             store_failing: false,
             phase: Phase::Running,
@@ -151,7 +178,7 @@ impl Hub {
             }
             Input::Request { session, id, request } => self.request(session, id, request, at),
             Input::Gone { session } => self.gone(session, at),
-            Input::Store(StoreEvent::Stored { tokens }) => self.stored(&tokens),
+            Input::Store(StoreEvent::Stored { tokens }) => self.stored(&tokens, at),
             Input::Store(StoreEvent::Found { token, place }) => self.found(token, place, at),
             Input::Store(StoreEvent::Failing { text }) => self.store_fails(text),
             Input::Store(StoreEvent::Recovered) => self.store_recovers(),

@@ -6,7 +6,7 @@ use super::requests::{ending, no_room, refused, refused_for, refused_with_hint};
 use super::shutdown::Phase;
 use super::{At, Hub, LogEvent, Output, UNACKNOWLEDGED};
 use crate::journal::StoreCommand;
-use crate::model::{MessageId, PostToken, RoomName, Seq, SessionId, StoredRecord, Timestamp, UserName};
+use crate::model::{MessageId, RoomName, Seq, SessionId, StoreToken, StoredRecord, Timestamp, UserName};
 use crate::proto::message::{
     Accepted, Body, Encoded, ErrorCode, Post, Refused, Reply, RequestId, ServerMessage, Stored,
 };
@@ -83,11 +83,11 @@ impl Hub {
         let Some(asking) = self.sessions.get(&session) else { return Ok(()) };
         let (user, opened) = (asking.user, asking.opened);
         if !asking.rooms.contains(&post.room) {
-            if !self.rooms.contains_key(&post.room) {
-                return Err(no_room(post.room));
-            }
-            let hint = format!("join {} first", post.room);
-            return Err(refused_with_hint(ErrorCode::Forbidden, format!("you are not in {}", post.room), hint));
+            let known = self.rooms.contains_key(&post.room);
+            return Err(if known { not_in(post.room) } else { no_room(post.room) });
+        }
+        if let Some(how_long) = self.rooms.get(&post.room).and_then(|room| room.muted.in_force(user, at.wall)) {
+            return Err(refused(ErrorCode::Forbidden, format!("you are muted in {} {how_long}", post.room)));
         }
         self.check_text(post.body.text())?;
         if self.store_failing {
@@ -114,9 +114,13 @@ impl Hub {
         Ok(())
     }
 
+    fn is_in(&self, session: SessionId, room: RoomName) -> bool {
+        self.sessions.get(&session).is_some_and(|session| session.rooms.contains(&room))
+    }
+
     /// Forgets a lookup whose answer nobody waits for any more, and returns whether it was one. Who joined it now would
     /// overtake what he posted before it, if the answer to that came in between, when nobody waited for it either.
-    fn forget_if_abandoned(&mut self, token: PostToken) -> bool {
+    fn forget_if_abandoned(&mut self, token: StoreToken) -> bool {
         let is_abandoned = self.pending.get(&token).is_some_and(|pending| {
             matches!(pending.stage, Stage::Looking { .. })
                 && !pending.waiters.iter().any(|(session, _)| self.sessions.contains_key(&session))
@@ -154,6 +158,14 @@ impl Hub {
             return Err(refused(ErrorCode::Malformed, "the message is empty"));
         }
         Ok(())
+    }
+
+    /// Charges a user for a change as for a post, and counts it as under way; or says why not.
+    pub(super) fn admit_change(&mut self, user: UserName, at: At) -> Result<(), Refused> {
+        if self.store_failing {
+            return Err(storage_unavailable());
+        }
+        self.admit(user, false, at)
     }
 
     /// Charges a user for a post, and counts it as under way; or says why not.
@@ -194,16 +206,21 @@ impl Hub {
         self.outputs.push_back(Output::Store(StoreCommand::Append { token, record }));
     }
 
-    fn wait_for_store(&mut self, pending: Pending) -> PostToken {
-        let token = PostToken(self.next_token);
-        self.next_token += 1;
+    fn wait_for_store(&mut self, pending: Pending) -> StoreToken {
+        let token = self.next_token();
         self.in_flight.insert((pending.user, pending.message), token);
         self.pending.insert(token, pending);
         token
     }
 
+    pub(super) fn next_token(&mut self) -> StoreToken {
+        let token = StoreToken(self.next_token);
+        self.next_token += 1;
+        token
+    }
+
     /// Ends the wait for an answer of the store, or `None` if this one is not waited for.
-    fn settle(&mut self, token: PostToken, is_answer: impl FnOnce(&Stage) -> bool) -> Option<Pending> {
+    fn settle(&mut self, token: StoreToken, is_answer: impl FnOnce(&Stage) -> bool) -> Option<Pending> {
         if !is_answer(&self.pending.get(&token)?.stage) {
             return None;
         }
@@ -212,8 +229,11 @@ impl Hub {
         Some(pending)
     }
 
-    pub(super) fn stored(&mut self, commits: &[PostToken]) {
+    pub(super) fn stored(&mut self, commits: &[StoreToken], at: At) {
         for token in commits {
+            if self.changed(*token, at) {
+                continue;
+            }
             let settled = self.settle(*token, |stage| matches!(stage, Stage::Writing(..)));
             if let Some(Pending { user, stage: Stage::Writing(seq, time), waiters, .. }) = settled {
                 self.acknowledge(user, &waiters, &Reply::Accepted(Accepted { seq, time }));
@@ -221,7 +241,7 @@ impl Hub {
         }
     }
 
-    pub(super) fn found(&mut self, token: PostToken, place: Option<(Seq, Timestamp)>, at: At) {
+    pub(super) fn found(&mut self, token: StoreToken, place: Option<(Seq, Timestamp)>, at: At) {
         let settled = self.settle(token, |stage| matches!(stage, Stage::Looking { .. }));
         let Some(Pending { user, message, room, stage: Stage::Looking { body, after }, waiters }) = settled else {
             return;
@@ -234,8 +254,11 @@ impl Hub {
             waiters.iter().for_each(|(session, _)| self.put_off(session, room, message));
             let refusal = if self.store_failing { storage_unavailable() } else { behind() };
             self.acknowledge(user, &waiters, &Reply::Error(refusal));
-        } else if waiters.iter().any(|(session, _)| self.sessions.contains_key(&session)) {
+        } else if waiters.iter().any(|(session, _)| self.is_in(session, room)) {
             self.publish(user, room, message, body, waiters, at);
+        } else if waiters.iter().any(|(session, _)| self.sessions.contains_key(&session)) {
+            // Who was put out while it was looked for does not speak there any more.
+            self.acknowledge(user, &waiters, &Reply::Error(not_in(room)));
         } else {
             // Nobody is there to hear that it is stored: who posted it will do so again.
             self.release(user, waiters.count());
@@ -251,7 +274,7 @@ impl Hub {
         self.release(user, waiters.count());
     }
 
-    fn release(&mut self, user: UserName, count: u32) {
+    pub(super) fn release(&mut self, user: UserName, count: u32) {
         let Some(known) = self.users.get_mut(&user) else { return };
         known.unacknowledged = known.unacknowledged.saturating_sub(count);
         if known.key.is_none() {
@@ -274,6 +297,10 @@ impl Hub {
 /// Whether the same post may be taken later.
 fn passes(refusal: &Refused) -> bool {
     matches!(refusal.code, ErrorCode::RateLimited | ErrorCode::StorageUnavailable | ErrorCode::ShuttingDown)
+}
+
+fn not_in(room: RoomName) -> Refused {
+    refused_with_hint(ErrorCode::Forbidden, format!("you are not in {room}"), format!("join {room} first"))
 }
 
 fn behind() -> Refused {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use super::changes::no_user;
+use super::rights::Right;
+use super::rooms::Room;
 use super::shutdown::Phase;
 use super::{At, Hub, LogEvent, Output, PEOPLE};
-use crate::model::{RoomName, SessionId};
+use crate::model::{RoomName, SessionId, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::message::{
-    ErrorCode, History, HistoryEnd, Join, Joined, PeopleList, Person, Refused, Reply, Request, RequestId,
-    ServerMessage, UserInfo, Whois,
+    ErrorCode, History, HistoryEnd, Join, Joined, PeopleList, Person, Refused, Reply, Request, RequestId, RoomInfo,
+    RoomList, ServerMessage, UserInfo, Whois,
 };
 
 /// What a refusal costs a user: a thousand a second may be caused in the long run ...
@@ -38,6 +41,11 @@ pub(super) fn ending() -> Refused {
     refused(ErrorCode::ShuttingDown, "the server is ending")
 }
 
+/// The refusal of who may not come back.
+pub(super) fn banned(room: RoomName, how_long: &str) -> Refused {
+    refused(ErrorCode::Forbidden, format!("you are banned from {room} {how_long}"))
+}
+
 /// The refusal of what concerns a room that isn't there.
 pub(super) fn no_room(room: RoomName) -> Refused {
     refused(ErrorCode::NotFound, format!("there is no room {room}"))
@@ -55,11 +63,22 @@ impl Hub {
         } else {
             match request {
                 Request::Post(post) => self.post(session, id, post, at),
-                Request::Join(join) => self.join(session, id, &join, at),
+                Request::Join(join) => self.join(session, id, join, at),
                 Request::History(history) => self.history(session, id, &history, at),
                 Request::People(people) => self.people(session, id, people.room, at),
                 Request::Whois(whois) => self.whois(session, id, &whois, at),
                 Request::Shutdown(_) => self.shutdown_request(session, id, at),
+                Request::Create(create) => self.create(session, id, create.room, at),
+                Request::Leave(leave) => self.leave(session, id, leave.room, at),
+                Request::Rooms(rooms) => self.list_rooms(session, id, rooms.people, at),
+                Request::SetTopic(set) => self.set_topic(session, id, set, at),
+                Request::Invite(invite) => self.invite(session, id, &invite, at),
+                Request::Kick(kick) => self.kick(session, id, kick, at),
+                Request::Ban(ban) => self.ban(session, id, *ban, at),
+                Request::Unban(unban) => self.unban(session, id, &unban, at),
+                Request::Mute(mute) => self.mute(session, id, &mute, at),
+                Request::Unmute(unmute) => self.unmute(session, id, &unmute, at),
+                Request::HandOver(to) => self.hand_over(session, id, &to, at),
                 Request::Unknown(kind) => Err(refused_with_hint(
                     ErrorCode::UnknownRequest,
                     format!("this server doesn't know requests of type {kind}"),
@@ -82,6 +101,7 @@ impl Hub {
             | ErrorCode::TooLarge
             | ErrorCode::StorageUnavailable
             | ErrorCode::ShuttingDown
+            | ErrorCode::Conflict
             | ErrorCode::Other(_) => false,
         };
         if telling && !asking.logged.contains(&code) {
@@ -110,6 +130,16 @@ impl Hub {
         }
     }
 
+    /// A room that the user may look into.
+    fn room_to_see(&self, session: SessionId, name: RoomName, at: At) -> Result<&Room, Refused> {
+        let user = self.sessions.get(&session).map(|session| session.user);
+        let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
+        match user.and_then(|user| room.banned.in_force(user, at.wall)) {
+            Some(how_long) => Err(banned(name, &how_long)),
+            None => Ok(room),
+        }
+    }
+
     /// Sends parts and the reply that ends them, in one piece, and charges the user for it.
     fn answer(&mut self, session: SessionId, id: RequestId, mut parts: Vec<u8>, reply: Reply, at: At) {
         parts.extend_from_slice(&ServerMessage::Reply(id, reply).encode());
@@ -120,31 +150,52 @@ impl Hub {
         self.send_bytes(session, parts);
     }
 
-    fn join(&mut self, session: SessionId, id: RequestId, join: &Join, at: At) -> Result<(), Refused> {
-        self.may_read(session, at)?;
+    fn join(&mut self, session: SessionId, id: RequestId, join: Join, at: At) -> Result<(), Refused> {
+        let Some(user) = self.sessions.get(&session).map(|session| session.user) else { return Ok(()) };
         let name = join.room;
         let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
+        if room.has_member(user) {
+            return self.enter(session, id, &join, at);
+        }
+        self.room_to_see(session, name, at)?;
+        self.become_member(session, id, join, user, at)
+    }
+
+    /// Lets a session of a member into a room, as soon as it has what was said.
+    pub(super) fn enter(&mut self, session: SessionId, id: RequestId, join: &Join, at: At) -> Result<(), Refused> {
+        self.may_read(session, at)?;
+        let Some(user) = self.sessions.get(&session).map(|session| session.user) else { return Ok(()) };
+        let name = join.room;
+        let room = self.rooms.get(&name).filter(|room| room.has_member(user)).ok_or_else(|| no_room(name))?;
         let resume = room.resume(join.after, self.incarnation, self.settings.join_backlog);
         let mut parts = Vec::new();
         let (last, caught_up) = room.page_after(resume.from, id, &mut parts);
-        let joined = Joined { room: name, caught_up, last, gone: resume.gone, withdrawn_after: resume.withdrawn_after };
+        let enters = caught_up && self.become_present(session, name, at);
+        let Some(room) = self.rooms.get(&name) else { return Ok(()) };
+        let info = self.info(name, room, user);
+        let joined = Joined { info, caught_up, last, gone: resume.gone, withdrawn_after: resume.withdrawn_after };
         self.answer(session, id, parts, Reply::Joined(joined), at);
-        if caught_up
-            && let Some(asking) = self.sessions.get_mut(&session)
-            && !asking.rooms.contains(&name)
-            && let Some(room) = self.rooms.get_mut(&name)
-        {
-            asking.rooms.push(name);
-            room.enter(asking.user);
+        if enters {
             self.outputs.push_back(Output::Enter { session, room: name });
-            self.presence_changed(name, at.now);
         }
         Ok(())
     }
 
+    /// A session is in a room from now on. Whether it was not before.
+    fn become_present(&mut self, session: SessionId, name: RoomName, at: At) -> bool {
+        let Some(asking) = self.sessions.get_mut(&session).filter(|asking| !asking.rooms.contains(&name)) else {
+            return false;
+        };
+        let Some(room) = self.rooms.get_mut(&name) else { return false };
+        asking.rooms.push(name);
+        room.enter(asking.user);
+        self.presence_changed(name, at.now);
+        true
+    }
+
     fn history(&mut self, session: SessionId, id: RequestId, history: &History, at: At) -> Result<(), Refused> {
         self.may_read(session, at)?;
-        let room = self.rooms.get(&history.room).ok_or_else(|| no_room(history.room))?;
+        let room = self.room_to_see(session, history.room, at)?;
         let mut parts = Vec::new();
         let limit = history.limit.min(self.settings.history_limit);
         let more = room.page_before(history.before, limit, id, &mut parts);
@@ -154,23 +205,54 @@ impl Hub {
 
     fn people(&mut self, session: SessionId, id: RequestId, name: RoomName, at: At) -> Result<(), Refused> {
         self.may_read(session, at)?;
-        let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
-        let people = room.members.keys().take(PEOPLE).filter_map(|name| {
+        self.tell_who_left(name);
+        let room = self.room_to_see(session, name, at)?;
+        let people = room.present.keys().take(PEOPLE).filter_map(|name| {
             let user = self.users.get(name)?;
             Some(Person { user: *name, since: user.since()?, sessions: user.session_count() })
         });
-        let list = PeopleList { room: name, people: people.collect(), total: room.members.len() as u64 };
+        let list = PeopleList { room: name, people: people.collect(), total: room.present.len() as u64 };
         self.answer(session, id, Vec::new(), Reply::People(list), at);
         Ok(())
+    }
+
+    fn list_rooms(&mut self, session: SessionId, id: RequestId, people: bool, at: At) -> Result<(), Refused> {
+        self.may_read(session, at)?;
+        let Some(user) = self.sessions.get(&session).map(|session| session.user) else { return Ok(()) };
+        let mut rooms: Vec<RoomInfo> = self.rooms.iter().map(|(name, room)| self.info(*name, room, user)).collect();
+        rooms.sort_unstable_by_key(|info| info.room);
+        if people {
+            let mut names = PEOPLE;
+            for info in &mut rooms {
+                let Some(room) = self.rooms.get(&info.room) else { continue };
+                let sees = room.banned.in_force(user, at.wall).is_none();
+                info.people.extend(room.present.keys().take(if sees { names } else { 0 }));
+                names -= info.people.len();
+            }
+        }
+        self.answer(session, id, Vec::new(), Reply::Rooms(RoomList { rooms }), at);
+        Ok(())
+    }
+
+    /// A room as a user may know it.
+    fn info(&self, name: RoomName, room: &Room, user: UserName) -> RoomInfo {
+        let members = if room.is_everyones { self.users.len() } else { room.members.len() };
+        RoomInfo {
+            topic: room.topic.clone(),
+            owner: room.owner,
+            members: members as u64,
+            present: room.present.len() as u64,
+            joined: room.has_member(user),
+            last: room.last,
+            ..RoomInfo::new(name)
+        }
     }
 
     fn whois(&mut self, session: SessionId, id: RequestId, whois: &Whois, at: At) -> Result<(), Refused> {
         self.may_read(session, at)?;
         let name = whois.user;
         let known = self.users.get(&name).and_then(|user| user.key.map(|key| (user, key)));
-        let (user, fingerprint) = known.ok_or_else(|| {
-            refused_with_hint(ErrorCode::NotFound, format!("no user {name} is registered"), "check the name")
-        })?;
+        let (user, fingerprint) = known.ok_or_else(|| no_user(name))?;
         let info = UserInfo {
             user: name,
             fingerprint,
@@ -183,14 +265,7 @@ impl Hub {
     }
 
     fn shutdown_request(&mut self, session: SessionId, id: RequestId, at: At) -> Result<(), Refused> {
-        let user = self.sessions.get(&session).map(|session| session.user);
-        let Some(user) = user.filter(|user| self.settings.admins.contains(user)) else {
-            return Err(refused_with_hint(
-                ErrorCode::Forbidden,
-                "only admins may end the server",
-                "the server's operator names admins in its config.json, under \"admins\"",
-            ));
-        };
+        let user = self.may(session, Right::EndServer)?;
         self.send(session, &ServerMessage::Reply(id, Reply::Done));
         self.begin_shutdown(format!("by {user}"), at);
         Ok(())

@@ -1,7 +1,8 @@
 //! A room: who is in it, its numbers, and its last messages.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::sanctions::Sanctions;
 use super::{PAGE_BYTES, PRESENCE_USERS};
 use crate::journal::RestoredRoom;
 use crate::model::{Incarnation, Seq, StoredRecord, UserName};
@@ -15,8 +16,20 @@ pub(super) struct Room {
     pub(super) window: VecDeque<(Seq, Encoded)>,
     /// The first number that each incarnation gave here, oldest first.
     pub(super) starts: Vec<(Incarnation, Seq)>,
-    /// Who is here, with how many sessions.
-    pub(super) members: BTreeMap<UserName, u32>,
+    /// What it is about; empty if nobody has said.
+    pub(super) topic: String,
+    /// Who decides over it, whether a member or not; only admins, if nobody does.
+    pub(super) owner: Option<UserName>,
+    /// Whether every registered user is a member.
+    pub(super) is_everyones: bool,
+    /// Who is a member, where not everyone is.
+    pub(super) members: BTreeSet<UserName>,
+    /// Who may not become one.
+    pub(super) banned: Sanctions,
+    /// Who may not speak.
+    pub(super) muted: Sanctions,
+    /// Which members are here, with how many sessions.
+    pub(super) present: BTreeMap<UserName, u32>,
     /// Who came or left since the last presence event, with whether the user was here before.
     pub(super) changes: BTreeMap<UserName, bool>,
     /// More came or left than a presence event tells.
@@ -36,7 +49,16 @@ pub(super) struct Resume {
 
 impl Room {
     pub(super) fn restore(restored: RestoredRoom, history_limit: u32) -> Self {
-        let mut room = Self { last: restored.last, starts: restored.starts, ..Self::default() };
+        let mut room = Self {
+            last: restored.last,
+            starts: restored.starts,
+            topic: restored.topic,
+            owner: restored.owner,
+            members: restored.members.into_iter().collect(),
+            banned: Sanctions::restore(restored.banned),
+            muted: Sanctions::restore(restored.muted),
+            ..Self::default()
+        };
         // From the newest backwards, as far as there is no gap.
         let mut expected = restored.last;
         for record in restored.window.into_iter().rev().take(history_limit as usize) {
@@ -121,9 +143,14 @@ impl Room {
         start > 0
     }
 
+    /// Whether a user is a member, here or not.
+    pub(super) fn has_member(&self, user: UserName) -> bool {
+        self.is_everyones || self.members.contains(&user)
+    }
+
     /// One more session of a user is here.
     pub(super) fn enter(&mut self, user: UserName) {
-        let sessions = self.members.entry(user).or_insert(0);
+        let sessions = self.present.entry(user).or_insert(0);
         *sessions += 1;
         if *sessions == 1 {
             self.note_change(user, false);
@@ -132,10 +159,10 @@ impl Room {
 
     /// One session of a user is no longer here.
     pub(super) fn leave(&mut self, user: UserName) {
-        let Some(sessions) = self.members.get_mut(&user) else { return };
+        let Some(sessions) = self.present.get_mut(&user) else { return };
         *sessions = sessions.saturating_sub(1);
         if *sessions == 0 {
-            self.members.remove(&user);
+            self.present.remove(&user);
             self.note_change(user, true);
         }
     }

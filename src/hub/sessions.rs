@@ -95,7 +95,7 @@ impl Hub {
         if self.closing.contains(&session) || self.sessions.contains_key(&session) {
             return;
         }
-        if let Some(reason) = self.why_refuse(user, fingerprint) {
+        if let Some(reason) = self.why_refuse(user, fingerprint, at.wall) {
             self.closing.insert(session);
             self.log(LogEvent::SessionRefused { session, user, reason: reason.clone() });
             self.outputs.push_back(Output::Close { session, reason });
@@ -124,7 +124,7 @@ impl Hub {
                 time: at.wall,
                 message_bytes: self.settings.message_bytes,
                 history_limit: self.settings.history_limit,
-                rooms: vec![RoomName::lobby()],
+                rooms: self.rooms_of(user),
             }),
         );
         if let Some(oldest) = oldest {
@@ -134,9 +134,18 @@ impl Hub {
         }
     }
 
-    fn why_refuse(&self, user: UserName, fingerprint: Fingerprint) -> Option<CloseReason> {
+    /// The rooms that a user is in: first those that everyone is in.
+    fn rooms_of(&self, user: UserName) -> Vec<RoomName> {
+        let own = self.memberships.get(&user).into_iter().flatten();
+        self.settings.default_rooms.iter().chain(own).copied().collect()
+    }
+
+    fn why_refuse(&self, user: UserName, fingerprint: Fingerprint, wall: Timestamp) -> Option<CloseReason> {
         if self.phase != Phase::Running {
             return Some(CloseReason::new(CloseCode::Shutdown, "the server is ending"));
+        }
+        if let Some(how_long) = self.banned.in_force(user, wall) {
+            return Some(CloseReason::new(CloseCode::Kicked, format!("you are banned from this server {how_long}")));
         }
         // The keys directory may have changed while the handshake was under way.
         let key = self.users.get(&user).and_then(|user| user.key);
@@ -158,7 +167,7 @@ impl Hub {
         }
     }
 
-    fn close_user(&mut self, user: UserName, reason: &CloseReason, at: At) -> usize {
+    pub(super) fn close_user(&mut self, user: UserName, reason: &CloseReason, at: At) -> usize {
         let Some(known) = self.users.get(&user) else { return 0 };
         let sessions: Vec<SessionId> = known.sessions.values().map(|&(session, _)| session).collect();
         for session in &sessions {
@@ -240,7 +249,7 @@ impl Hub {
     }
 }
 
-fn count(number: usize, what: &str) -> String {
+pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -40,10 +40,15 @@ impl Hub {
         self.phase = Phase::Draining { until: at.now.checked_add(DRAIN).unwrap_or(at.now), reason };
     }
 
+    /// Whether the store has answered everything.
+    pub(super) fn awaits_nothing(&self) -> bool {
+        self.pending.is_empty() && self.changing.is_empty()
+    }
+
     /// Takes the next step of a shutdown, if its time has come.
     pub(super) fn proceed_with_shutdown(&mut self, at: At) {
         if let Phase::Draining { until, reason } = &self.phase
-            && (self.pending.is_empty() || self.store_failing || at.now >= *until)
+            && (self.awaits_nothing() || self.store_failing || at.now >= *until)
         {
             let reason = reason.clone();
             self.phase = Phase::Closing;
@@ -54,7 +59,7 @@ impl Hub {
                 self.close(session, reason.clone(), at);
             }
         }
-        if self.phase == Phase::Closing && self.closing.is_empty() && self.pending.is_empty() {
+        if self.phase == Phase::Closing && self.closing.is_empty() && self.awaits_nothing() {
             self.phase = Phase::Stopped;
             self.outputs.push_back(Output::Stopped);
         }

@@ -10,12 +10,13 @@ use crate::model::{Fingerprint, Seq, StoredRecord};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::message::{
     Accepted, Body, ErrorCode, History, Join, Joined, PREFIX_BYTES, People, Position, Post, Presence, Refused, Reply,
-    Request, RequestId, Stored, Welcome, Whois,
+    Request, RequestId, RoomInfo, Stored, Welcome, Whois,
 };
 
 mod joining;
 mod posting;
 mod properties;
+mod rooms;
 mod users;
 
 fn settings() -> Settings {
@@ -27,6 +28,10 @@ fn settings() -> Settings {
         history_limit: 100,
         connections_per_user: 64,
         join_backlog: 10,
+        default_rooms: vec![RoomName::lobby()],
+        creation: Creation::Everyone,
+        max_rooms: 20,
+        max_rooms_per_user: 3,
         admins: HashSet::from([name("admin")]),
     }
 }
@@ -154,11 +159,11 @@ impl World {
         let incarnation = Incarnation(incarnation);
         let last = disk.records.last().map_or(Seq(0), |record| record.seq);
         let window = disk.records.iter().rev().take(settings.history_limit as usize).rev().cloned().collect();
-        let room = RestoredRoom { room: RoomName::lobby(), last, window, starts: disk.starts.clone() };
+        let room = RestoredRoom { last, window, starts: disk.starts.clone(), ..RestoredRoom::new(RoomName::lobby()) };
         let truth = disk.records.iter().map(|record| (record.seq, record.message)).collect();
         let rooms = if last == Seq(0) { Vec::new() } else { vec![room] };
         Self {
-            hub: Hub::new(settings, Restored { incarnation, rooms }),
+            hub: Hub::new(settings, Restored { incarnation, rooms, ..Restored::default() }),
             now: Instant::now(),
             wall: Timestamp(1_000_000),
             disk,
@@ -220,6 +225,7 @@ impl World {
                 );
                 peer.in_room = true;
             }
+            Output::Exit { .. } => panic!("everyone is in the lobby"),
             Output::Close { session, reason } => {
                 let peer = self.peers.get_mut(&session).unwrap();
                 assert!(!peer.gone && peer.closed.is_none());
@@ -323,7 +329,8 @@ impl World {
     fn join(&mut self, session: SessionId, after: Option<(u64, u64)>) -> Joined {
         let after = after.map(|(incarnation, seq)| Position { incarnation: Incarnation(incarnation), seq: Seq(seq) });
         match self.ask(session, Request::Join(Join { room: RoomName::lobby(), after })) {
-            Reply::Joined(joined) => joined,
+            // What the room is, is told elsewhere.
+            Reply::Joined(joined) => Joined { info: RoomInfo::new(joined.info.room), ..joined },
             other => panic!("{other:?}"),
         }
     }
@@ -370,6 +377,7 @@ impl World {
                 let place = found.map(|record| (record.seq, record.time));
                 self.handle(Input::Store(StoreEvent::Found { token, place }));
             }
+            StoreCommand::Change { .. } => panic!("nobody decides anything"),
         }
         true
     }

@@ -18,6 +18,7 @@
 
 mod answer;
 mod request;
+mod rooms;
 mod values;
 
 use std::sync::Arc;
@@ -30,6 +31,10 @@ pub use self::answer::{
     Welcome,
 };
 pub use self::request::{Body, History, Join, People, Position, Post, Shutdown, Whois};
+pub use self::rooms::{
+    Act, Acted, Ban, Create, HandOver, Invite, Kick, Leave, Membership, Mute, RoomInfo, RoomList, Rooms, SetTopic,
+    Unban, Unmute,
+};
 use crate::model::{MessageId, Seq};
 
 /// Bytes of the length that precedes a message on the wire.
@@ -69,6 +74,28 @@ pub enum Request {
     Whois(Whois),
     /// End the server (admins).
     Shutdown(Shutdown),
+    /// Make a room.
+    Create(Create),
+    /// Be in a room no longer.
+    Leave(Leave),
+    /// Which rooms there are.
+    Rooms(Rooms),
+    /// Say what a room is about.
+    SetTopic(SetTopic),
+    /// Make a user a member of a room.
+    Invite(Invite),
+    /// Put a user out of a room.
+    Kick(Kick),
+    /// Put a user out of a room or of the server, for longer. In a box, so that this rare one makes no post larger.
+    Ban(Box<Ban>),
+    /// Let a user back.
+    Unban(Unban),
+    /// Let a user read, but not speak.
+    Mute(Mute),
+    /// Let a user speak again.
+    Unmute(Unmute),
+    /// Make a member the owner of a room.
+    HandOver(HandOver),
     /// A type this version doesn't know; answered with [`ErrorCode::UnknownRequest`].
     Unknown(u64),
 }
@@ -88,6 +115,10 @@ pub enum ServerMessage {
     Message(Stored),
     /// People came to or left a joined room.
     Presence(Presence),
+    /// Somebody decided something over a joined room.
+    Acted(Acted),
+    /// The user is a member of a room now, or no longer.
+    Membership(Membership),
     /// A type this version doesn't know: skipped.
     Unknown(u64),
 }
@@ -107,6 +138,8 @@ pub enum Reply {
     People(PeopleList),
     /// To [`Whois`].
     User(UserInfo),
+    /// To [`Rooms`].
+    Rooms(RoomList),
     /// It could not be done.
     Error(Refused),
 }
@@ -118,18 +151,32 @@ mod kind {
     pub(super) const PEOPLE: u64 = 4;
     pub(super) const WHOIS: u64 = 5;
     pub(super) const SHUTDOWN: u64 = 6;
+    pub(super) const CREATE: u64 = 7;
+    pub(super) const LEAVE: u64 = 8;
+    pub(super) const ROOMS: u64 = 9;
+    pub(super) const SET_TOPIC: u64 = 10;
+    pub(super) const INVITE: u64 = 11;
+    pub(super) const KICK: u64 = 12;
+    pub(super) const BAN: u64 = 13;
+    pub(super) const UNBAN: u64 = 14;
+    pub(super) const MUTE: u64 = 15;
+    pub(super) const UNMUTE: u64 = 16;
+    pub(super) const HAND_OVER: u64 = 17;
     pub(super) const DONE: u64 = 32;
     pub(super) const JOINED: u64 = 33;
     pub(super) const ACCEPTED: u64 = 34;
     pub(super) const HISTORY_END: u64 = 35;
     pub(super) const PEOPLE_LIST: u64 = 36;
     pub(super) const USER_INFO: u64 = 37;
+    pub(super) const ROOM_LIST: u64 = 38;
     pub(super) const PART: u64 = 62;
     pub(super) const ERROR: u64 = 63;
     pub(super) const TICKET: u64 = 64;
     pub(super) const WELCOME: u64 = 65;
     pub(super) const MESSAGE: u64 = 66;
     pub(super) const PRESENCE: u64 = 67;
+    pub(super) const ACTED: u64 = 68;
+    pub(super) const MEMBERSHIP: u64 = 69;
 }
 
 impl Request {
@@ -143,6 +190,17 @@ impl Request {
             Self::People(body) => encode(kind::PEOPLE, id, body),
             Self::Whois(body) => encode(kind::WHOIS, id, body),
             Self::Shutdown(body) => encode(kind::SHUTDOWN, id, body),
+            Self::Create(body) => encode(kind::CREATE, id, body),
+            Self::Leave(body) => encode(kind::LEAVE, id, body),
+            Self::Rooms(body) => encode(kind::ROOMS, id, body),
+            Self::SetTopic(body) => encode(kind::SET_TOPIC, id, body),
+            Self::Invite(body) => encode(kind::INVITE, id, body),
+            Self::Kick(body) => encode(kind::KICK, id, body),
+            Self::Ban(body) => encode(kind::BAN, id, body),
+            Self::Unban(body) => encode(kind::UNBAN, id, body),
+            Self::Mute(body) => encode(kind::MUTE, id, body),
+            Self::Unmute(body) => encode(kind::UNMUTE, id, body),
+            Self::HandOver(body) => encode(kind::HAND_OVER, id, body),
             Self::Unknown(kind) => encode(*kind, id, &Done {}),
         }
     }
@@ -160,6 +218,17 @@ impl Request {
             kind::PEOPLE => Self::People(body.decode()?),
             kind::WHOIS => Self::Whois(body.decode()?),
             kind::SHUTDOWN => Self::Shutdown(body.decode()?),
+            kind::CREATE => Self::Create(body.decode()?),
+            kind::LEAVE => Self::Leave(body.decode()?),
+            kind::ROOMS => Self::Rooms(body.decode()?),
+            kind::SET_TOPIC => Self::SetTopic(body.decode()?),
+            kind::INVITE => Self::Invite(body.decode()?),
+            kind::KICK => Self::Kick(body.decode()?),
+            kind::BAN => Self::Ban(body.decode()?),
+            kind::UNBAN => Self::Unban(body.decode()?),
+            kind::MUTE => Self::Mute(body.decode()?),
+            kind::UNMUTE => Self::Unmute(body.decode()?),
+            kind::HAND_OVER => Self::HandOver(body.decode()?),
             other => {
                 body.skip()?;
                 Self::Unknown(other)
@@ -182,6 +251,7 @@ impl ServerMessage {
                 Reply::HistoryEnd(body) => encode(kind::HISTORY_END, *id, body),
                 Reply::People(body) => encode(kind::PEOPLE_LIST, *id, body),
                 Reply::User(body) => encode(kind::USER_INFO, *id, body),
+                Reply::Rooms(body) => encode(kind::ROOM_LIST, *id, body),
                 Reply::Error(body) => encode(kind::ERROR, *id, body),
             },
             Self::Part(id, body) => encode(kind::PART, *id, body),
@@ -189,6 +259,8 @@ impl ServerMessage {
             Self::Welcome(body) => encode(kind::WELCOME, 0, body),
             Self::Message(body) => encode(kind::MESSAGE, 0, body),
             Self::Presence(body) => encode(kind::PRESENCE, 0, body),
+            Self::Acted(body) => encode(kind::ACTED, 0, body),
+            Self::Membership(body) => encode(kind::MEMBERSHIP, 0, body),
             Self::Unknown(kind) => encode(*kind, 0, &Done {}),
         }
     }
@@ -209,15 +281,20 @@ impl ServerMessage {
             kind::HISTORY_END => Self::Reply(id, Reply::HistoryEnd(body.decode()?)),
             kind::PEOPLE_LIST => Self::Reply(id, Reply::People(body.decode()?)),
             kind::USER_INFO => Self::Reply(id, Reply::User(body.decode()?)),
+            kind::ROOM_LIST => Self::Reply(id, Reply::Rooms(body.decode()?)),
             kind::ERROR => Self::Reply(id, Reply::Error(body.decode()?)),
             kind::PART => Self::Part(id, body.decode()?),
-            kind::TICKET | kind::WELCOME | kind::MESSAGE | kind::PRESENCE if id != 0 => {
+            kind::TICKET | kind::WELCOME | kind::MESSAGE | kind::PRESENCE | kind::ACTED | kind::MEMBERSHIP
+                if id != 0 =>
+            {
                 return Err(Malformed("an event with the id of a request".to_owned()));
             }
             kind::TICKET => Self::Ticket(body.decode()?),
             kind::WELCOME => Self::Welcome(body.decode()?),
             kind::MESSAGE => Self::Message(body.decode()?),
             kind::PRESENCE => Self::Presence(body.decode()?),
+            kind::ACTED => Self::Acted(body.decode()?),
+            kind::MEMBERSHIP => Self::Membership(body.decode()?),
             other => {
                 body.skip()?;
                 Self::Unknown(other)

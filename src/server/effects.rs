@@ -53,7 +53,10 @@ impl Switchboard {
                     concerned.fill(true);
                     outputs.push(output);
                 }
-                Output::To { session, .. } | Output::Enter { session, .. } | Output::Close { session, .. } => {
+                Output::To { session, .. }
+                | Output::Enter { session, .. }
+                | Output::Exit { session, .. }
+                | Output::Close { session, .. } => {
                     if let Some(concerned) = concerned.get_mut(reactor_of(session)) {
                         *concerned = true;
                     }

@@ -331,6 +331,10 @@ fn hub_settings(config: &ServerConfig) -> hub::Settings {
         message_burst: config.message_burst,
         history_limit: config.history_limit,
         join_backlog: config.join_backlog,
+        default_rooms: config.default_rooms.clone(),
+        creation: config.room_creation,
+        max_rooms: config.max_rooms,
+        max_rooms_per_user: config.max_rooms_per_user,
         admins: config.admins.clone(),
     }
 }

@@ -158,16 +158,29 @@ impl Outbox {
 
     /// A connection gets nothing more of any room, not even what it has not taken yet.
     pub(super) fn leave_all(&mut self, slot: usize, reader: &mut Reader) {
-        for Membership { room: index, .. } in std::mem::take(&mut reader.memberships) {
-            let Some(room) = self.rooms.get_mut(index) else { continue };
-            if let Some(at) = room.members.iter().position(|&other| other == slot) {
-                room.members.swap_remove(at);
-            }
-            // One that said something stays until that is sent.
-            if room.members.is_empty() && room.chapter.is_none() {
-                self.by_name.remove(&room.name);
-                self.rooms.remove(index);
-            }
+        for membership in std::mem::take(&mut reader.memberships) {
+            self.forget(slot, membership.room);
+        }
+    }
+
+    /// A connection gets nothing more of a room, not even what it has not taken yet.
+    pub(super) fn leave(&mut self, room: RoomName, slot: usize, reader: &mut Reader) {
+        let Some(&index) = self.by_name.get(&room) else { return };
+        if let Some(at) = reader.memberships.iter().position(|membership| membership.room == index) {
+            reader.memberships.swap_remove(at);
+            self.forget(slot, index);
+        }
+    }
+
+    fn forget(&mut self, slot: usize, index: usize) {
+        let Some(room) = self.rooms.get_mut(index) else { return };
+        if let Some(at) = room.members.iter().position(|&other| other == slot) {
+            room.members.swap_remove(at);
+        }
+        // One that said something stays until that is sent.
+        if room.members.is_empty() && room.chapter.is_none() {
+            self.by_name.remove(&room.name);
+            self.rooms.remove(index);
         }
     }
 

@@ -13,6 +13,7 @@
 
 use std::path::PathBuf;
 
+mod changes;
 mod open;
 mod thread;
 mod upgrade;

@@ -9,15 +9,16 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, params};
 
+use super::changes::{Kind, SERVER};
 use super::writer::{LAST, Store, place};
 use super::{Settings, upgrade};
-use crate::journal::{Restored, RestoredRoom};
+use crate::journal::{Restored, RestoredRoom, Sanction};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
 
 /// "RSAC", in the header of our databases.
 const APPLICATION_ID: u32 = 0x5253_4143;
 /// The format that this version writes; earlier ones it brings to this one.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Why a database was not opened. The text says what is wrong, [`OpenError::hint`] what to do about it.
@@ -200,7 +201,8 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     match transaction.pragma_query_value(None, "user_version", |row| row.get(0))? {
         FORMAT => {}
         0 => transaction.execute_batch(SCHEMA)?,
-        _ => upgrade::from_1(&transaction, SCHEMA)?,
+        1 => upgrade::from_1(&transaction, SCHEMA)?,
+        _ => upgrade::from_2(&transaction, SCHEMA)?,
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -221,11 +223,12 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     let store = Store::new(connection, settings.keep, incarnation);
     store.prune_all(wall)?;
     let rooms = load_rooms(&store.connection, settings.window)?;
-    Ok((store, Restored { incarnation, rooms }))
+    let banned = load_sanctions(&store.connection, SERVER, Kind::Ban)?;
+    Ok((store, Restored { incarnation, rooms, banned }))
 }
 
 fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<RestoredRoom>> {
-    let mut statement = connection.prepare("SELECT id, name, last FROM room ORDER BY id")?;
+    let mut statement = connection.prepare("SELECT id, name, last, topic, owner FROM room ORDER BY id")?;
     let rooms = statement.query_map([], |row| {
         let id = row.get(0)?;
         let room = name(row, 1, RoomName::from_wire)?;
@@ -235,7 +238,17 @@ fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<Rest
         if window.last().is_some_and(|record| record.seq != last) {
             return Err(not_ours(2, format!("{last} is not the number of the last message in {room}")));
         }
-        Ok(RestoredRoom { room, last, window, starts: load_starts(connection, id)? })
+        Ok(RestoredRoom {
+            room,
+            last,
+            window,
+            starts: load_starts(connection, id)?,
+            topic: row.get(3)?,
+            owner: name_or_none(row, 4)?,
+            members: load_members(connection, id)?,
+            banned: load_sanctions(connection, id, Kind::Ban)?,
+            muted: load_sanctions(connection, id, Kind::Mute)?,
+        })
     })?;
     rooms.collect()
 }
@@ -265,9 +278,29 @@ fn load_starts(connection: &Connection, id: i64) -> rusqlite::Result<Vec<(Incarn
     statement.query_map([id], |row| Ok((Incarnation(row.get(0)?), Seq(row.get(1)?))))?.collect()
 }
 
+fn load_members(connection: &Connection, id: i64) -> rusqlite::Result<Vec<UserName>> {
+    let mut statement = connection.prepare_cached("SELECT user FROM member WHERE room = ?1 ORDER BY user")?;
+    statement.query_map([id], |row| name(row, 0, UserName::from_wire))?.collect()
+}
+
+fn load_sanctions(connection: &Connection, id: i64, kind: Kind) -> rusqlite::Result<Vec<Sanction>> {
+    let mut statement =
+        connection.prepare_cached("SELECT user, until FROM sanction WHERE room = ?1 AND kind = ?2 ORDER BY user")?;
+    let sanctions = statement.query_map([id, kind as i64], |row| {
+        let until: Option<u64> = row.get(1)?;
+        Ok(Sanction { user: name(row, 0, UserName::from_wire)?, until: until.map(Timestamp) })
+    })?;
+    sanctions.collect()
+}
+
 fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     read(&text).ok_or_else(|| not_ours(column, format!("{text:?} is not a name")))
+}
+
+fn name_or_none(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<UserName>> {
+    let named: Option<String> = row.get(column)?;
+    named.map(|_| name(row, column, UserName::from_wire)).transpose()
 }
 
 fn not_ours(column: usize, text: String) -> rusqlite::Error {

@@ -1,4 +1,4 @@
--- Format 2. Times are milliseconds since 1970, names are without their '#', bodies are the CBOR of the wire.
+-- Format 3. Times are milliseconds since 1970, names are without their '#', bodies are the CBOR of the wire.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -8,8 +8,28 @@ CREATE TABLE room (
     id   INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     -- The number of the last message, whether that is still kept or not.
-    last INTEGER NOT NULL
+    last INTEGER NOT NULL,
+    topic TEXT NOT NULL DEFAULT '',
+    owner TEXT
 ) STRICT;
+
+CREATE TABLE member (
+    room INTEGER NOT NULL REFERENCES room (id),
+    user TEXT NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+
+-- What users may not do.
+CREATE TABLE sanction (
+    -- 0: the server.
+    room  INTEGER NOT NULL,
+    user  TEXT NOT NULL,
+    -- 0: come in; 1: speak.
+    kind  INTEGER NOT NULL,
+    -- Nothing: until it is lifted.
+    until INTEGER,
+    PRIMARY KEY (room, user, kind)
+) STRICT, WITHOUT ROWID;
 
 -- In the order of rooms and, in each, of numbers.
 CREATE TABLE message (

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use super::thread::Turns;
 use super::*;
-use crate::journal::{Restored, StoreCommand, StoreEvent};
-use crate::model::{Incarnation, MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp, UserName};
+use crate::journal::{Change, Restored, RestoredRoom, Sanction, StoreCommand, StoreEvent};
+use crate::model::{Incarnation, MessageId, RoomName, Seq, StoreToken, StoredRecord, Timestamp, UserName};
 
 mod refused;
 
@@ -54,19 +54,19 @@ fn append(seq: u64) -> StoreCommand {
 }
 
 fn append_at(seq: u64, time: Timestamp) -> StoreCommand {
-    StoreCommand::Append { token: PostToken(seq), record: record(seq, time) }
+    StoreCommand::Append { token: StoreToken(seq), record: record(seq, time) }
 }
 
 fn lookup(token: u64, sender: &str, number: u64) -> StoreCommand {
-    StoreCommand::Lookup { token: PostToken(token), user: user(sender), message: id(number) }
+    StoreCommand::Lookup { token: StoreToken(token), user: user(sender), message: id(number) }
 }
 
 fn stored(seqs: impl IntoIterator<Item = u64>) -> StoreEvent {
-    StoreEvent::Stored { tokens: seqs.into_iter().map(PostToken).collect() }
+    StoreEvent::Stored { tokens: seqs.into_iter().map(StoreToken).collect() }
 }
 
 fn found(token: u64, place: Option<u64>) -> StoreEvent {
-    StoreEvent::Found { token: PostToken(token), place: place.map(|seq| (Seq(seq), START)) }
+    StoreEvent::Found { token: StoreToken(token), place: place.map(|seq| (Seq(seq), START)) }
 }
 
 /// A running store, and what it says.
@@ -107,7 +107,7 @@ fn a_new_database_is_its_owners_alone() {
     let directory = TempDir::new().unwrap();
     let settings = settings(&directory);
     let (mut store, loaded) = open(&settings);
-    assert_eq!(loaded, Restored { incarnation: Incarnation(START.0 / 1000), rooms: Vec::new() });
+    assert_eq!(loaded, Restored { incarnation: Incarnation(START.0 / 1000), ..Restored::default() });
     store.carry_out(&[append(1)]).unwrap();
     for file in fs::read_dir(directory.path()).unwrap() {
         let file = file.unwrap();
@@ -124,11 +124,11 @@ fn what_was_stored_is_there_after_a_restart() {
         running.sender().send(vec![append(seq)]);
     }
     running.stop().unwrap();
-    let tokens: Vec<PostToken> = events
+    let tokens: Vec<StoreToken> = events
         .iter()
         .flat_map(|event| if let StoreEvent::Stored { tokens } = event { tokens } else { panic!("{event:?}") })
         .collect();
-    assert_eq!(tokens, (1..=250).map(PostToken).collect::<Vec<_>>());
+    assert_eq!(tokens, (1..=250).map(StoreToken).collect::<Vec<_>>());
     assert_eq!(bytes(directory.path()).len(), 1, "closed cleanly");
 
     let (_, loaded) = open(&settings);
@@ -172,7 +172,7 @@ fn rooms_are_kept_apart() {
     let (mut store, _) = open(&settings);
     let other: RoomName = "#other".parse().unwrap();
     let elsewhere = |seq| StoreCommand::Append {
-        token: PostToken(100 + seq),
+        token: StoreToken(100 + seq),
         record: StoredRecord { room: other, message: id(100 + seq), ..record(seq, START) },
     };
     store.carry_out(&[append(1), elsewhere(1), append(2), elsewhere(2), append(3), append(4)]).unwrap();
@@ -246,7 +246,7 @@ fn one_identifier_twice_is_found_where_it_was_first() {
     let directory = TempDir::new().unwrap();
     let (mut store, _) = open(&settings(&directory));
     let again =
-        StoreCommand::Append { token: PostToken(9), record: StoredRecord { message: id(1), ..record(2, START) } };
+        StoreCommand::Append { token: StoreToken(9), record: StoredRecord { message: id(1), ..record(2, START) } };
     store.carry_out(&[append(1), again]).unwrap();
     assert_eq!(store.carry_out(&[lookup(3, "alice", 1)]).unwrap(), [found(3, Some(1))]);
 }
@@ -261,7 +261,7 @@ fn identifiers_are_forgotten_after_a_week() {
     assert_eq!(store.carry_out(&[lookup(4, "alice", 1)]).unwrap(), [found(4, Some(1))]);
     store.carry_out(&[append_at(4, Timestamp(at(7).0 + 1))]).unwrap();
     let events = store.carry_out(&[lookup(5, "alice", 1), lookup(6, "alice", 2)]).unwrap();
-    assert_eq!(events, [found(5, None), StoreEvent::Found { token: PostToken(6), place: Some((Seq(2), at(6))) }]);
+    assert_eq!(events, [found(5, None), StoreEvent::Found { token: StoreToken(6), place: Some((Seq(2), at(6))) }]);
 }
 
 /// Takes turns by hand, so that what fails can be repaired in between.
@@ -279,7 +279,7 @@ fn with_turns(run: impl FnOnce(&mut Turns<Box<dyn FnMut(StoreEvent)>>, &Receiver
 
 fn big(seq: u64) -> StoreCommand {
     let record = StoredRecord { body: vec![7; 100_000], ..record(seq, START) };
-    StoreCommand::Append { token: PostToken(seq), record }
+    StoreCommand::Append { token: StoreToken(seq), record }
 }
 
 #[test]
@@ -406,7 +406,81 @@ fn a_database_of_the_first_format_is_brought_to_this_one() {
     drop(store);
     let (store, loaded) = open(&settings);
     assert_eq!(seqs(&loaded), [4, 5, 6, 1]);
-    let kept = "SELECT group_concat(name ORDER BY name) FROM sqlite_schema WHERE type = 'table'";
-    let tables: String = store.connection.query_row(kept, [], |row| row.get(0)).unwrap();
-    assert_eq!(tables, "message,meta,posted,room,start");
+    assert_eq!(tables(&store), TABLES);
+}
+
+#[test]
+fn a_database_of_the_second_format_is_brought_to_this_one() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    Connection::open(&settings.path).unwrap().execute_batch(include_str!("tests/format_2.sql")).unwrap();
+    let (mut store, loaded) = open(&settings);
+    assert_eq!((seqs(&loaded), loaded.rooms[0].last), (vec![4, 5], Seq(5)));
+    assert_eq!((loaded.rooms[0].starts.len(), &*loaded.rooms[0].topic), (2, ""));
+    let topic = Change::Room { room: RoomName::lobby(), topic: "new".to_owned(), owner: Some(user("bob")) };
+    store.carry_out(&[append(6), change(1, [topic])]).unwrap();
+    drop(store);
+    let (store, loaded) = open(&settings);
+    assert_eq!((seqs(&loaded), &*loaded.rooms[0].topic), (vec![4, 5, 6], "new"));
+    assert_eq!(tables(&store), TABLES);
+}
+
+const TABLES: &str = "member,message,meta,posted,room,sanction,start";
+
+fn tables(store: &Store) -> String {
+    let tables = "SELECT group_concat(name ORDER BY name) FROM sqlite_schema WHERE type = 'table'";
+    store.connection.query_row(tables, [], |row| row.get(0)).unwrap()
+}
+
+fn change(token: u64, changes: impl Into<Vec<Change>>) -> StoreCommand {
+    StoreCommand::Change { token: StoreToken(token), changes: changes.into() }
+}
+
+#[test]
+fn what_is_decided_is_there_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    let (dev, alice, bob) = ("#dev".parse().unwrap(), user("alice"), user("bob"));
+    let (mut store, _) = open(&settings);
+    let sanction = |user, until: Option<u64>| Sanction { user, until: until.map(Timestamp) };
+    let made = [
+        Change::Room { room: dev, topic: String::new(), owner: Some(alice) },
+        Change::Member { room: dev, user: alice },
+        Change::Member { room: dev, user: bob },
+        Change::Member { room: dev, user: bob },
+        Change::Mute { room: dev, sanction: sanction(bob, None) },
+        Change::Ban { room: None, sanction: sanction(bob, Some(7)) },
+    ];
+    let decided = [
+        Change::Room { room: dev, topic: "work".to_owned(), owner: None },
+        Change::Mute { room: dev, sanction: sanction(bob, Some(9)) },
+        Change::Ban { room: Some(dev), sanction: sanction(alice, None) },
+        Change::NoMember { room: dev, user: alice },
+    ];
+    let events = store.carry_out(&[change(1, made), append(1), change(2, decided)]).unwrap();
+    assert_eq!(events, [StoreEvent::Stored { tokens: [1, 1, 2].map(StoreToken).to_vec() }]);
+    drop(store);
+    let (mut store, loaded) = open(&settings);
+    let room = loaded.rooms.iter().find(|room| room.room == dev).unwrap();
+    let expected = RestoredRoom {
+        topic: "work".to_owned(),
+        members: vec![bob],
+        muted: vec![sanction(bob, Some(9))],
+        banned: vec![sanction(alice, None)],
+        ..RestoredRoom::new(dev)
+    };
+    assert_eq!(*room, expected);
+    assert_eq!(loaded.banned, [sanction(bob, Some(7))]);
+    let lifted = [
+        Change::Unmute { room: dev, user: bob },
+        Change::Unban { room: Some(dev), user: alice },
+        Change::Unban { room: None, user: bob },
+        Change::NoMember { room: dev, user: bob },
+    ];
+    store.carry_out(&[change(3, lifted)]).unwrap();
+    drop(store);
+    let (_, loaded) = open(&settings);
+    let room = loaded.rooms.iter().find(|room| room.room == dev).unwrap();
+    assert_eq!(*room, RestoredRoom { topic: "work".to_owned(), ..RestoredRoom::new(dev) });
+    assert_eq!(loaded.banned, []);
 }

@@ -13,10 +13,20 @@ pub(super) fn from_1(connection: &Connection, schema: &str) -> rusqlite::Result<
     connection.execute_batch(schema)?;
     connection.execute_batch(
         "INSERT INTO meta SELECT key, value FROM old_meta;
-         INSERT INTO room SELECT id, name, last FROM old_room;
+         INSERT INTO room (id, name, last) SELECT id, name, last FROM old_room;
          INSERT INTO start SELECT room, incarnation, first FROM old_start;
          INSERT INTO posted SELECT place, sender, id, seq, time FROM old_posted ORDER BY place;
          INSERT INTO message SELECT room << 40 | seq, time, sender, id, body FROM old_message ORDER BY room, seq;",
     )?;
     tables.iter().try_for_each(|table| connection.execute_batch(&format!("DROP TABLE old_{table}")))
+}
+
+/// From format 2, in which rooms had nothing but names.
+pub(super) fn from_2(connection: &Connection, schema: &str) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "ALTER TABLE room ADD COLUMN topic TEXT NOT NULL DEFAULT '';
+         ALTER TABLE room ADD COLUMN owner TEXT;",
+    )?;
+    // The other tables are as they were.
+    connection.execute_batch(&schema.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::Keep;
+use super::{Keep, changes};
 use crate::journal::{StoreCommand, StoreEvent};
-use crate::model::{Incarnation, RoomName, Seq, StoredRecord, Timestamp};
+use crate::model::{Incarnation, RoomName, Seq, StoreToken, StoredRecord, Timestamp};
 
 /// How long the identifiers of posts are kept, milliseconds.
 const POSTED_KEPT: u64 = 7 * DAY;
@@ -40,11 +40,11 @@ impl Store {
             match command {
                 StoreCommand::Append { token, record } => {
                     work.append(record)?;
-                    if let Some(StoreEvent::Stored { tokens }) = events.last_mut() {
-                        tokens.push(*token);
-                    } else {
-                        events.push(StoreEvent::Stored { tokens: vec![*token] });
-                    }
+                    stored(&mut events, *token);
+                }
+                StoreCommand::Change { token, changes } => {
+                    changes.iter().try_for_each(|change| changes::apply(&transaction, change))?;
+                    stored(&mut events, *token);
                 }
                 StoreCommand::Lookup { token, user, message } => {
                     let mut find =
@@ -73,6 +73,14 @@ impl Store {
             prune(&self.connection, self.keep, room, last, wall)?;
         }
         prune_posted(&self.connection, wall)
+    }
+}
+
+fn stored(events: &mut Vec<StoreEvent>, token: StoreToken) {
+    if let Some(StoreEvent::Stored { tokens }) = events.last_mut() {
+        tokens.push(token);
+    } else {
+        events.push(StoreEvent::Stored { tokens: vec![token] });
     }
 }
 
@@ -127,14 +135,10 @@ impl<'a> Work<'a> {
 
     /// The first message of this incarnation in a room.
     fn begin_room(&self, room: RoomName, first: Seq) -> rusqlite::Result<i64> {
-        let statement = |sql| self.transaction.prepare_cached(sql);
-        statement("INSERT INTO room (name, last) VALUES (?1, 0) ON CONFLICT DO NOTHING")?.execute([room.as_str()])?;
-        let id = statement("SELECT id FROM room WHERE name = ?1")?.query_row([room.as_str()], |row| row.get(0))?;
-        statement("INSERT INTO start (room, incarnation, first) VALUES (?1, ?2, ?3)")?.execute(params![
-            id,
-            self.incarnation.0,
-            first.0
-        ])?;
+        let id = changes::room_id(self.transaction, room)?;
+        let mut insert =
+            self.transaction.prepare_cached("INSERT INTO start (room, incarnation, first) VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![id, self.incarnation.0, first.0])?;
         Ok(id)
     }
 

@@ -110,6 +110,7 @@ class ErrorCode(enum.IntEnum):
     RATE_LIMITED = 6
     STORAGE_UNAVAILABLE = 7
     SHUTTING_DOWN = 8
+    CONFLICT = 9
 
 
 class RequestType(enum.IntEnum):
@@ -121,6 +122,30 @@ class RequestType(enum.IntEnum):
     PEOPLE = 4
     WHOIS = 5
     SHUTDOWN = 6
+    CREATE = 7
+    LEAVE = 8
+    ROOMS = 9
+    SET_TOPIC = 10
+    INVITE = 11
+    KICK = 12
+    BAN = 13
+    UNBAN = 14
+    MUTE = 15
+    UNMUTE = 16
+    HAND_OVER = 17
+
+
+class ActKind(enum.IntEnum):
+    """What somebody decided (MESSAGES, Types of fields)."""
+
+    TOPIC = 0
+    BROUGHT_IN = 1
+    PUT_OUT = 2
+    BANNED = 3
+    UNBANNED = 4
+    MUTED = 5
+    UNMUTED = 6
+    OWNER = 7
 
 
 class Rsac1Error(Exception):
@@ -803,6 +828,15 @@ def as_map(raw: bytes) -> dict[int, bytes]:
     return values
 
 
+def as_variant(raw: bytes) -> tuple[int, bytes]:
+    """A kind, and the map that belongs to it, still encoded: a what or an act."""
+    items = as_array(lambda item: item)(raw)
+    if len(items) != 2:
+        raise ProtocolError("something else where an array of two should be")
+    check_map(items[1])
+    return as_integer(items[0]), items[1]
+
+
 # --- MESSAGES: types --------------------------------------------------------------------------------------
 
 def required(key: int, decode: Callable[[bytes], Any]) -> Any:
@@ -852,14 +886,60 @@ class What:
 
     @classmethod
     def decode(cls, raw: bytes) -> "What":
-        items = as_array(lambda item: item)(raw)
-        if len(items) != 2:
-            raise ProtocolError("a what that is no array of two")
-        kind = as_integer(items[0])
-        if kind in (SAID, DONE):
-            return cls(kind, Text.decode(items[1]).text)
-        check_map(items[1])
-        return cls(kind, None)
+        kind, body = as_variant(raw)
+        return cls(kind, Text.decode(body).text if kind in (SAID, DONE) else None)
+
+
+@dataclass(frozen=True)
+class Named(Body):
+    """The map in most acts: to whom it was done."""
+
+    user: str = required(0, as_name)
+
+
+@dataclass(frozen=True)
+class PutOut(Body):
+    user: str = required(0, as_name)
+    why: Optional[str] = optional(1, as_text)
+
+
+@dataclass(frozen=True)
+class Banned(Body):
+    user: str = required(0, as_name)
+    until: Optional[int] = optional(1, as_integer)
+    why: Optional[str] = optional(2, as_text)
+
+
+@dataclass(frozen=True)
+class Muted(Body):
+    user: str = required(0, as_name)
+    until: Optional[int] = optional(1, as_integer)
+
+
+ACTS: dict[int, type[Body]] = {
+    ActKind.TOPIC: Text,
+    ActKind.BROUGHT_IN: Named,
+    ActKind.PUT_OUT: PutOut,
+    ActKind.BANNED: Banned,
+    ActKind.UNBANNED: Named,
+    ActKind.MUTED: Muted,
+    ActKind.UNMUTED: Named,
+    ActKind.OWNER: Named,
+}
+
+
+@dataclass(frozen=True)
+class Act:
+    """What somebody decided (MESSAGES, Types of fields).  The body is None if the kind is not known."""
+
+    kind: int
+    body: Any
+
+    @classmethod
+    def decode(cls, raw: bytes) -> "Act":
+        kind, body = as_variant(raw)
+        known = ACTS.get(kind)
+        return cls(kind, known.decode(body) if known else None)
 
 
 @dataclass(frozen=True)
@@ -871,13 +951,27 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Info(Body):
+    """What is said about a room (MESSAGES, Types of fields)."""
+
+    room: str = required(0, as_name)
+    topic: str = required(1, as_text)
+    owner: Optional[str] = optional(2, as_name)
+    members: int = required(3, as_integer)
+    present: int = required(4, as_integer)
+    joined: bool = required(5, as_bool)
+    last: int = required(6, as_integer)
+    people: tuple[str, ...] = required(7, as_array(as_name))
+
+
+@dataclass(frozen=True)
 class Done(Body):
     pass
 
 
 @dataclass(frozen=True)
 class Joined(Body):
-    room: str = required(0, as_name)
+    info: Info = required(0, Info.decode)
     caught_up: bool = required(1, as_bool)
     last: int = required(2, as_integer)
     gone: int = required(3, as_integer)
@@ -917,6 +1011,11 @@ class UserInfo(Body):
     admin: bool = required(2, as_bool)
     since: Optional[int] = optional(3, as_integer)
     connections: int = required(4, as_u32)
+
+
+@dataclass(frozen=True)
+class RoomList(Body):
+    rooms: tuple[Info, ...] = required(0, as_array(Info.decode))
 
 
 @dataclass(frozen=True)
@@ -976,6 +1075,21 @@ class Presence(Body):
 
 
 @dataclass(frozen=True)
+class Acted(Body):
+    room: str = required(0, as_name)
+    by: str = required(1, as_name)
+    act: Optional[Act] = optional(2, Act.decode)
+
+
+@dataclass(frozen=True)
+class Membership(Body):
+    room: str = required(0, as_name)
+    member: bool = required(1, as_bool)
+    by: str = required(2, as_name)
+    why: Optional[str] = optional(3, as_text)
+
+
+@dataclass(frozen=True)
 class CloseReason(Body):
     """What a Close record holds (CLOSING)."""
 
@@ -985,9 +1099,10 @@ class CloseReason(Body):
 
 PART = 62
 ANSWERS = {
-    32: Done, 33: Joined, 34: Accepted, 35: HistoryEnd, 36: PeopleList, 37: UserInfo, PART: Message, 63: Error,
+    32: Done, 33: Joined, 34: Accepted, 35: HistoryEnd, 36: PeopleList, 37: UserInfo, 38: RoomList, PART: Message,
+    63: Error,
 }
-EVENTS = {64: TicketEvent, 65: Welcome, 66: Message, 67: Presence}
+EVENTS = {64: TicketEvent, 65: Welcome, 66: Message, 67: Presence, 68: Acted, 69: Membership}
 
 ANSWERED_BY = {
     RequestType.JOIN: Joined,
@@ -996,6 +1111,17 @@ ANSWERED_BY = {
     RequestType.PEOPLE: PeopleList,
     RequestType.WHOIS: UserInfo,
     RequestType.SHUTDOWN: Done,
+    RequestType.CREATE: Done,
+    RequestType.LEAVE: Done,
+    RequestType.ROOMS: RoomList,
+    RequestType.SET_TOPIC: Done,
+    RequestType.INVITE: Done,
+    RequestType.KICK: Done,
+    RequestType.BAN: Done,
+    RequestType.UNBAN: Done,
+    RequestType.MUTE: Done,
+    RequestType.UNMUTE: Done,
+    RequestType.HAND_OVER: Done,
 }
 
 
@@ -1015,6 +1141,8 @@ def decode_message(data: bytes) -> tuple[int, int, Any]:
     body = cursor.raw()
     cursor.end()
     check_map(body)
+    if type_ in EVENTS and request != 0:
+        raise ProtocolError("an event with a request id")
     known = ANSWERS.get(type_) or EVENTS.get(type_)
     return type_, request, known.decode(body) if known else None
 
@@ -1046,7 +1174,7 @@ class RoomView:
 
     def joined(self, parts: list[Message], answer: Joined, incarnation: int) -> None:
         """Take the answer to a Join, and go on from there."""
-        self._check(answer.room)
+        self._check(answer.info.room)
         base = self.position.seq if self.position else None
         if answer.withdrawn_after is not None:
             if base is None or answer.withdrawn_after >= base:
@@ -1220,7 +1348,7 @@ class Session:
         self._opened = False
         self._ended: Optional[Rsac1Error] = None
         self._last_request = 0
-        self._waiting: dict[int, tuple[int, list[Message]]] = {}
+        self._waiting: dict[int, tuple[int, list[Message], Optional[str]]] = {}
         self._answers: dict[int, tuple[Any, list[Message]]] = {}
         self._heard = time.monotonic()
         self._pinged = False
@@ -1228,6 +1356,7 @@ class Session:
         self.ticket: Optional[Ticket] = None
         self.opening: list[str] = []  # the order in which the ticket and the Welcome came
         self.events: deque = deque()
+        self.inside: set[str] = set()  # the rooms of which events may come
         self.answers_pings = True  # can be changed for tests
         self.keeps_alive = True  # likewise: whether a silent server is asked, and given up
         self.pings = 0
@@ -1270,14 +1399,14 @@ class Session:
         self._last_request += 1
         return self._last_request
 
-    def expect(self, number: int, type_: int) -> int:
-        """Note that a request of that type and id waits for its answer."""
-        self._waiting[number] = (type_, [])
+    def expect(self, number: int, type_: int, room: Optional[str] = None) -> int:
+        """Note that a request of that type and id, about that room, waits for its answer."""
+        self._waiting[number] = (type_, [], room)
         return number
 
     def queue(self, type_: int, body: dict) -> int:
         """Put a request into the stream, without sending it yet.  Gives its id."""
-        number = self.expect(self.new_request(), type_)
+        number = self.expect(self.new_request(), type_, body.get(0))
         message = encode_message(type_, number, body)
         if self.welcome is not None and len(message) - 3 > self.welcome.longest_text + 512:
             raise ValueError("a message over the server's limit")
@@ -1538,8 +1667,6 @@ class Session:
             raise ProtocolError("a request from the server")
         if type_ < 64:
             self._answered(type_, request, body)
-        elif request != 0:
-            raise ProtocolError("an event with a request id")
         elif body is not None:
             self._happened(body)
 
@@ -1548,7 +1675,7 @@ class Session:
             raise ProtocolError("an answer before the Welcome")
         if request not in self._waiting:
             raise ProtocolError("an answer to no request")
-        asked, parts = self._waiting[request]
+        asked, parts, room = self._waiting[request]
         if type_ == PART:
             parts.append(body)
             return
@@ -1556,6 +1683,10 @@ class Session:
         if body is not None and expected and not isinstance(body, (expected, Error)):
             raise ProtocolError("an answer to another request")
         del self._waiting[request]
+        if isinstance(body, Joined) and body.caught_up:
+            self.inside.add(body.info.room)
+        elif isinstance(body, Done) and asked == RequestType.LEAVE:
+            self.inside.discard(room)
         self._answers[request] = (UnknownAnswer(type_) if body is None else body, parts)
 
     def _happened(self, event: Any) -> None:
@@ -1578,4 +1709,10 @@ class Session:
         else:
             if self.welcome is None:
                 raise ProtocolError("an event before the Welcome")
-            self.events.append(event)
+            if isinstance(event, Membership):
+                if not event.member:
+                    self.inside.discard(event.room)
+            elif event.room not in self.inside:
+                raise ProtocolError(f"a {type(event).__name__} of a room that this session is not in")
+            if not isinstance(event, Acted) or (event.act and event.act.body):
+                self.events.append(event)

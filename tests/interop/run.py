@@ -6,6 +6,9 @@ Prints a line for each check, and "N passed, M failed" at the end; fails if one 
 import concurrent.futures
 import contextlib
 import copy
+import dataclasses
+import itertools
+import json
 import os
 import queue
 import signal
@@ -25,10 +28,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import rsac1
 from rsac1 import (
-    DONE, SAID, Accepted, Cut, Closed, CloseCode, Direction, Error, ErrorCode, FrameReader, Handshake, HistoryEnd,
-    Joined, Kind, Message, PeopleList, Position, Presence, ProtocolError, Refusal, RefusalCode, Refused, RequestType,
-    RoomView, Session, ServerNotAuthentic, Ticket, TimedOut, UserInfo, What, Wire, fingerprint, frame, header, login,
-    request_key, resume, show_fingerprint, versions,
+    DONE, SAID, Accepted, Act, Acted, ActKind, Banned, Cut, Closed, CloseCode, Direction, Done, Error, ErrorCode,
+    FrameReader, Handshake, HistoryEnd, Info, Joined, Kind, Membership, Message, Muted, Named, PeopleList, Position,
+    Presence, ProtocolError, PutOut, Refusal, RefusalCode, Refused, RequestType, RoomList, RoomView, Session,
+    ServerNotAuthentic, Text, Ticket, TimedOut, UserInfo, What, Wire, fingerprint, frame, header, login, request_key,
+    resume, show_fingerprint, versions,
 )
 
 LOBBY = "common"
@@ -44,8 +48,10 @@ GENEROUS = [
     "--handshakes-per-second-per-address", "0",
 ]
 SETTINGS = ["--admins", "bob", "--join-backlog", str(BACKLOG), "--history-limit", str(HISTORY), *GENEROUS]
+SETTINGS += ["--max-rooms-per-user", "100"]
 MEANWHILE = concurrent.futures.ThreadPoolExecutor()  # for what goes on while other checks run
 ANY_HANDSHAKE = frozenset({Kind.KEY_REPLY, Kind.SERVER_HELLO, Kind.REFUSAL})
+VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 
 
 # --- the server -------------------------------------------------------------------------------------------
@@ -170,8 +176,15 @@ class Site:
             session.close()
 
 
-def joined(session: Session, position: Optional[Position] = None) -> RoomView:
-    view = RoomView(LOBBY, position)
+    @contextlib.contextmanager
+    def sessions(self, *users: str) -> Iterator[list[Session]]:
+        """A session for each of these users, one of whom may have several."""
+        with contextlib.ExitStack() as stack:
+            yield [stack.enter_context(self.session(user)) for user in users]
+
+
+def joined(session: Session, room: str = LOBBY, position: Optional[Position] = None) -> RoomView:
+    view = RoomView(room, position)
     answer, _ = session.join(view)
     expect_type(answer, Joined)
     return view
@@ -322,6 +335,71 @@ def is_message(event: Any) -> bool:
     return isinstance(event, Message)
 
 
+def ask(session: Session, type_: RequestType, *body: Any) -> Any:
+    """Send a request with the fields 0, 1, 2 and so on, where None is an absent one, and wait for its answer."""
+    return session.request(type_, {key: value for key, value in enumerate(body) if value is not None})
+
+
+def do(session: Session, type_: RequestType, *body: Any) -> None:
+    """Send a request that must be done."""
+    expect_type(ask(session, type_, *body), Done)
+
+
+def do_not(code: ErrorCode, session: Session, type_: RequestType, *body: Any) -> None:
+    """Send a request that must be answered with this error."""
+    try:
+        expect_error(ask(session, type_, *body), code)
+    except Failure as failure:
+        raise Failure(f"{type_.name} {body}: {failure}") from None
+
+
+def told(session: Session, *expected: Any) -> None:
+    """Whether a session was told just this, in this order, besides who came and left: that comes at any time."""
+    for each in expected:
+        same(session.event(lambda event: not isinstance(event, Presence)), each, "what was told")
+    expect_type(session.request(RequestType.WHOIS, {0: "alice"}), UserInfo)
+    rest = [event for event in session.events if not isinstance(event, Presence)]
+    same(rest, [], "what was told besides")
+
+
+def came(session: Session, room: str, user: str) -> None:
+    """Wait until a session is told that somebody has come into a room."""
+    session.event(lambda event: isinstance(event, Presence) and event.room == room and user in event.came)
+
+
+def left(session: Session, room: str, user: str) -> None:
+    """Wait until a session is told that somebody has left a room."""
+    session.event(lambda event: isinstance(event, Presence) and event.room == room and user in event.left)
+
+
+def acted(room: str, by: str, kind: ActKind, body: Any) -> Acted:
+    return Acted(room, by, Act(kind, body))
+
+
+def info_of(session: Session, room: str, people: bool = False) -> Info:
+    """What the RoomList says about a room."""
+    rooms = expect_type(ask(session, RequestType.ROOMS, people), RoomList).rooms
+    return next(info for info in rooms if info.room == room)
+
+
+def rooms_of(site: Site, user: str) -> tuple[str, ...]:
+    """The rooms of a new Welcome."""
+    with site.session(user) as session:
+        return session.welcome.rooms
+
+
+ROOM_NUMBERS = itertools.count(1)
+
+
+def new_room(owner: Session, *others: Session) -> str:
+    """A room of its own for a check: somebody makes it, and all are in it."""
+    room = f"room-{next(ROOM_NUMBERS):02}"
+    do(owner, RequestType.CREATE, room)
+    for session in (owner, *others):
+        joined(session, room)
+    return room
+
+
 # --- checks that need no server ---------------------------------------------------------------------------
 
 CHECKS: list[tuple[str, Callable]] = []
@@ -360,6 +438,9 @@ def client_decoding(site: Site) -> None:
     same(decoded("83182001a0"), (32, 1, rsac1.Done()), "a Done")
     same(decoded("83182001a105f6"), (32, 1, rsac1.Done()), "a Done with a key that is not known")
     same(decoded("83183c01a16161f6"), (60, 1, None), "an answer of a type that is not known")
+    same(decoded("83186301a0"), (99, 1, None), "an event of a type that is not known, with a request id")
+    act = decoded("83184400a3006163016161" + "02821863a0")
+    same(act, (68, 0, Acted("c", "a", Act(99, None))), "an act of a kind that is not known")
     deep = rsac1.decode_message(bytes.fromhex("83182001a105") + b"\x81" * 100000 + b"\x00")
     same(deep, (32, 1, rsac1.Done()), "a Done with deep nesting in what is ignored")
     wrong = {
@@ -378,12 +459,77 @@ def client_decoding(site: Site) -> None:
         "text that is not UTF-8": "83183f01a20001016" + "1ff",
         "a bad name": "83182301a20063" + "426f62" + "01f4",
         "the number 0": "83182201a200000100",
+        "a Joined with a name and no info": "83182101a4006163" + "01f502000300",
+        "an info without its people": "83182601a10081a6" + "0061630160" + "0300040005f40600",
+        "an info with a number for its topic": "83182601a10081a7" + "0061630100" + "0300040005f406000780",
+        "an act that is no array of two": "83184400a3006163016161" + "028101",
+        "an act without its name": "83184400a3006163016161" + "028201a0",
+        "an act with a bad name": "83184400a3006163016161" + "028201a1006142",
+        "an Acted with a request id": "83184401a2006163016161",
+        "a Membership that does not say which": "83184500a2006163026161",
     }
     for name, message in wrong.items():
         try:
             raised(ProtocolError, lambda: decoded(message))
         except Failure as failure:
             raise Failure(f"{name}: {failure}") from None
+
+
+def as_vector(value: Any) -> Any:
+    """A decoded body in the form in which it stands in the vectors."""
+    if isinstance(value, What):
+        return [value.kind, {"0": value.text}]
+    if isinstance(value, Act):
+        return [value.kind, as_vector(value.body)]
+    if isinstance(value, rsac1.Body):
+        entries = ((each.metadata["key"], getattr(value, each.name)) for each in dataclasses.fields(value))
+        return {str(key): as_vector(entry) for key, entry in entries if entry is not None}
+    if isinstance(value, tuple):
+        return [as_vector(each) for each in value]
+    return {"bytes": value.hex()} if isinstance(value, bytes) else value
+
+
+def from_vector(value: Any) -> Any:
+    """A body in the vectors in the form in which it is encoded."""
+    if isinstance(value, dict):
+        if "bytes" in value:
+            return bytes.fromhex(value["bytes"])
+        return {int(key): from_vector(each) for key, each in value.items()}
+    return [from_vector(each) for each in value] if isinstance(value, list) else value
+
+
+@check("the vectors: messages of every type, both ways, and those to refuse")
+def vectors_messages(site: Site) -> None:
+    vectors = json.loads((VECTORS / "messages.json").read_text())
+    for each in vectors["from_the_client"]:
+        encoded = rsac1.encode_message(each["type"], each["request_id"], from_vector(each["body"]))
+        same(encoded[3:].hex(), each["message"], each["name"])
+    for each in vectors["from_the_server"]:
+        type_, request, body = rsac1.decode_message(bytes.fromhex(each["message"]))
+        found = (type_, request, {} if body is None else as_vector(body))
+        same(found, (each["type"], each["request_id"], each["body"]), each["name"])
+    for each in vectors["malformed_from_the_server"]:
+        try:
+            raised(ProtocolError, lambda: rsac1.decode_message(bytes.fromhex(each["message"])))
+        except Failure as failure:
+            raise Failure(f"{each['name']}: {failure}") from None
+    for type_ in RequestType:
+        expect(any(each["type"] == type_ for each in vectors["from_the_client"]), f"no vector of a {type_.name}")
+    for type_ in (*rsac1.ANSWERS, *rsac1.EVENTS):
+        expect(any(each["type"] == type_ for each in vectors["from_the_server"]), f"no vector of a type {type_}")
+
+
+@check("the vectors: Close records")
+def vectors_close(site: Site) -> None:
+    vectors = json.loads((VECTORS / "close.json").read_text())
+    for each in vectors["reasons"]:
+        reason = rsac1.decode_close(bytes.fromhex(each["plaintext"]))
+        same((reason.code, reason.text), (each["code"], each["text"]), "the reason")
+    for each in vectors["malformed"]:
+        try:
+            raised(ProtocolError, lambda: rsac1.decode_close(bytes.fromhex(each["message"])))
+        except Failure as failure:
+            raise Failure(f"{each['name']}: {failure}") from None
 
 
 @check("control characters and bidirectional overrides are made visible")
@@ -611,7 +757,9 @@ def busy(site: Site) -> None:
 def first_visit(site: Site) -> None:
     with site.session("alice") as session:
         answer, parts = session.join(RoomView(LOBBY))
-        same(answer, Joined(LOBBY, caught_up=True, last=0, gone=0, withdrawn_after=None), "the answer")
+        info = expect_type(answer, Joined).info
+        expected = Info(LOBBY, "", None, len(site.keys), info.present, joined=True, last=0, people=())
+        same(answer, Joined(expected, caught_up=True, last=0, gone=0, withdrawn_after=None), "the answer")
         same(parts, [], "the backlog")
 
 
@@ -719,18 +867,21 @@ def no_events(site: Site) -> None:
 
 @check("people, whois, and presence")
 def people(site: Site) -> None:
-    with site.session("alice", join=True) as (alice, _):
-        with site.session("bob", join=True), site.session("bob", join=True):
-            alice.event(lambda event: isinstance(event, Presence) and "bob" in event.came)
-            answer = expect_type(alice.request(RequestType.PEOPLE, {0: LOBBY}), PeopleList)
-            same((answer.room, answer.total), (LOBBY, 2), "the room and the total")
+    with site.session("alice") as alice:
+        room = new_room(alice)  # nobody has just left it, who would not come if he was back at once
+        with site.sessions("bob", "bob") as both:
+            for bob in both:
+                joined(bob, room)
+            came(alice, room, "bob")
+            answer = expect_type(alice.request(RequestType.PEOPLE, {0: room}), PeopleList)
+            same((answer.room, answer.total), (room, 2), "the room and the total")
             same([(each.user, each.connections) for each in answer.people], [("alice", 1), ("bob", 2)], "the people")
             info = expect_type(alice.request(RequestType.WHOIS, {0: "bob"}), UserInfo)
             same(info.fingerprint, fingerprint(site.keys["bob"].public_key()), "bob's fingerprint")
             same((info.user, info.admin, info.connections), ("bob", True, 2), "what is said about bob")
             expect(info.since is not None, "no time since when bob is connected")
-        alice.event(lambda event: isinstance(event, Presence) and "bob" in event.left)
-        answer = alice.request(RequestType.PEOPLE, {0: LOBBY})
+        left(alice, room, "bob")
+        answer = alice.request(RequestType.PEOPLE, {0: room})
         same([each.user for each in answer.people], ["alice"], "the people")
         info = alice.request(RequestType.WHOIS, {0: "carol"})
         same((info.since, info.connections, info.admin), (None, 0, False), "what is said about carol")
@@ -739,7 +890,7 @@ def people(site: Site) -> None:
 @check("an unknown request is answered with an error, and the connection goes on")
 def unknown_request(site: Site) -> None:
     with site.session("alice") as alice:
-        for type_ in (0, 7, 31, 99, 2**64 - 1):
+        for type_ in (0, 18, 31, 99, 2**64 - 1):
             expect_error(alice.request(type_, {0: "anything", 77: [{}]}), ErrorCode.UNKNOWN_REQUEST)
         expect_type(alice.request(RequestType.WHOIS, {0: "bob"}), UserInfo)
 
@@ -771,7 +922,16 @@ def rate_limit(site: Site) -> None:
     settings = ["--message-burst", "5", "--message-rate", "1"]
     slow = Site(site.program, site.data.parent / "slow", settings)
     slow.register("alice", site.keys["alice"])
+    slow.register("carol", site.keys["carol"])
     slow.start()
+    with slow.session("carol") as carol:
+        numbers = [carol.queue(RequestType.CREATE, {0: f"room-{index}"}) for index in range(12)]
+        carol.flush()
+        answers = [carol.answer(number)[0] for number in numbers]
+        made = [answer for answer in answers if isinstance(answer, Done)]
+        expect(5 <= len(made) <= 7, f"{len(made)} of 12 rooms were made")
+        for error in [answer for answer in answers if answer not in made]:
+            expect_error(error, ErrorCode.RATE_LIMITED)
     with slow.session("alice", join=True) as (alice, view):
         numbers = [alice.queue_post(LOBBY, What(SAID, f"{index}"), new_id()) for index in range(12)]
         alice.flush()
@@ -784,6 +944,515 @@ def rate_limit(site: Site) -> None:
             expect(bool(error.retry_after), "no time after which to ask again")
         same([alice.message(view).seq for _ in accepted], [each.seq for each in accepted], "the order")
     same(slow.server.end(), 0, "the exit status")
+
+
+# --- Rooms ------------------------------------------------------------------------------------------------
+
+@check("make a room: its maker owns it and is a member, and only his other sessions are told")
+def create(site: Site) -> None:
+    with site.sessions("alice", "alice", "bob") as (alice, other, bob):
+        room = f"room-{next(ROOM_NUMBERS):02}"
+        do(alice, RequestType.CREATE, room)
+        told(alice)
+        told(other, Membership(room, True, "alice", None))
+        told(bob)
+        expect(room in rooms_of(site, "alice"), "the room is not in its maker's Welcome")
+        expect(room not in rooms_of(site, "bob"), "the room is in somebody else's Welcome")
+        expected = Info(room, "", "alice", members=1, present=0, joined=True, last=0, people=())
+        same(info_of(alice, room), expected, "the room")
+        same(info_of(bob, room), dataclasses.replace(expected, joined=False), "the room")
+        expect_error(alice.post(room, "not joined yet"), ErrorCode.FORBIDDEN)
+        view = joined(alice, room)
+        accepted = expect_type(alice.post(room, "the first"), Accepted)
+        same((accepted.seq, alice.message(view).seq), (1, 1), "the first number")
+
+
+@check("join a room: who joins is a member, stays one, and hears what is said in it")
+def join_room(site: Site) -> None:
+    with site.sessions("alice", "carol", "carol", "dave") as (alice, carol, other, dave):
+        room = new_room(alice)
+        alices, view = RoomView(room, Position(alice.welcome.incarnation, 0)), RoomView(room)
+        info = expect_type(carol.join(view)[0], Joined).info
+        same((info.room, info.owner, info.members, info.joined), (room, "alice", 2, True), "what is said about it")
+        came(alice, room, "carol")
+        told(carol)
+        told(other, Membership(room, True, "carol", None))
+        told(alice)
+        joined(carol, room)
+        joined(other, room)
+        for session in (alice, carol, other):
+            told(session)
+        accepted = expect_type(carol.post(room, "hello"), Accepted)
+        others = RoomView(room, Position(other.welcome.incarnation, 0))
+        for session, each in ((alice, alices), (carol, view), (other, others)):
+            same(session.message(each).seq, accepted.seq, "the event")
+        told(dave)
+        do(dave, RequestType.LEAVE, new_room(dave))
+    expect(room in rooms_of(site, "carol"), "the room is not in the Welcome of a member")
+    expect(room not in rooms_of(site, "dave"), "the room is in the Welcome of who is no member")
+
+
+@check("leave a room: in all sessions, until one joins again, and gets what was missed")
+def leave(site: Site) -> None:
+    with site.sessions("alice", "carol", "carol", "carol") as (alice, carol, inside, outside):
+        room = new_room(alice, carol, inside)
+        told(inside, Membership(room, True, "carol", None))
+        told(outside, Membership(room, True, "carol", None))
+        came(alice, room, "carol")
+        do(carol, RequestType.LEAVE, room)
+        told(carol)
+        told(inside, Membership(room, False, "carol", None))
+        told(outside, Membership(room, False, "carol", None))
+        left(alice, room, "carol")
+        told(alice)
+        same(info_of(alice, room, people=True).people, ("alice",), "the people")
+        expect_type(alice.post(room, "without carol"), Accepted)
+        for session in (carol, inside, outside):
+            told(session)
+            expect_error(session.post(room, "without having joined"), ErrorCode.FORBIDDEN)
+        expect(room not in rooms_of(site, "carol"), "the room is still in the Welcome")
+        do_not(ErrorCode.CONFLICT, carol, RequestType.LEAVE, room)
+        answer, parts = carol.join(RoomView(room, Position(carol.welcome.incarnation, 0)))
+        same([part.text for part in parts], ["without carol"], "what was missed")
+        same(answer.info.members, 2, "the members")
+
+
+@check("topic: all who are in the room are told, and who joins later finds it")
+def topic(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, carol)
+        for text in ("on call: bob", "Grüße 👋", "x" * 256, ""):
+            do(alice, RequestType.SET_TOPIC, room, text)
+            for session in (alice, carol):
+                told(session, acted(room, "alice", ActKind.TOPIC, Text(text)))
+            same(info_of(bob, room).topic, text, "the topic")
+        told(bob)
+        do(bob, RequestType.SET_TOPIC, room, "by an admin")
+        told(alice, acted(room, "bob", ActKind.TOPIC, Text("by an admin")))
+        told(bob)
+        same(bob.join(RoomView(room))[0].info.topic, "by an admin", "the topic")
+
+
+@check("invite: all sessions of who was invited are told, and may join")
+def invite(site: Site) -> None:
+    with site.sessions("alice", "alice", "carol", "carol", "dave") as (alice, outside, carol, other, dave):
+        room = new_room(alice)
+        told(outside, Membership(room, True, "alice", None))
+        do(alice, RequestType.INVITE, room, "carol")
+        told(alice, acted(room, "alice", ActKind.BROUGHT_IN, Named("carol")))
+        for session in (carol, other):
+            told(session, Membership(room, True, "alice", None))
+        told(outside)
+        told(dave)
+        same(info_of(carol, room).members, 2, "the members")
+        expect(room in rooms_of(site, "carol"), "the room is not in the Welcome of who was invited")
+        joined(carol, room)
+        told(other)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.INVITE, room, "carol")
+        told(carol)
+    with site.session("alice") as alice:
+        do(alice, RequestType.INVITE, room, "dave")  # who is not connected
+    expect(room in rooms_of(site, "dave"), "the room is not in the Welcome of who was invited")
+
+
+@check("kick: who is in the room is told, he in every session; he hears nothing more, and may come back")
+def kick(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol", "carol", "dave") as (alice, bob, carol, outside, dave):
+        room = new_room(alice, bob, carol)
+        told(outside, Membership(room, True, "carol", None))
+        came(alice, room, "carol")
+        do(alice, RequestType.KICK, room, "carol", "too loud")
+        event = acted(room, "alice", ActKind.PUT_OUT, PutOut("carol", "too loud"))
+        told(alice, event)
+        told(bob, event)
+        told(carol, event, Membership(room, False, "alice", "too loud"))
+        told(outside, Membership(room, False, "alice", "too loud"))
+        told(dave)
+        left(alice, room, "carol")
+        expect_type(bob.post(room, "without carol"), Accepted)
+        told(carol)
+        expect_error(carol.post(room, "still here?"), ErrorCode.FORBIDDEN)
+        expect(room not in rooms_of(site, "carol"), "the room is still in the Welcome")
+        _, parts = carol.join(RoomView(room, Position(carol.welcome.incarnation, 0)))
+        same([part.text for part in parts], ["without carol"], "what was missed")
+        told(outside, Membership(room, True, "carol", None))
+        # By an admin, without a reason; and a member who never was in the room.
+        do(bob, RequestType.KICK, room, "carol")
+        told(carol, acted(room, "bob", ActKind.PUT_OUT, PutOut("carol", None)), Membership(room, False, "bob", None))
+        do(alice, RequestType.INVITE, room, "dave")
+        do(alice, RequestType.KICK, room, "dave")
+        told(dave, Membership(room, True, "alice", None), Membership(room, False, "alice", None))
+
+
+@check("ban from a room: puts out and keeps out, until it is lifted")
+def ban(site: Site) -> None:
+    with site.sessions("alice", "carol", "carol", "dave") as (alice, carol, outside, dave):
+        room = new_room(alice, carol)
+        told(outside, Membership(room, True, "carol", None))
+        do(alice, RequestType.BAN, room, "carol", None, "too loud")
+        event = acted(room, "alice", ActKind.BANNED, Banned("carol", None, "too loud"))
+        told(alice, event)
+        told(carol, event, Membership(room, False, "alice", "too loud"))
+        told(outside, Membership(room, False, "alice", "too loud"))
+        expect_type(alice.post(room, "without carol"), Accepted)
+        told(carol)
+        expect_error(carol.post(room, "still here?"), ErrorCode.FORBIDDEN)
+        do_not(ErrorCode.FORBIDDEN, carol, RequestType.JOIN, room)
+        do_not(ErrorCode.FORBIDDEN, outside, RequestType.JOIN, room)
+        do_not(ErrorCode.FORBIDDEN, carol, RequestType.PEOPLE, room)
+        do_not(ErrorCode.FORBIDDEN, carol, RequestType.HISTORY, room, None, 10)
+        expect_type(ask(alice, RequestType.INVITE, room, "carol"), Error)
+        expect(room not in rooms_of(site, "carol"), "the room is still in the Welcome")
+        view = RoomView(room, Position(alice.welcome.incarnation, 0))
+        same(alice.message(view).text, "without carol", "the event")
+
+        do(alice, RequestType.UNBAN, room, "carol")
+        told(alice, acted(room, "alice", ActKind.UNBANNED, Named("carol")))
+        told(carol)
+        same(info_of(carol, room).joined, False, "whether she is a member")
+        joined(carol, room)
+        told(outside, Membership(room, True, "carol", None))
+        told(alice)
+
+        # For the longest time; and somebody who never was a member, for an hour.
+        do(alice, RequestType.BAN, room, "carol", 2**32 - 1)
+        do_not(ErrorCode.FORBIDDEN, carol, RequestType.JOIN, room)
+        alice.event(lambda event: isinstance(event, Acted))
+        begun = time.time()
+        do(alice, RequestType.BAN, room, "dave", 3600)
+        until = alice.event(lambda event: isinstance(event, Acted)).act.body.until
+        expect(begun + 3599 < until / 1000 < time.time() + 3601, "the ban ends at another time")
+        told(dave)
+        do_not(ErrorCode.FORBIDDEN, dave, RequestType.JOIN, room)
+
+
+@check("ban from the server: connections and new ones are closed with Kicked, until it is lifted")
+def ban_from_server(site: Site) -> None:
+    with site.sessions("alice", "bob", "dave", "dave") as (alice, bob, dave, other):
+        room = new_room(alice, bob, dave)
+        told(other, Membership(room, True, "dave", None))
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.BAN, None, "dave")
+        came(alice, room, "dave")
+        do(bob, RequestType.BAN, None, "dave", None, "too loud")
+        expect_closed(dave, CloseCode.KICKED)
+        expect_closed(other, CloseCode.KICKED)
+        left(alice, room, "dave")
+        told(alice)
+        told(bob)
+        expect_closed(login(site.connect(), site.server_key, "dave", site.keys["dave"]), CloseCode.KICKED)
+        expect_closed(resume(site.connect(), dave.ticket), CloseCode.KICKED)
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.UNBAN, None, "dave")
+        do(bob, RequestType.UNBAN, None, "dave")
+        with site.session("dave") as back:
+            joined(back, room)
+
+
+@check("mute: who is muted may read and not speak, in that room, until it is lifted")
+def mute(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, carol)
+        view = RoomView(room, Position(carol.welcome.incarnation, 0))
+        do(alice, RequestType.MUTE, room, "carol")
+        for session in (alice, carol):
+            told(session, acted(room, "alice", ActKind.MUTED, Muted("carol", None)))
+        expect_error(carol.post(room, "may I?"), ErrorCode.FORBIDDEN)
+        expect_error(carol.post(room, "may I?", retry=True), ErrorCode.FORBIDDEN)
+        expect_type(alice.post(room, "no"), Accepted)
+        same(carol.message(view).text, "no", "the event")
+        do(carol, RequestType.LEAVE, room)
+        joined(carol, room)
+        expect_error(carol.post(room, "now?"), ErrorCode.FORBIDDEN)
+        lobby = joined(carol)
+        expect_type(carol.post(LOBBY, "I may not speak there"), Accepted)
+        same(carol.message(lobby).sender, "carol", "the event")
+        do(alice, RequestType.UNMUTE, room, "carol")
+        told(carol, acted(room, "alice", ActKind.UNMUTED, Named("carol")))
+        expect_type(carol.post(room, "at last"), Accepted)
+        same(carol.message(view).text, "at last", "the event")
+
+        # In the lobby, by an admin.
+        begun = time.time()
+        do(bob, RequestType.MUTE, LOBBY, "carol", 3600)
+        until = carol.event(lambda event: isinstance(event, Acted)).act.body.until
+        expect(begun + 3599 < until / 1000 < time.time() + 3601, "it ends at another time")
+        expect_error(carol.post(LOBBY, "may I?"), ErrorCode.FORBIDDEN)
+        do(bob, RequestType.UNMUTE, LOBBY, "carol")
+        told(carol, acted(LOBBY, "bob", ActKind.UNMUTED, Named("carol")))
+        expect_type(carol.post(LOBBY, "thank you"), Accepted)
+
+
+@check("bans and silence end by themselves, and not too early")
+def for_a_time(site: Site) -> None:
+    def until_done(attempt: Callable[[], bool]) -> float:
+        begun = time.monotonic()
+        while not attempt():
+            expect(time.monotonic() - begun < WAIT, "it does not end")
+        return time.time()
+
+    def may_join() -> bool:
+        answer = ask(dave, RequestType.JOIN, room)
+        if isinstance(answer, Error):
+            same(answer.code, ErrorCode.FORBIDDEN, "the error's code")
+            dave.attend(0.01)
+        return isinstance(answer, Joined)
+
+    def may_speak() -> bool:
+        answer = carol.post(room, "now?")
+        if isinstance(answer, Error):
+            same(answer.code, ErrorCode.FORBIDDEN, "the error's code")
+            carol.attend(0.01)
+        return isinstance(answer, Accepted)
+
+    def may_log_in() -> bool:
+        session = login(site.connect(), site.server_key, "dave", site.keys["dave"])
+        try:
+            session.welcomed()
+        except Closed as closed:
+            same(closed.code, CloseCode.KICKED, "the close code")
+            return False
+        session.close()
+        return True
+
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, carol)
+        with site.session("dave") as dave:
+            # The second decision takes the place of the first.
+            for seconds in (3600, 1):
+                do(alice, RequestType.BAN, room, "dave", seconds)
+                do(alice, RequestType.MUTE, room, "carol", seconds)
+            ends = [alice.event(lambda event: isinstance(event, Acted)).act.body.until for _ in range(4)]
+            expect(until_done(may_speak) * 1000 >= ends[3], "the silence has ended too early")
+            expect(until_done(may_join) * 1000 >= ends[2], "the ban has ended too early")
+        begun = time.time()
+        do(bob, RequestType.BAN, None, "dave", 1)
+        expect(until_done(may_log_in) >= begun + 1, "the ban from the server has ended too early")
+
+
+@check("hand over: the new owner decides, the old one no longer; an owner need not be a member")
+def hand_over(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, carol)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.HAND_OVER, room, "dave")
+        do(alice, RequestType.HAND_OVER, room, "carol")
+        for session in (alice, carol):
+            told(session, acted(room, "alice", ActKind.OWNER, Named("carol")))
+        same(info_of(alice, room).owner, "carol", "the owner")
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.SET_TOPIC, room, "mine")
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.HAND_OVER, room, "alice")
+        do(carol, RequestType.LEAVE, room)
+        same(info_of(alice, room).owner, "carol", "the owner")
+        do(carol, RequestType.SET_TOPIC, room, "mine")
+        told(alice, acted(room, "carol", ActKind.TOPIC, Text("mine")))
+        told(carol)
+        do(bob, RequestType.HAND_OVER, room, "alice")
+        told(alice, acted(room, "bob", ActKind.OWNER, Named("alice")))
+        do_not(ErrorCode.FORBIDDEN, carol, RequestType.SET_TOPIC, room, "mine")
+
+
+@check("who may not: Forbidden to who neither owns a room nor is an admin, and nothing happens")
+def forbidden(site: Site) -> None:
+    with site.sessions("alice", "carol", "dave") as (alice, carol, dave):
+        room = new_room(alice, carol)
+        for session in (carol, dave):
+            do_not(ErrorCode.FORBIDDEN, session, RequestType.SET_TOPIC, room, "mine")
+            do_not(ErrorCode.FORBIDDEN, session, RequestType.INVITE, room, "bob")
+            do_not(ErrorCode.FORBIDDEN, session, RequestType.HAND_OVER, room, "carol")
+            for type_ in (RequestType.KICK, RequestType.BAN, RequestType.MUTE):
+                do_not(ErrorCode.FORBIDDEN, session, type_, room, "alice")
+            do_not(ErrorCode.FORBIDDEN, session, RequestType.UNBAN, room, "dave")
+            do_not(ErrorCode.FORBIDDEN, session, RequestType.UNMUTE, room, "dave")
+        # The lobby has no owner, and nobody decides about an admin, or about himself.
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.SET_TOPIC, LOBBY, "mine")
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.MUTE, LOBBY, "carol")
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.HAND_OVER, LOBBY, "alice")
+        do(alice, RequestType.INVITE, room, "bob")
+        told(alice, acted(room, "alice", ActKind.BROUGHT_IN, Named("bob")))
+        for type_ in (RequestType.KICK, RequestType.BAN, RequestType.MUTE):
+            do_not(ErrorCode.FORBIDDEN, alice, type_, room, "bob")
+            expect_type(ask(alice, type_, room, "alice"), Error)
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.BAN, None, "carol")
+        told(alice)
+        told(carol, acted(room, "alice", ActKind.BROUGHT_IN, Named("bob")))
+        told(dave)
+        info = info_of(alice, room)
+        same((info.topic, info.owner, info.members), ("", "alice", 3), "the room")
+
+
+@check("what can't be done as things are: Conflict, and nothing happens")
+def conflicts(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, bob)
+        for session, taken in ((alice, room), (bob, room), (alice, LOBBY)):
+            do_not(ErrorCode.CONFLICT, session, RequestType.CREATE, taken)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.LEAVE, LOBBY)
+        do_not(ErrorCode.CONFLICT, bob, RequestType.KICK, LOBBY, "alice")
+        do_not(ErrorCode.CONFLICT, bob, RequestType.BAN, LOBBY, "alice")
+        do_not(ErrorCode.CONFLICT, carol, RequestType.LEAVE, room)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.KICK, room, "carol")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.HAND_OVER, room, "carol")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.INVITE, room, "bob")
+        do_not(ErrorCode.CONFLICT, bob, RequestType.INVITE, LOBBY, "alice")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.UNBAN, room, "carol")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.UNMUTE, room, "carol")
+        do_not(ErrorCode.CONFLICT, bob, RequestType.UNBAN, None, "carol")
+        for session in (alice, bob, carol):
+            told(session)
+
+
+@check("rooms and users that are not there: NotFound")
+def not_found(site: Site) -> None:
+    with site.sessions("alice", "bob") as (alice, bob):
+        room, missing = new_room(alice), "no-such-room"
+        for session in (alice, bob):
+            do_not(ErrorCode.NOT_FOUND, session, RequestType.LEAVE, missing)
+            do_not(ErrorCode.NOT_FOUND, session, RequestType.SET_TOPIC, missing, "x")
+            for type_ in (
+                RequestType.INVITE, RequestType.KICK, RequestType.BAN, RequestType.UNBAN, RequestType.MUTE,
+                RequestType.UNMUTE, RequestType.HAND_OVER,
+            ):
+                do_not(ErrorCode.NOT_FOUND, session, type_, missing, "carol")
+            for type_ in (RequestType.INVITE, RequestType.BAN, RequestType.MUTE):
+                do_not(ErrorCode.NOT_FOUND, session, type_, room, "nobody")
+        do_not(ErrorCode.NOT_FOUND, bob, RequestType.BAN, None, "nobody")
+        told(alice)
+
+
+@check("topics and reasons: 256 bytes at most, and no control characters")
+def topics_and_reasons(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, carol)
+        for texts, code in (
+            (("x" * 257, "é" * 129), ErrorCode.TOO_LARGE),
+            (("two\nlines", "tab\t", "nul\0", "\x1b[1m", "\x7f", "\x85"), ErrorCode.MALFORMED),
+        ):
+            for text in texts:
+                do_not(code, alice, RequestType.SET_TOPIC, room, text)
+                do_not(code, alice, RequestType.KICK, room, "carol", text)
+                do_not(code, alice, RequestType.BAN, room, "carol", None, text)
+                do_not(code, bob, RequestType.BAN, None, "carol", None, text)
+        told(carol)
+        why = "é" * 128
+        do(alice, RequestType.KICK, room, "carol", why)
+        event = acted(room, "alice", ActKind.PUT_OUT, PutOut("carol", why))
+        told(alice, event)
+        told(carol, event, Membership(room, False, "alice", why))
+
+
+@check("the list of rooms: all of them, by name, and who is there only if that was asked for")
+def room_list(site: Site) -> None:
+    with site.sessions("alice", "alice", "carol", "dave") as (alice, other, carol, dave):
+        room = new_room(alice, other, dave)
+        do(alice, RequestType.SET_TOPIC, room, "lists")
+        do(alice, RequestType.INVITE, room, "carol")
+        expect_type(dave.post(room, "here"), Accepted)
+        expected = Info(room, "lists", "alice", members=3, present=2, joined=True, last=1, people=("alice", "dave"))
+        for session in (alice, dave, carol):
+            same(info_of(session, room, people=True), expected, "the room")
+            same(info_of(session, room), dataclasses.replace(expected, people=()), "the room")
+        with site.session("bob") as bob:
+            same(info_of(bob, room, people=True), dataclasses.replace(expected, joined=False), "the room")
+        do(alice, RequestType.CREATE, f"0.{room}")
+        rooms = ask(alice, RequestType.ROOMS, True).rooms
+        names = [info.room for info in rooms]
+        same(names, sorted({*names, LOBBY, room, f"0.{room}"}), "the names")
+        expect(all(len(info.people) == info.present <= info.members for info in rooms), "the people and their number")
+        same({info.room for info in rooms if info.joined}, set(rooms_of(site, "alice")), "the rooms of a member")
+        lobby = next(info for info in rooms if info.room == LOBBY)
+        same((lobby.owner, lobby.members), (None, len(site.keys)), "owner and members of the lobby")
+        expect(all(not info.people for info in ask(alice, RequestType.ROOMS, False).rooms), "people are named")
+
+
+@check("the operator's rooms, several admins, and the limits on rooms")
+def rooms_as_configured(site: Site) -> None:
+    settings = ["--admins", "bob,carol", "--default-rooms", "#news", "--max-rooms-per-user", "49", "--max-rooms", "52"]
+    full = Site(site.program, site.data.parent / "full", [*settings, *GENEROUS])
+    for user in ("alice", "bob", "carol"):
+        full.register(user, site.keys[user])
+    full.start()
+    with full.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        same(set(alice.welcome.rooms), {LOBBY, "news"}, "the rooms of everyone")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.LEAVE, "news")
+        do_not(ErrorCode.CONFLICT, bob, RequestType.KICK, "news", "alice")
+        do(bob, RequestType.CREATE, "bobs")
+        joined(carol, "bobs")
+        do(bob, RequestType.MUTE, "bobs", "carol")
+        do(bob, RequestType.KICK, "bobs", "carol")
+        do(carol, RequestType.SET_TOPIC, "bobs", "not bob's alone")
+
+        numbers = [alice.queue(RequestType.CREATE, {0: f"room-{index}"}) for index in range(48)]
+        alice.flush()
+        for number in numbers:
+            expect_type(alice.answer(number)[0], Done)
+        # A member of 48 rooms;
+        do_not(ErrorCode.CONFLICT, alice, RequestType.CREATE, "room-48")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.JOIN, "bobs")
+        do_not(ErrorCode.CONFLICT, bob, RequestType.INVITE, "bobs", "alice")
+        do(alice, RequestType.LEAVE, "room-0")
+        do(alice, RequestType.CREATE, "room-48")
+        # the owner of 49;
+        do(alice, RequestType.LEAVE, "room-1")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.CREATE, "room-49")
+        do(bob, RequestType.INVITE, "bobs", "alice")
+        # and 52 in all.
+        do_not(ErrorCode.CONFLICT, carol, RequestType.CREATE, "carols")
+        same(len(ask(carol, RequestType.ROOMS, True).rooms), 52, "the number of rooms")
+    same(full.server.end(), 0, "the exit status")
+
+
+@check("rooms that only admins may make")
+def rooms_by_admins(site: Site) -> None:
+    strict = Site(site.program, site.data.parent / "strict", ["--admins", "bob", "--room-creation", "admins"])
+    for user in ("alice", "bob"):
+        strict.register(user, site.keys[user])
+    strict.start()
+    with strict.sessions("alice", "bob") as (alice, bob):
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.CREATE, "alices")
+        do(bob, RequestType.CREATE, "bobs")
+        joined(alice, "bobs")
+        do(bob, RequestType.HAND_OVER, "bobs", "alice")
+        do(alice, RequestType.SET_TOPIC, "bobs", "who owns a room decides there")
+    same(strict.server.end(), 0, "the exit status")
+
+
+@check("SIGKILL: rooms, topics, owners, members, bans and silence are there after the restart")
+def rooms_after_kill(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol", "dave") as (alice, bob, carol, dave):
+        room, handed, other = new_room(alice, carol), new_room(alice, carol), new_room(alice, carol, dave)
+        view = RoomView(room, Position(carol.welcome.incarnation, 0))
+        expect_type(carol.post(room, "before the kill"), Accepted)
+        same(carol.message(view).seq, 1, "the number")
+        do(alice, RequestType.HAND_OVER, handed, "carol")
+        do(alice, RequestType.LEAVE, handed)
+        do(alice, RequestType.KICK, other, "carol")
+        do(alice, RequestType.INVITE, room, "bob")
+        do(alice, RequestType.BAN, room, "dave", 3600)
+        do(alice, RequestType.BAN, other, "dave")
+        do(alice, RequestType.UNBAN, other, "dave")
+        do(alice, RequestType.MUTE, room, "carol", 3600)
+        do(alice, RequestType.SET_TOPIC, other, "first")
+        do(alice, RequestType.SET_TOPIC, other, "second")
+        do(bob, RequestType.BAN, None, "dave")
+        site.server.end(signal.SIGKILL)
+    site.start()
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        rooms = {user.welcome.user: set(user.welcome.rooms) & {room, handed, other} for user in (alice, bob, carol)}
+        same(rooms, {"alice": {room, other}, "bob": {room}, "carol": {room, handed}}, "the rooms of the Welcomes")
+        infos = [info_of(alice, each) for each in (room, handed, other)]
+        expected = [("", "alice", 3, 1), ("", "carol", 1, 0), ("second", "alice", 1, 0)]
+        same([(each.topic, each.owner, each.members, each.last) for each in infos], expected, "the rooms")
+        answer, parts = carol.join(view)
+        same((parts, answer.gone, answer.withdrawn_after), ([], 0, None), "what was missed")
+        expect_error(carol.post(room, "still muted"), ErrorCode.FORBIDDEN)
+        do(carol, RequestType.SET_TOPIC, handed, "still mine")
+        expect_closed(login(site.connect(), site.server_key, "dave", site.keys["dave"]), CloseCode.KICKED)
+        do(bob, RequestType.UNBAN, None, "dave")
+        do(alice, RequestType.UNMUTE, room, "carol")
+        same(expect_type(carol.post(room, "after the restart"), Accepted).seq, 2, "the next number")
+        with site.session("dave") as dave:
+            do_not(ErrorCode.FORBIDDEN, dave, RequestType.JOIN, room)
+            joined(dave, other)
+            do(alice, RequestType.UNBAN, room, "dave")
+            joined(dave, room)
 
 
 # --- posts that are retried -------------------------------------------------------------------------------
@@ -818,7 +1487,7 @@ def retry_after_cut(site: Site) -> None:
         same(bob.message(bobs).id, posts[0][0], "the first event")
         session.drop()
         again = welcomed(resume(site.connect(), session.ticket))
-        joined(again, view.position)
+        joined(again, LOBBY, view.position)
         numbers = [again.queue_post(LOBBY, What(SAID, text), id_, retry=True) for id_, text in posts]
         again.flush()
         answers = [expect_type(again.answer(number)[0], Accepted) for number in numbers]
@@ -979,6 +1648,11 @@ def malformed_messages(site: Site) -> None:
         "a name that can't be one": [whois, 1, {0: "Bob"}],
         "a negative request id": [whois, -1, {0: "bob"}],
         "a what of an unknown kind": [RequestType.POST, 1, {0: LOBBY, 1: new_id(), 2: [2, {0: "x"}]}],
+        "a Rooms without its field": [RequestType.ROOMS, 1, {}],
+        "a Ban without its user": [RequestType.BAN, 1, {0: LOBBY}],
+        "a time below 0": [RequestType.MUTE, 1, {0: LOBBY, 1: "bob", 2: -1}],
+        "a time over 32 bits": [RequestType.BAN, 1, {0: LOBBY, 1: "bob", 2: 2**32}],
+        "a topic that is no text": [RequestType.SET_TOPIC, 1, {0: LOBBY, 1: b"x"}],
     }
     streams = {name: cbor2.dumps(message, canonical=True) for name, message in encoded.items()}
     streams["an indefinite array"] = bytes.fromhex("9f0501a10063626f62ff")
@@ -1059,6 +1733,7 @@ def catching_up(site: Site) -> None:
         view = RoomView(LOBBY, Position(bob.welcome.incarnation, 0))
         first, parts = bob.request_with_parts(RequestType.JOIN, view.join_body())
         same((first.caught_up, first.last), (False, parts[-1].seq), "the first answer")
+        same(first.info.last, everything, "the room's last number")
         answer, parts = bob.join(view)
         same((answer.caught_up, answer.last), (True, everything), "the last answer")
         same([part.seq for part in parts], list(range(1, everything + 1)), "the numbers")
@@ -1153,14 +1828,15 @@ def half_closed(site: Site) -> None:
 
 @check("a removed key ends the session with KeyRemoved; its ticket and its login are refused")
 def key_removed(site: Site) -> None:
-    with site.session("dave", join=True) as (dave, _), site.session("alice", join=True) as (alice, _):
+    with site.session("alice", join=True) as (alice, _), site.session("dave", join=True) as (dave, _):
+        came(alice, LOBBY, "dave")
         site.run("keys", "remove", "--data-dir", site.data, "dave")
         expect_closed(dave, CloseCode.KEY_REMOVED)
         expect_refused(lambda: resume(site.connect(), dave.ticket), RefusalCode.TICKET_REFUSED)
         _, frames = finish_and_listen(site, site.handshake("dave"))
         same(Refusal.decode(frames[0][1]).code, RefusalCode.AUTHENTICATION_FAILED, "the refusal's code")
         expect_error(alice.request(RequestType.WHOIS, {0: "dave"}), ErrorCode.NOT_FOUND)
-        alice.event(lambda event: isinstance(event, Presence) and "dave" in event.left)
+        left(alice, LOBBY, "dave")
 
 
 @check("what names a post that is refused for now is refused too, and order is kept")

@@ -7,7 +7,7 @@ use super::io::{Answer, Ask};
 use super::posts::{here, may_pass, retry_after};
 use super::room::{Broken, PARTS, PARTS_BYTES, Parts};
 use crate::model::{RoomName, Seq};
-use crate::proto::message::{ErrorCode, History, People, Refused, Reply, Request, RequestId, Shutdown, Stored, Whois};
+use crate::proto::message::{ErrorCode, History, People, Refused, Reply, Request, RequestId, Rooms, Stored, Whois};
 
 /// Most questions at once.
 const ASKS: usize = 32;
@@ -60,16 +60,16 @@ impl Asks {
     }
 
     /// The connection broke. Questions are asked again; what is none is reported, and must not be done twice.
-    pub(super) fn disconnected(&mut self) -> Option<Answered> {
-        let mut lost = None;
+    pub(super) fn disconnected(&mut self) -> Vec<Answered> {
+        let mut lost = Vec::new();
         self.open.retain_mut(|open| {
             open.not_before = None;
             open.parts.take();
             open.history.clear();
             open.bytes = 0;
-            if open.asked.take().is_some() && open.ask == Ask::Shutdown {
+            if open.asked.take().is_some() && matches!(open.ask, Ask::Do(_)) {
                 let text = "the connection broke before the server answered";
-                lost = Some((Ask::Shutdown, Err(here(ErrorCode::ShuttingDown, text))));
+                lost.push((open.ask.clone(), Err(here(ErrorCode::ShuttingDown, text))));
                 return false;
             }
             true
@@ -89,7 +89,7 @@ impl Asks {
             let room = match &open.ask {
                 Ask::History { .. } if reading => false,
                 Ask::History { room, .. } | Ask::People { room } => inside(room),
-                Ask::Whois { .. } | Ask::Shutdown => true,
+                Ask::Whois { .. } | Ask::Rooms { .. } | Ask::Do(_) => true,
             };
             room && open.asked.is_none() && open.not_before.is_none_or(|due| due <= now)
         })?;
@@ -119,7 +119,7 @@ impl Asks {
         let at = self.find(id).ok_or(BROKEN)?;
         let open = self.open.get_mut(at).ok_or(BROKEN)?;
         let answer = match (&open.ask, reply) {
-            (_, Reply::Error(refused)) if may_pass(&refused) && open.ask != Ask::Shutdown => {
+            (_, Reply::Error(refused)) if may_pass(&refused) && !matches!(open.ask, Ask::Do(_)) => {
                 open.asked = None;
                 open.parts.take();
                 open.not_before = Some(now + retry_after(&refused));
@@ -135,7 +135,8 @@ impl Asks {
             }
             (Ask::People { .. }, Reply::People(list)) => Ok(Answer::People(list)),
             (Ask::Whois { .. }, Reply::User(user)) => Ok(Answer::User(user)),
-            (Ask::Shutdown, Reply::Done) => Ok(Answer::Ending),
+            (Ask::Rooms { .. }, Reply::Rooms(list)) => Ok(Answer::Rooms(list)),
+            (Ask::Do(_), Reply::Done) => Ok(Answer::Done),
             _ => return Err(BROKEN),
         };
         Ok(self.open.remove(at).map(|open| (open.ask, answer)))
@@ -155,7 +156,8 @@ impl Open {
             }
             &Ask::People { room } => Request::People(People { room }),
             &Ask::Whois { user } => Request::Whois(Whois { user }),
-            Ask::Shutdown => Request::Shutdown(Shutdown {}),
+            &Ask::Rooms { people } => Request::Rooms(Rooms { people }),
+            Ask::Do(request) => request.clone(),
         }
     }
 

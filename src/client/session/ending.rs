@@ -88,7 +88,7 @@ impl Session {
         self.outputs.push_back(Output::Disconnect);
         self.requests.clear();
         self.rooms.values_mut().for_each(Room::disconnected);
-        if let Some((ask, answer)) = self.asks.disconnected() {
+        for (ask, answer) in self.asks.disconnected() {
             self.event(Event::Answered { ask, answer });
         }
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::model::{MessageId, RoomName, Seq, Timestamp, UserName};
 use crate::proto::close::CloseReason;
 use crate::proto::handshake::client::{Answer as JobAnswer, ClientError, Job};
-use crate::proto::message::{Body, PeopleList, Presence, Refused, Stored, UserInfo, Welcome};
+use crate::proto::message::{
+    Acted, Body, Membership, PeopleList, Presence, Refused, Request, RoomInfo, RoomList, Stored, UserInfo, Welcome,
+};
 
 /// One try to have a connection. What comes for an earlier one is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -48,6 +50,11 @@ pub enum Command {
         /// What.
         body: Body,
     },
+    /// Be in a room. Leads to [`Event::Entered`] or [`Event::NotEntered`], unless it is in it already.
+    Join {
+        /// The room.
+        room: RoomName,
+    },
     /// Ask the server for something. Leads to one [`Event::Answered`].
     Ask(Ask),
     /// Leave: as soon as the first messages of the rooms are here, everything said is acknowledged and everything asked
@@ -80,8 +87,14 @@ pub enum Ask {
         /// The user.
         user: UserName,
     },
-    /// To end the server.
-    Shutdown,
+    /// Which rooms there are.
+    Rooms {
+        /// Whether to say who is where.
+        people: bool,
+    },
+    /// To do something: a request that [`Reply::Done`](crate::proto::message::Reply::Done) answers. It is asked once, over
+    /// no second connection.
+    Do(Request),
 }
 
 /// The answer to an [`Ask`].
@@ -98,8 +111,10 @@ pub enum Answer {
     People(PeopleList),
     /// Who this is.
     User(UserInfo),
-    /// The server ends.
-    Ending,
+    /// Which rooms there are.
+    Rooms(RoomList),
+    /// It is done.
+    Done,
 }
 
 /// What to do.
@@ -141,7 +156,7 @@ pub enum Event {
     /// All of a room's messages up to now have been shown: from here on they come as they are said.
     Entered {
         /// The room.
-        room: RoomName,
+        info: RoomInfo,
         /// Whether this session had been there before.
         again: bool,
     },
@@ -230,6 +245,15 @@ pub enum Event {
     },
     /// People came or left.
     Presence(Presence),
+    /// Somebody decided something over a room.
+    Acted(Acted),
+    /// We are in a room now, and enter it, or no longer. Not our doing, or another session's.
+    Membership(Membership),
+    /// We are in a room no longer, as we asked.
+    Left {
+        /// The room.
+        room: RoomName,
+    },
     /// A question was answered, or will not be.
     Answered {
         /// The question.

@@ -268,6 +268,17 @@ impl Session {
                     self.tell(room, fate);
                 }
             }
+            Command::Join { room } => {
+                if self.may_join(room) {
+                    let known = self.rooms.entry(room).or_insert_with(Room::new);
+                    if let Entry::Refused = known.entry {
+                        known.entry = Entry::Outside(None);
+                    }
+                } else {
+                    let refused = posts::here(ErrorCode::Conflict, "you are in too many rooms");
+                    self.event(Event::NotEntered { room, refused });
+                }
+            }
             Command::Ask(ask) => {
                 if let Some((ask, answer)) = self.asks.push(ask) {
                     self.event(Event::Answered { ask, answer });

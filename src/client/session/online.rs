@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use super::posts::here;
 use super::room::{Broken, Entry, Room};
-use super::{Answer, Arrival, Asked, Asker, Event, HeldTicket, Output, Phase, Session};
+use super::{Answer, Arrival, Ask, Asked, Asker, Event, HeldTicket, Output, Phase, Session};
 use crate::model::RoomName;
 use crate::proto::handshake::client::Resumption;
-use crate::proto::message::{Joined, Reply, RequestId, ServerMessage, Stored, Ticket, Welcome};
+use crate::proto::message::{
+    ErrorCode, Joined, Membership, Refused, Reply, Request, RequestId, ServerMessage, Stored, Ticket, Welcome,
+};
 
-/// Most rooms that a server can make us join.
+/// Most rooms that we are in.
 const ROOMS: usize = 64;
 /// The longest ticket that is kept.
 const TICKET_BYTES: usize = 4096;
@@ -33,7 +36,9 @@ impl Session {
             (ServerMessage::Welcome(_), Some(_)) => Err(Broken("a second welcome")),
             (ServerMessage::Part(id, part), _) => match self.requests.get(&id).map(|asked| asked.by) {
                 Some(Asker::Join(name)) => match self.rooms.get_mut(&name).map(|room| &mut room.entry) {
-                    Some(Entry::Asked(parts)) if part.room == name => parts.push(part),
+                    Some(Entry::Asked(asked, parts)) if *asked == id && part.room == name => parts.push(part),
+                    // We have left it meanwhile.
+                    _ if part.room == name => Ok(()),
                     _ => Err(Broken("a message of another room")),
                 },
                 Some(Asker::User) => self.asks.part(id, part),
@@ -53,7 +58,44 @@ impl Session {
                 }
                 Ok(())
             }
+            (ServerMessage::Acted(acted), _) => {
+                if self.rooms.contains_key(&acted.room) {
+                    self.event(Event::Acted(acted));
+                }
+                Ok(())
+            }
+            (ServerMessage::Membership(membership), _) => {
+                self.membership(membership);
+                Ok(())
+            }
             (ServerMessage::Unknown(_) | ServerMessage::Message(_), _) => Ok(()),
+        }
+    }
+
+    /// We are in a room now, or no longer, whoever brought that about.
+    fn membership(&mut self, membership: Membership) {
+        if membership.member {
+            if self.may_join(membership.room) {
+                self.rooms.entry(membership.room).or_insert_with(Room::new);
+                self.event(Event::Membership(membership));
+            }
+        } else {
+            let text = "you are not in this room any more";
+            self.forget(membership.room, &here(ErrorCode::Forbidden, text));
+            self.event(Event::Membership(membership));
+        }
+    }
+
+    /// Whether there is room for one more, or it is known.
+    pub(super) fn may_join(&self, room: RoomName) -> bool {
+        self.rooms.contains_key(&room) || self.rooms.len() < ROOMS
+    }
+
+    /// Forgets a room. What was said there and not acknowledged is refused.
+    pub(super) fn forget(&mut self, name: RoomName, why: &Refused) {
+        let Some(mut room) = self.rooms.remove(&name) else { return };
+        for fate in room.posts.refuse_all(why) {
+            self.tell(name, fate);
         }
     }
 
@@ -82,13 +124,25 @@ impl Session {
         connection.welcome_by = None;
         connection.welcome = Some((welcome.clone(), now));
         self.offline = None;
+        self.forget_unnamed(&welcome.rooms);
         for room in &welcome.rooms {
-            if self.rooms.len() < ROOMS {
+            if self.may_join(*room) {
                 self.rooms.entry(*room).or_insert_with(Room::new);
             }
         }
         self.event(Event::Online(welcome));
         Ok(())
+    }
+
+    /// We are members of some rooms no longer, since our absence: to join them would make us members again.
+    fn forget_unnamed(&mut self, named: &[RoomName]) {
+        let unnamed = self.rooms.iter().filter(|(name, room)| room.visited && !named.contains(name));
+        let unnamed: Vec<RoomName> = unnamed.map(|(name, _)| *name).collect();
+        for room in unnamed {
+            let refused = here(ErrorCode::Forbidden, "you are not in this room any more");
+            self.forget(room, &refused);
+            self.event(Event::NotEntered { room, refused });
+        }
     }
 
     pub(super) fn reply(&mut self, id: RequestId, reply: Reply, now: Instant) -> Result<(), Broken> {
@@ -97,13 +151,13 @@ impl Session {
             None => Err(Broken("an answer that nobody asked for")),
             Some(Asker::User) => {
                 if let Some((ask, answer)) = self.asks.reply(id, reply, now)? {
-                    self.ended_server |= answer == Ok(Answer::Ending);
-                    self.event(Event::Answered { ask, answer });
+                    self.answered(ask, answer);
                 }
                 Ok(())
             }
             Some(Asker::Post(name)) => {
-                let room = self.rooms.get_mut(&name).ok_or(BROKEN)?;
+                // A room that we have left meanwhile: what was said there was refused here then.
+                let Some(room) = self.rooms.get_mut(&name) else { return Ok(()) };
                 let fate = match reply {
                     Reply::Accepted(accepted) => room.posts.accepted(id, accepted),
                     Reply::Error(refused) => room.posts.refused(id, refused, self.settings.give_up, now),
@@ -113,9 +167,10 @@ impl Session {
                 Ok(())
             }
             Some(Asker::Join(name)) => {
-                let room = self.rooms.get_mut(&name).ok_or(BROKEN)?;
+                // We may have left it meanwhile.
+                let Some(room) = self.rooms.get_mut(&name).filter(|room| room.awaits(id)) else { return Ok(()) };
                 match reply {
-                    Reply::Joined(joined) if joined.room == name => self.joined(name, &joined),
+                    Reply::Joined(joined) if joined.info.room == name => self.joined(name, joined),
                     Reply::Error(refused) => {
                         room.not_joined(&refused, now);
                         if let Entry::Refused = room.entry {
@@ -133,11 +188,33 @@ impl Session {
         }
     }
 
-    pub(super) fn joined(&mut self, name: RoomName, answer: &Joined) -> Result<(), Broken> {
+    /// A question is answered: what follows from that here, before the user is told.
+    fn answered(&mut self, ask: Ask, answer: Result<Answer, Refused>) {
+        let mut left = None;
+        if let (Ask::Do(request), Ok(_)) = (&ask, &answer) {
+            match request {
+                Request::Shutdown(_) => self.ended_server = true,
+                Request::Create(create) if self.may_join(create.room) => {
+                    self.rooms.entry(create.room).or_insert_with(Room::new);
+                }
+                Request::Leave(leave) => {
+                    self.forget(leave.room, &here(ErrorCode::Forbidden, "you have left this room"));
+                    left = Some(leave.room);
+                }
+                _ => {}
+            }
+        }
+        self.event(Event::Answered { ask, answer });
+        if let Some(room) = left {
+            self.event(Event::Left { room });
+        }
+    }
+
+    pub(super) fn joined(&mut self, name: RoomName, answer: Joined) -> Result<(), Broken> {
         let Phase::Linked(connection) = &self.phase else { return Ok(()) };
         let Some((Welcome { incarnation, .. }, _)) = connection.welcome else { return Ok(()) };
         let Some(room) = self.rooms.get_mut(&name) else { return Ok(()) };
-        let arrived = match room.joined(answer, incarnation) {
+        let arrived = match room.joined(&answer, incarnation) {
             Ok(arrived) => arrived,
             Err(broken) => {
                 self.event(Event::Notice(format!("{name}: what the server has does not fit to what it had before")));
@@ -157,7 +234,7 @@ impl Session {
             self.show(message, arrival);
         }
         if arrived.caught_up {
-            self.event(Event::Entered { room: name, again });
+            self.event(Event::Entered { info: answer.info, again });
         }
         Ok(())
     }

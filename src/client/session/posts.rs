@@ -199,7 +199,8 @@ pub(super) fn may_pass(refused: &Refused) -> bool {
         | ErrorCode::UnknownRequest
         | ErrorCode::Forbidden
         | ErrorCode::NotFound
-        | ErrorCode::TooLarge => false,
+        | ErrorCode::TooLarge
+        | ErrorCode::Conflict => false,
         ErrorCode::Other(_) => refused.retry_after_ms.is_some(),
     }
 }

@@ -35,7 +35,7 @@ pub(super) enum Entry {
     /// To be entered, not before this time.
     Outside(Option<Instant>),
     /// The server was asked.
-    Asked(Parts),
+    Asked(RequestId, Parts),
     /// Its messages come as they are said.
     Inside,
     /// The server said no.
@@ -95,8 +95,13 @@ impl Room {
 
     /// The request that enters the room.
     pub(super) fn join(&mut self, room: RoomName, id: RequestId) -> Vec<u8> {
-        self.entry = Entry::Asked(Parts::default());
+        self.entry = Entry::Asked(id, Parts::default());
         Request::Join(Join { room, after: self.have }).encode(id)
+    }
+
+    /// Whether this is the request that is to enter the room; not one of an earlier stay.
+    pub(super) fn awaits(&self, id: RequestId) -> bool {
+        matches!(self.entry, Entry::Asked(asked, _) if asked == id)
     }
 
     pub(super) fn disconnected(&mut self) {
@@ -116,7 +121,7 @@ impl Room {
     /// The answer to a join is complete. If it fits to nothing that was shown, that is forgotten, so that the next join
     /// begins anew.
     pub(super) fn joined(&mut self, answer: &Joined, incarnation: Incarnation) -> Result<Arrived, Broken> {
-        let Entry::Asked(parts) = &mut self.entry else { return Err(Broken("an answer that nobody asked for")) };
+        let Entry::Asked(_, parts) = &mut self.entry else { return Err(Broken("an answer that nobody asked for")) };
         let messages = parts.take();
         let arrived = self.arrive(messages, answer, incarnation);
         if arrived.is_err() {

@@ -1,6 +1,7 @@
 //! A session against a server that says what a test tells it to say, over a real link.
 
 mod ending;
+mod membership;
 mod rooms;
 mod sending;
 mod with_hub;
@@ -18,7 +19,9 @@ use crate::proto::handshake::client::Job;
 use crate::proto::handshake::server::{Context, Directory};
 use crate::proto::link::Ended;
 use crate::proto::link::Server;
-use crate::proto::message::{Accepted, Body, Joined, Refused, Reply, Request, ServerMessage, Stored, Ticket};
+use crate::proto::message::{
+    Accepted, Body, Joined, Refused, Reply, Request, RoomInfo, ServerMessage, Shutdown, Stored, Ticket,
+};
 use crate::proto::ticket::TicketKeys;
 
 struct Registered(Option<PublicKey>);
@@ -328,7 +331,12 @@ impl World {
     }
 }
 
+fn shutdown() -> Ask {
+    Ask::Do(Request::Shutdown(Shutdown {}))
+}
+
 fn joined(id: RequestId, last: u64) -> ServerMessage {
-    let joined = Joined { room: lobby(), caught_up: true, last: Seq(last), gone: 0, withdrawn_after: None };
+    let joined =
+        Joined { info: RoomInfo::new(lobby()), caught_up: true, last: Seq(last), gone: 0, withdrawn_after: None };
     ServerMessage::Reply(id, Reply::Joined(joined))
 }

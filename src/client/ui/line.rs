@@ -8,8 +8,10 @@
 mod complete;
 mod flow;
 mod keys;
+mod prompt;
 mod recall;
 mod screen;
+mod tabs;
 
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
@@ -19,15 +21,17 @@ use rustyline::error::ReadlineError;
 use rustyline::{ColorMode, Config, Editor, ExternalPrinter};
 
 use self::complete::{Completion, Names};
+use self::prompt::Prompt;
 use self::recall::Recall;
 use self::screen::Screen;
 use super::render::{Form, Renderer};
 use super::{About, Ended, News, PATIENCE, Stage, command};
 use crate::client::commands::{self, Action};
 use crate::client::driver::Told;
-use crate::client::session::{Command, Event};
+use crate::client::session::{Answer, Command, Event};
 use crate::error::{Error, Exit};
-use crate::term::Term;
+use crate::model::RoomName;
+use crate::term::{Term, sanitise};
 
 /// News shown together, at most.
 const BATCH: usize = 256;
@@ -39,33 +43,51 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// # Errors
 /// What the terminal meets.
 pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Error> {
-    let (names, recall) = (Names::default(), Recall::default());
-    let config = Config::builder().bracketed_paste(true).color_mode(ColorMode::Disabled).build();
+    let (names, recall, prompt) = (Names::default(), Recall::default(), Prompt::new(about.me, about.room));
+    let colours = if term.out_paint().is_on() { ColorMode::Enabled } else { ColorMode::Disabled };
+    let config = Config::builder().bracketed_paste(true).color_mode(colours).build();
     let mut editor = Editor::with_history(config, recall.clone()).map_err(terminal)?;
-    editor.set_helper(Some(Completion(names.clone())));
+    editor.set_helper(Some(Completion { names: names.clone(), prompt: prompt.clone() }));
     keys::bind(&mut editor, &stage.sender, &recall);
     let renderer = Renderer::new(about.me, term.out_paint(), jiff::tz::TimeZone::system(), Form::Screen);
     // Kept to the end: without any printer the editor waits for keys alone, and no signal wakes it.
     let printer = editor.create_external_printer().map_err(terminal)?;
-    let screen = Screen::new(editor.create_external_printer().map_err(terminal)?, renderer, names, about.bell);
+    let screen =
+        Screen::new(editor.create_external_printer().map_err(terminal)?, renderer, names, about.bell, about.room);
     let sender = stage.sender.clone();
     let (done, result) = channel();
     let (reading, read) = channel();
-    let face = Face { about: about.clone(), stage, screen, greeted: false, signal: None };
+    let face = Face {
+        about: about.clone(),
+        stage,
+        screen,
+        prompt: prompt.clone(),
+        wanted: None,
+        greeted: false,
+        signal: None,
+    };
     std::thread::spawn(move || {
         let _end = EndEditor(read);
         // Nobody waits where the terminal was taken away.
         let _ = done.send(face.run());
     });
-    let prompt = format!("[{}] {}> ", about.room, about.me);
+    let mut typed = (String::new(), String::new());
     let ended = loop {
-        let read = editor.readline(&prompt);
+        let text = prompt.text();
+        let read = editor.readline_with_initial(&text, (&typed.0, &typed.1));
+        typed = <(String, String)>::default();
         match result.try_recv() {
             Ok(ended) => break ended,
             Err(TryRecvError::Disconnected) => break Err(Error::failure("the screen's thread has ended")),
             Err(TryRecvError::Empty) => {}
         }
         match read {
+            Err(ReadlineError::Interrupted) if prompt.has_changed() => {
+                typed = prompt.typed();
+                // The editor has left its rows behind, and gone to the next.
+                let screen = console::Term::stdout();
+                let _ = screen.clear_last_lines(prompt.rows(&text, screen.size().1.into()));
+            }
             // Somebody else's signal.
             Err(ReadlineError::Interrupted) => drop(sender.send(News::Signal(Exit::Interrupted))),
             // The keys take every line out before the editor sees it.
@@ -115,6 +137,9 @@ struct Face<P> {
     about: About,
     stage: Stage,
     screen: Screen<P>,
+    prompt: Prompt,
+    // Where the user wants to be, as soon as that room is entered.
+    wanted: Option<RoomName>,
     greeted: bool,
     signal: Option<Exit>,
 }
@@ -122,7 +147,7 @@ struct Face<P> {
 impl<P: ExternalPrinter> Face<P> {
     fn run(mut self) -> Result<Ended, Error> {
         let result = loop {
-            let first = match self.screen.flow.poll_timeout() {
+            let first = match self.screen.tabs.current.flow.poll_timeout() {
                 None => self.stage.news.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(due) => self.stage.news.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
@@ -139,7 +164,9 @@ impl<P: ExternalPrinter> Face<P> {
                 self.stage.seen(&news);
                 ended = self.take(news).or(ended);
             }
-            self.screen.show(Instant::now());
+            let elsewhere_changed = self.prompt.set_elsewhere(self.screen.elsewhere());
+            self.screen.show(Instant::now(), elsewhere_changed);
+            self.prompt.set(self.screen.tabs.current.room);
             if let Some(ended) = ended {
                 break ended;
             }
@@ -153,16 +180,7 @@ impl<P: ExternalPrinter> Face<P> {
             News::Told(Told::Over { outcome, undelivered }) => {
                 return Some(Ok(Ended { outcome, undelivered, refused: 0, signal: self.signal }));
             }
-            News::Told(Told::Event(event)) => {
-                if let (Event::Entered { room, .. }, false) = (&event, self.greeted) {
-                    self.greeted = true;
-                    let greeting = format!("you are in {room}; /help lists the commands, /exit leaves");
-                    self.screen.event(event.clone(), Instant::now());
-                    self.screen.event(Event::Notice(greeting), Instant::now());
-                } else {
-                    self.screen.event(event, Instant::now());
-                }
-            }
+            News::Told(Told::Event(event)) => self.told(event, Instant::now()),
             // Whoever insists does not wait.
             News::Signal(exit) if self.signal.is_some() => return Some(Err(Error::quiet(exit))),
             News::Signal(exit) => {
@@ -175,14 +193,59 @@ impl<P: ExternalPrinter> Face<P> {
         None
     }
 
+    fn told(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Entered { ref info, .. } => {
+                let (room, topic) = (info.room, info.topic.clone());
+                self.screen.event(event, now);
+                if self.wanted == Some(room) {
+                    self.wanted = None;
+                    self.screen.look_at(room, now);
+                } else if room == self.screen.tabs.current.room && !self.greeted {
+                    self.greeted = true;
+                    let topic = if topic.is_empty() { String::new() } else { format!(": {topic}") };
+                    let greeting = format!("you are in {room}{topic}; /help lists the commands, /exit leaves");
+                    self.screen.event(Event::Notice(greeting), now);
+                }
+            }
+            Event::Answered { answer: Ok(Answer::Rooms(list)), .. } => self.screen.rooms(&list),
+            // It would be told in the room that is forgotten.
+            Event::Left { room } => {
+                self.screen.leave(room, now);
+                self.screen.event(event, now);
+            }
+            Event::Membership(ref membership) if !membership.member => {
+                self.screen.leave(membership.room, now);
+                self.screen.event(event, now);
+            }
+            Event::NotEntered { room, .. } => {
+                self.wanted = self.wanted.filter(|wanted| *wanted != room);
+                self.screen.leave(room, now);
+                self.screen.event(event, now);
+            }
+            event => self.screen.event(event, now),
+        }
+    }
+
     fn typed(&mut self, action: &Action) {
-        if let Some(command) = command(action, self.about.room) {
+        let now = Instant::now();
+        match action {
+            Action::Join(room) | Action::Create(room) => self.wanted = Some(*room),
+            _ => {}
+        }
+        if let Action::Join(room) = action
+            && self.screen.look_at(*room, now)
+        {
+            self.wanted = None;
+            return;
+        }
+        if let Some(command) = command(action, self.screen.tabs.current.room) {
             self.stage.handle.send(command);
             return;
         }
         match action {
             Action::Leave => {
-                if self.screen.flow.unstored() > 0 {
+                if self.screen.tabs.unstored() > 0 {
                     self.screen.notice("waiting for what you said to be stored; Ctrl-C leaves at once");
                 }
                 self.stage.handle.send(Command::Leave { patience: PATIENCE });
@@ -190,6 +253,20 @@ impl<P: ExternalPrinter> Face<P> {
             Action::Fingerprint => {
                 let About { server, own, .. } = self.about;
                 self.screen.lines([format!("server  {server}"), format!("you     {own}")]);
+            }
+            Action::Switch(number) => match self.screen.tabs.numbered(*number) {
+                Some(room) => {
+                    self.screen.look_at(room, now);
+                }
+                None => self.screen.notice(&format!("you are in no room {number}; /rooms shows which there are")),
+            },
+            Action::Topic => {
+                let tab = &self.screen.tabs.current;
+                let text = match sanitise(&tab.topic) {
+                    topic if topic.is_empty() => format!("{} has no topic", tab.room),
+                    topic => format!("{}: {topic}", tab.room),
+                };
+                self.screen.notice(&text);
             }
             Action::Clear => self.screen.clear(),
             Action::Manual(entry) => {

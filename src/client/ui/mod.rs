@@ -24,7 +24,7 @@ use crate::client::session::{Answer, Ask, Command, Event, Outcome, Settings};
 use crate::crypto::rsa::PrivateKey;
 use crate::error::{Error, Exit};
 use crate::model::{Fingerprint, RoomName, UserName};
-use crate::proto::message::Stored;
+use crate::proto::message::{self, Create, Request, Shutdown, Stored};
 use crate::term::{Paint, Term};
 
 /// Bytes of events that wait for a face that is slow to show them; with more, no more is read from the server.
@@ -148,6 +148,9 @@ fn weight(told: &Told) -> usize {
             messages.iter().map(|message| EACH + text_bytes(message)).sum()
         }
         Event::Answered { answer: Ok(Answer::People(list)), .. } => list.people.len() * EACH,
+        Event::Answered { answer: Ok(Answer::Rooms(list)), .. } => {
+            list.rooms.iter().map(|info| EACH + info.topic.len() + info.people.len() * size_of::<UserName>()).sum()
+        }
         Event::Presence(presence) => (presence.came.len() + presence.left.len()) * size_of::<UserName>(),
         _ => 0,
     }
@@ -202,7 +205,42 @@ fn command(action: &Action, room: RoomName) -> Option<Command> {
         Action::History(limit) => Command::Ask(Ask::History { room, before: None, limit: *limit }),
         Action::People => Command::Ask(Ask::People { room }),
         Action::Whois(user) => Command::Ask(Ask::Whois { user: *user }),
-        Action::ShutDown => Command::Ask(Ask::Shutdown),
-        Action::Nothing | Action::Leave | Action::Fingerprint | Action::Clear | Action::Manual(_) => return None,
+        Action::Join(room) => Command::Join { room: *room },
+        Action::Create(room) => Command::Ask(Ask::Do(Request::Create(Create { room: *room }))),
+        Action::Part(other) => Command::Ask(Ask::Do(Request::Leave(message::Leave { room: other.unwrap_or(room) }))),
+        Action::Rooms { people } => Command::Ask(Ask::Rooms { people: *people }),
+        Action::Decide(decision) => Command::Ask(Ask::Do(decision.clone().request(room))),
+        Action::ShutDown => Command::Ask(Ask::Do(Request::Shutdown(Shutdown {}))),
+        Action::Nothing
+        | Action::Leave
+        | Action::Switch(_)
+        | Action::Topic
+        | Action::Fingerprint
+        | Action::Clear
+        | Action::Manual(_) => return None,
     })
+}
+
+/// The room that an event is about, where only those who look at it have a use for it.
+fn room_of(event: &Event) -> Option<RoomName> {
+    match event {
+        Event::Message { message, .. } => Some(message.room),
+        Event::Entered { info, .. } => Some(info.room),
+        Event::Presence(presence) => Some(presence.room),
+        Event::Acted(acted) => Some(acted.room),
+        Event::Pending { room, .. }
+        | Event::Delayed { room, .. }
+        | Event::Accepted { room, .. }
+        | Event::Refused { room, .. }
+        | Event::Undelivered { room, .. }
+        | Event::Withdrawn { room, .. }
+        | Event::Missed { room, .. } => Some(*room),
+        Event::Online(_)
+        | Event::Offline { .. }
+        | Event::NotEntered { .. }
+        | Event::Membership(_)
+        | Event::Left { .. }
+        | Event::Answered { .. }
+        | Event::Notice(_) => None,
+    }
 }

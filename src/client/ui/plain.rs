@@ -1,20 +1,22 @@
 //! The client in pipes and files: each line of standard input is a message or a command; messages come out on standard
-//! output in the order of the room, the answers to commands there too, everything else on standard error.
+//! output in the order of the room, the answers to commands there too, everything else on standard error. Of the rooms that
+//! the user is in, one is looked at: the one named at the start, or the last one that was joined.
 //!
 //! The end of the input waits until everything said is acknowledged and everything asked is answered, then leaves. A
 //! reader that has gone away ends it quietly.
 
 use std::io::{self, BufRead, Read as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::gate::Gate;
-use super::{About, Ended, News, Stage, command, show};
+use super::{About, Ended, News, Stage, command, room_of, show};
 use crate::client::commands::{self, Action};
 use crate::client::driver::{Handle, Told};
 use crate::client::session::{Command, Event};
 use crate::error::{Error, Exit};
+use crate::model::RoomName;
 use crate::term::Term;
 
 /// Messages and commands that are not answered; with more, no more is read from the input.
@@ -29,9 +31,11 @@ const LINE_BYTES: usize = 1 << 20;
 pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Error> {
     let mut renderer = about.renderer(term.out_paint());
     let (unanswered, refused) = (Arc::new(Gate::new(UNANSWERED)), Arc::new(AtomicUsize::new(0)));
+    let room = Arc::new(Mutex::new(about.room));
     let feeder = Feeder {
         term: term.clone(),
         about: about.clone(),
+        room: Arc::clone(&room),
         handle: stage.handle.clone(),
         unanswered: Arc::clone(&unanswered),
         refused: Arc::clone(&refused),
@@ -53,7 +57,12 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
                     }
                     _ => {}
                 }
-                show(term, renderer.event(&event))?;
+                // What becomes of the user's own lines is told wherever they went.
+                let own = matches!(event, Event::Refused { .. } | Event::Undelivered { .. });
+                let looked_at = *room.lock().unwrap_or_else(PoisonError::into_inner);
+                if own || room_of(&event).is_none_or(|room| room == looked_at) {
+                    show(term, renderer.event(&event))?;
+                }
             }
             News::Signal(exit) => {
                 signal = Some(exit);
@@ -92,6 +101,8 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
 struct Feeder {
     term: Term,
     about: About,
+    // The one that is looked at.
+    room: Arc<Mutex<RoomName>>,
     handle: Handle,
     unanswered: Arc<Gate>,
     refused: Arc<AtomicUsize>,
@@ -142,13 +153,23 @@ impl Feeder {
                 return Ok(true);
             }
         };
-        if let Some(command) = command(&action, self.about.room) {
-            self.unanswered.enter(1);
+        let looked_at = *self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(command) = command(&action, looked_at) {
+            if let Action::Join(room) = action {
+                *self.room.lock().unwrap_or_else(PoisonError::into_inner) = room;
+            } else {
+                self.unanswered.enter(1);
+            }
             self.handle.send(command);
             return Ok(true);
         }
         match action {
             Action::Leave => return Ok(false),
+            Action::Switch(_) | Action::Topic => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                let error = Error::new(Exit::Refused, "there is no screen to look at a room on");
+                self.term.report(&error.hint("/join #ROOM goes there, /rooms shows what rooms are about"));
+            }
             Action::Fingerprint => {
                 self.term.out(format_args!("server  {}", self.about.server))?;
                 self.term.out(format_args!("you     {}", self.about.own))?;

@@ -2,7 +2,10 @@
 //!
 //! Every remote text passes the sanitiser here, and nowhere else on its way to the screen. Nothing here writes anything.
 
+mod rooms;
 mod wrap;
+
+pub use self::rooms::Mark;
 
 use jiff::Timestamp as Time;
 use jiff::tz::TimeZone;
@@ -84,7 +87,7 @@ impl Renderer {
                 }
                 _ => Vec::new(),
             },
-            Event::Entered { room, again: true } => vec![self.notice(&format!("back in {room}"))],
+            Event::Entered { info, again: true } => vec![self.notice(&format!("back in {}", info.room))],
             Event::NotEntered { room, refused } => vec![self.refusal(&format!("can't enter {room}"), refused)],
             Event::Message { message, .. } => self.message(message),
             // That passes by itself, and soon.
@@ -119,15 +122,12 @@ impl Renderer {
                 pieces
             }
             Event::Answered { ask, answer: Err(refused) } => {
-                let what = match ask {
-                    Ask::History { .. } => "/history",
-                    Ask::People { .. } => "/list",
-                    Ask::Whois { .. } => "/whois",
-                    Ask::Shutdown => "/shutdown",
-                };
-                vec![self.refusal(what, refused)]
+                vec![self.refusal(rooms::command(ask), refused)]
             }
-            Event::Answered { answer: Ok(answer), .. } => self.answer(answer),
+            Event::Answered { ask, answer: Ok(answer) } => self.answer(ask, answer),
+            Event::Acted(acted) => self.acted(acted).into_iter().collect(),
+            Event::Membership(membership) => vec![self.membership(membership)],
+            Event::Left { room } => vec![self.notice(&format!("you have left {room}"))],
             Event::Notice(text) => vec![self.notice(&sanitise(text))],
             Event::Online(_) | Event::Entered { again: false, .. } | Event::Pending { .. } | Event::Accepted { .. } => {
                 Vec::new()
@@ -238,7 +238,7 @@ impl Renderer {
         pieces
     }
 
-    fn answer(&mut self, answer: &Answer) -> Vec<Piece> {
+    fn answer(&mut self, ask: &Ask, answer: &Answer) -> Vec<Piece> {
         match answer {
             Answer::History { messages, more } => {
                 let day = self.day.take();
@@ -279,7 +279,8 @@ impl Renderer {
                     self.line(&format!("key {}", user.fingerprint)),
                 ]
             }
-            Answer::Ending => vec![self.notice("the server is ending")],
+            Answer::Rooms(list) => self.rooms(list, |_| None),
+            Answer::Done => self.done(ask).into_iter().collect(),
         }
     }
 

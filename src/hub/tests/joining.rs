@@ -24,7 +24,7 @@ fn numbers(range: std::ops::RangeInclusive<u32>) -> Vec<String> {
 
 fn joined(last: u64, gone: u64, withdrawn_after: Option<u64>) -> Joined {
     let withdrawn_after = withdrawn_after.map(Seq);
-    Joined { room: RoomName::lobby(), caught_up: true, last: Seq(last), gone, withdrawn_after }
+    Joined { info: RoomInfo::new(RoomName::lobby()), caught_up: true, last: Seq(last), gone, withdrawn_after }
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn a_damaged_window_is_used_as_far_as_it_goes() {
     let (world, _) = lobby(5);
     let mut records = world.disk.records;
     records.remove(2);
-    let room = RestoredRoom { room: RoomName::lobby(), last: Seq(5), window: records, starts: Vec::new() };
-    let hub = Hub::new(settings(), Restored { incarnation: Incarnation(2), rooms: vec![room] });
+    let room = RestoredRoom { last: Seq(5), window: records, ..RestoredRoom::new(RoomName::lobby()) };
+    let hub = Hub::new(settings(), Restored { incarnation: Incarnation(2), rooms: vec![room], ..Restored::default() });
     hub.check_invariants().unwrap();
     assert_eq!(hub.rooms[&RoomName::lobby()].window.len(), 2);
 }

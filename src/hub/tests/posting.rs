@@ -277,10 +277,10 @@ fn answers_that_nobody_waits_for_are_ignored() {
     let mut world = World::new();
     let alice = world.member("alice");
     world.post(alice, "hello");
-    world.handle(Input::Store(StoreEvent::Found { token: PostToken(0), place: None }));
-    world.handle(Input::Store(StoreEvent::Stored { tokens: vec![PostToken(1), PostToken(u64::MAX)] }));
+    world.handle(Input::Store(StoreEvent::Found { token: StoreToken(0), place: None }));
+    world.handle(Input::Store(StoreEvent::Stored { tokens: vec![StoreToken(1), StoreToken(u64::MAX)] }));
     world.handle(Input::Gone { session: SessionId(99) });
     world.commit();
-    world.handle(Input::Store(StoreEvent::Stored { tokens: vec![PostToken(0)] }));
+    world.handle(Input::Store(StoreEvent::Stored { tokens: vec![StoreToken(0)] }));
     assert!(world.peers[&alice].open.is_empty());
 }

@@ -188,11 +188,11 @@ impl Run {
             Step::Recovered => self.world.handle(Input::Store(StoreEvent::Recovered)),
             // Only tokens that were never given: the store itself doesn't lie.
             Step::StaleStored(ahead) => {
-                let token = PostToken(self.world.hub.next_token + ahead);
+                let token = StoreToken(self.world.hub.next_token + ahead);
                 self.world.handle(Input::Store(StoreEvent::Stored { tokens: vec![token] }));
             }
             Step::StaleFound(ahead) => {
-                let token = PostToken(self.world.hub.next_token + ahead);
+                let token = StoreToken(self.world.hub.next_token + ahead);
                 self.world.handle(Input::Store(StoreEvent::Found { token, place: Some((Seq(1), Timestamp(1))) }));
             }
             Step::Kick(user) => {

@@ -4,7 +4,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
-use super::Body;
+use super::{Body, RoomInfo};
 use crate::model::{Fingerprint, Incarnation, MessageId, RoomName, Seq, Timestamp, UserName};
 
 /// Body of answer 32.
@@ -18,7 +18,7 @@ pub struct Done {}
 pub struct Joined {
     /// The room.
     #[n(0)]
-    pub room: RoomName,
+    pub info: RoomInfo,
     /// Whether the session now gets this room's messages as they come. If not, there was too much for one answer.
     #[n(1)]
     pub caught_up: bool,
@@ -146,6 +146,8 @@ pub enum ErrorCode {
     StorageUnavailable,
     /// 8: the server is ending.
     ShuttingDown,
+    /// 9: it can't be done as things are: a name is taken, a limit is reached.
+    Conflict,
     /// Any other number, from a newer server.
     Other(u64),
 }
@@ -193,7 +195,7 @@ pub struct Welcome {
     /// How many messages of a room can be read back.
     #[n(6)]
     pub history_limit: u32,
-    /// Rooms to join without being asked.
+    /// Rooms to join without being asked: those of which the user is a member.
     #[n(7)]
     pub rooms: Vec<RoomName>,
 }
@@ -249,6 +251,7 @@ impl ErrorCode {
             Self::RateLimited => 6,
             Self::StorageUnavailable => 7,
             Self::ShuttingDown => 8,
+            Self::Conflict => 9,
             Self::Other(number) => number,
         }
     }
@@ -271,6 +274,7 @@ impl<'b, C> Decode<'b, C> for ErrorCode {
             6 => Self::RateLimited,
             7 => Self::StorageUnavailable,
             8 => Self::ShuttingDown,
+            9 => Self::Conflict,
             number => Self::Other(number),
         })
     }

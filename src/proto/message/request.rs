@@ -5,8 +5,9 @@ use minicbor::{Decode, Encode, Encoder};
 use super::{Malformed, decode_whole};
 use crate::model::{Incarnation, MessageId, RoomName, Seq, UserName};
 
-/// Body of request 1. Answered by [`Joined`](super::Joined) after the missed messages as parts, at most 256 KiB of them, but one at
-/// least. When that says it is not caught up, the client asks again from the last part.
+/// Body of request 1: be a member of a room, and get what is said there. Answered by [`Joined`](super::Joined) after the
+/// missed messages as parts, at most 256 KiB of them, but one at least. When that says it is not caught up, the client
+/// asks again from the last part.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Join {

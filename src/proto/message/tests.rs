@@ -52,7 +52,31 @@ fn request() -> impl Strategy<Value = Request> {
         room().prop_map(|room| Request::People(People { room })),
         name().prop_map(|user| Request::Whois(Whois { user })),
         Just(Request::Shutdown(Shutdown {})),
-        (7..32_u64).prop_map(Request::Unknown),
+        decision(),
+        (18..32_u64).prop_map(Request::Unknown),
+    ]
+}
+
+fn decision() -> impl Strategy<Value = Request> {
+    let text = || any::<String>();
+    let seconds = || option::of(any::<u32>());
+    prop_oneof![
+        room().prop_map(|room| Request::Create(Create { room })),
+        room().prop_map(|room| Request::Leave(Leave { room })),
+        any::<bool>().prop_map(|people| Request::Rooms(Rooms { people })),
+        (room(), text()).prop_map(|(room, topic)| Request::SetTopic(SetTopic { room, topic })),
+        (room(), name()).prop_map(|(room, user)| Request::Invite(Invite { room, user })),
+        (room(), name(), option::of(text())).prop_map(|(room, user, reason)| Request::Kick(Kick {
+            room,
+            user,
+            reason
+        })),
+        (option::of(room()), name(), seconds(), option::of(text()))
+            .prop_map(|(room, user, seconds, reason)| Request::Ban(Box::new(Ban { room, user, seconds, reason }))),
+        (option::of(room()), name()).prop_map(|(room, user)| Request::Unban(Unban { room, user })),
+        (room(), name(), seconds()).prop_map(|(room, user, seconds)| Request::Mute(Mute { room, user, seconds })),
+        (room(), name()).prop_map(|(room, user)| Request::Unmute(Unmute { room, user })),
+        (room(), name()).prop_map(|(room, user)| Request::HandOver(HandOver { room, user })),
     ]
 }
 
@@ -63,22 +87,63 @@ fn stored() -> impl Strategy<Value = Stored> {
 
 fn error_code() -> impl Strategy<Value = ErrorCode> {
     use ErrorCode::{
-        Forbidden, Malformed, NotFound, Other, RateLimited, ShuttingDown, StorageUnavailable, TooLarge, UnknownRequest,
+        Conflict, Forbidden, Malformed, NotFound, Other, RateLimited, ShuttingDown, StorageUnavailable, TooLarge,
+        UnknownRequest,
     };
-    let known =
-        [Malformed, UnknownRequest, Forbidden, NotFound, TooLarge, RateLimited, StorageUnavailable, ShuttingDown];
-    prop_oneof![proptest::sample::select(known.to_vec()), (9..u64::MAX).prop_map(Other), Just(Other(0))]
+    let known = [
+        Malformed,
+        UnknownRequest,
+        Forbidden,
+        NotFound,
+        TooLarge,
+        RateLimited,
+        StorageUnavailable,
+        ShuttingDown,
+        Conflict,
+    ];
+    prop_oneof![proptest::sample::select(known.to_vec()), (10..u64::MAX).prop_map(Other), Just(Other(0))]
+}
+
+fn info() -> impl Strategy<Value = RoomInfo> {
+    let numbers = (any::<u64>(), any::<u64>(), seq());
+    (room(), any::<String>(), option::of(name()), numbers, any::<bool>(), vec(name(), 0..3)).prop_map(
+        |(room, topic, owner, (members, present, last), joined, people)| RoomInfo {
+            room,
+            topic,
+            owner,
+            members,
+            present,
+            joined,
+            last,
+            people,
+        },
+    )
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let (until, reason) = (option::of(time()), option::of(any::<String>()));
+    (0..8_u8, name(), until, reason, any::<String>()).prop_map(|(kind, user, until, reason, topic)| match kind {
+        0 => Act::Topic { topic },
+        1 => Act::Invited { user },
+        2 => Act::Kicked { user, reason },
+        3 => Act::Banned { user, until, reason },
+        4 => Act::Unbanned { user },
+        5 => Act::Muted { user, until },
+        6 => Act::Unmuted { user },
+        _ => Act::HandedOver { user },
+    })
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
     let person = (name(), time(), any::<u32>()).prop_map(|(user, since, sessions)| Person { user, since, sessions });
     prop_oneof![
         Just(Reply::Done),
-        (room(), any::<bool>(), seq(), any::<u64>(), option::of(seq())).prop_map(
-            |(room, caught_up, last, gone, withdrawn_after)| {
-                Reply::Joined(Joined { room, caught_up, last, gone, withdrawn_after })
+        (info(), any::<bool>(), seq(), any::<u64>(), option::of(seq())).prop_map(
+            |(info, caught_up, last, gone, withdrawn_after)| {
+                Reply::Joined(Joined { info, caught_up, last, gone, withdrawn_after })
             }
         ),
+        vec(info(), 0..3).prop_map(|rooms| Reply::Rooms(RoomList { rooms })),
         (seq(), time()).prop_map(|(seq, time)| Reply::Accepted(Accepted { seq, time })),
         (room(), any::<bool>()).prop_map(|(room, more)| Reply::HistoryEnd(HistoryEnd { room, more })),
         (room(), vec(person, 0..5), any::<u64>()).prop_map(|(room, people, total)| Reply::People(PeopleList {
@@ -121,7 +186,11 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         stored().prop_map(ServerMessage::Message),
         (room(), vec(name(), 0..4), vec(name(), 0..4))
             .prop_map(|(room, came, left)| ServerMessage::Presence(Presence { room, came, left })),
-        (68..u64::MAX).prop_map(ServerMessage::Unknown),
+        (room(), name(), option::of(act())).prop_map(|(room, by, act)| ServerMessage::Acted(Acted { room, by, act })),
+        (room(), any::<bool>(), name(), option::of(any::<String>())).prop_map(|(room, member, by, reason)| {
+            ServerMessage::Membership(Membership { room, member, by, reason })
+        }),
+        (70..u64::MAX).prop_map(ServerMessage::Unknown),
     ]
 }
 

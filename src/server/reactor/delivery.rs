@@ -28,6 +28,16 @@ impl Reactor {
                     self.outbox.enter(*room, slot, &mut connection.reader);
                 }
             }
+            Output::Exit { session, room } => {
+                if let Some(slot) = self.find(*session)
+                    && let Some(connection) = self.connections.get_mut(slot)
+                {
+                    // What the room said up to now is still for it.
+                    connection.keep(&self.outbox);
+                    self.outbox.leave(*room, slot, &mut connection.reader);
+                    self.touch(slot);
+                }
+            }
             Output::Close { session, reason } => {
                 if let Some(slot) = self.find(*session) {
                     if let Some(connection) = self.connections.get_mut(slot) {

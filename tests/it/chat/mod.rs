@@ -110,9 +110,14 @@ impl World {
 
     /// A user without a terminal.
     fn pipe(&self, user: &str) -> Pipe {
+        self.pipe_with(user, &[])
+    }
+
+    fn pipe_with(&self, user: &str, arguments: &[&str]) -> Pipe {
         let mut command = self.command(user, PROGRAM);
         let mut child = command
             .args(self.connect(user))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -165,3 +165,80 @@ fn a_server_that_is_down_is_waited_for() {
     alice.send(CTRL_D).unwrap();
     assert_eq!(end(alice).1, 0);
 }
+
+#[test]
+fn one_looks_at_one_room_while_others_are_spoken_in() {
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    alice.send(format!("/create #dev{ENTER}")).unwrap();
+    alice.expect("[#dev] alice> ").unwrap();
+    alice.send(format!("/topic on call: alice{ENTER}")).unwrap();
+    alice.expect("alice set the topic: on call: alice").unwrap();
+    let mut bob = world.pipe("bob");
+    bob.say("/join #dev");
+    bob.say("in dev");
+    alice.expect("<bob> in dev").unwrap();
+    alice.expect("bob came").unwrap();
+    // What is typed is still there when another room is looked at, whatever is said in the one that was left.
+    alice.send(format!("/1{ENTER}half a li")).unwrap();
+    alice.expect("[#common] alice> half a li").unwrap();
+    for number in 1..=40 {
+        bob.say(&format!("number {number}"));
+    }
+    bob.say("look, @alice");
+    alice.expect("bob mentioned you in #dev; /2 goes there").unwrap();
+    alice.expect("[#common] alice> half a li").unwrap();
+    alice.send(format!("ne{ENTER}")).unwrap();
+    alice.expect("<alice> half a line").unwrap();
+    // What was not seen stands behind the prompt, once nothing is typed.
+    alice.expect("[#common] alice> #dev 41").unwrap();
+    alice.send(format!("/rooms{ENTER}")).unwrap();
+    alice.expect("2 #dev").unwrap();
+    alice.expect("yours, 41 unread: on call: alice").unwrap();
+    alice.send(format!("/2{ENTER}")).unwrap();
+    alice.expect("#dev: on call: alice").unwrap();
+    for number in 1..=40 {
+        alice.expect(format!("<bob> number {number}")).unwrap();
+    }
+    alice.expect("[#dev] alice> ").unwrap();
+    alice.send(format!("answer{ENTER}")).unwrap();
+    bob.hears("<alice> answer");
+    let (lines, _, status) = bob.end();
+    assert!(status.success());
+    assert!(!lines.iter().any(|line| line.contains("half a line")), "said in another room: {lines:?}");
+    alice.expect("bob left").unwrap();
+    alice.send(format!("/leave{ENTER}")).unwrap();
+    alice.expect("you have left #dev").unwrap();
+    alice.expect("[#common] alice> ").unwrap();
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+}
+
+#[test]
+fn whoever_is_brought_in_and_put_out_is_told_where_he_is() {
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    let mut bob = world.chatting("bob");
+    alice.expect("bob came").unwrap();
+    alice.send(format!("/create #dev{ENTER}")).unwrap();
+    alice.expect("[#dev] alice> ").unwrap();
+    alice.send(format!("/invite bob{ENTER}")).unwrap();
+    bob.expect("alice brought you into #dev; /join #dev goes there").unwrap();
+    bob.send(format!("/join #dev{ENTER}")).unwrap();
+    bob.expect("[#dev] bob> ").unwrap();
+    alice.send(format!("/mute bob 30m{ENTER}")).unwrap();
+    bob.expect("alice muted bob until").unwrap();
+    bob.send(format!("hello?{ENTER}")).unwrap();
+    bob.expect("not sent: you are muted in #dev for another 30 min").unwrap();
+    bob.expect("it was: hello?").unwrap();
+    alice.send(format!("/ban bob 7d too loud{ENTER}")).unwrap();
+    bob.expect("alice put you out of #dev: too loud").unwrap();
+    bob.expect("[#common] bob> ").unwrap();
+    bob.send(format!("/join #dev{ENTER}")).unwrap();
+    bob.expect("can't enter #dev: you are banned from #dev for another 7 days").unwrap();
+    bob.expect("[#common] bob> ").unwrap();
+    bob.send(CTRL_D).unwrap();
+    assert_eq!(end(bob).1, 0);
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+}

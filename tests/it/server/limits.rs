@@ -214,7 +214,7 @@ fn bytes_that_wait_for_a_slow_reader() {
     let mut back = Client::enter(Conn::new(server.address, Origin::default(), login));
     loop {
         let (parts, joined) = back.join(Some(position));
-        assert_eq!((joined.gone, joined.withdrawn_after, joined.room), (0, None, RoomName::lobby()));
+        assert_eq!((joined.gone, joined.withdrawn_after, joined.info.room), (0, None, RoomName::lobby()));
         for part in parts {
             assert_eq!(part.seq, position.seq.next());
             position.seq = part.seq;

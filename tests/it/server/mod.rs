@@ -6,4 +6,5 @@ mod limits;
 mod logs;
 mod machine;
 mod registration;
+mod rooms;
 mod shutdown;

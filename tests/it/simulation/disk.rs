@@ -27,12 +27,12 @@ impl Disk {
         self.incarnation = by_clock.max(Incarnation(self.incarnation.0 + 1));
         let first = self.kept.len().saturating_sub(window as usize);
         let room = (self.last > Seq(0)).then(|| RestoredRoom {
-            room: RoomName::lobby(),
             last: self.last,
             window: self.kept.range(first..).cloned().collect(),
             starts: self.starts.clone(),
+            ..RestoredRoom::new(RoomName::lobby())
         });
-        Restored { incarnation: self.incarnation, rooms: room.into_iter().collect() }
+        Restored { incarnation: self.incarnation, rooms: room.into_iter().collect(), ..Restored::default() }
     }
 
     /// Carries out a batch in one transaction, and gives the answers.
@@ -51,6 +51,7 @@ impl Disk {
                 StoreCommand::Lookup { token, user, message } => {
                     answers.push(StoreEvent::Found { token: *token, place: self.find(*user, *message) });
                 }
+                StoreCommand::Change { .. } => panic!("nobody decides anything"),
             }
         }
         answers

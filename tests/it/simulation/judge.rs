@@ -161,6 +161,7 @@ impl Judge {
                 assert!(self.given.contains_key(session), "{session:?} enters before it was given what it missed");
                 assert!(self.inside.insert(*session), "{session:?} enters twice");
             }
+            Output::Exit { .. } => panic!("everyone is in the lobby"),
             Output::Close { session, reason } => {
                 if reason.code == CloseCode::Shutdown
                     && !self.store_fails
@@ -176,6 +177,7 @@ impl Judge {
             Output::Store(StoreCommand::Append { record, .. }) => {
                 assert_eq!(record.seq, self.last, "stored under another number than said");
             }
+            Output::Store(StoreCommand::Change { .. }) => panic!("nobody decides anything"),
             Output::Stopped => self.stopped = true,
             Output::Store(StoreCommand::Lookup { .. }) | Output::Console(_) | Output::Log(_) => {}
         }

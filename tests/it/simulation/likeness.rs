@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rsachat::journal::{Restored, StoreCommand, StoreEvent};
-use rsachat::model::{MessageId, PostToken, RoomName, Seq, StoredRecord, Timestamp};
+use rsachat::model::{MessageId, RoomName, Seq, StoreToken, StoredRecord, Timestamp};
 use rsachat::store::{self, Keep, Store};
 
 use super::disk::Disk;
@@ -13,8 +13,8 @@ use super::disk::Disk;
 /// An answer to one command.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
-    Stored(PostToken),
-    Found(PostToken, Option<(Seq, Timestamp)>),
+    Stored(StoreToken),
+    Found(StoreToken, Option<(Seq, Timestamp)>),
 }
 
 fn answers(events: impl IntoIterator<Item = StoreEvent>) -> Vec<Answer> {
@@ -52,7 +52,7 @@ fn the_simulated_disk_is_like_the_store() {
             let restored = disk.open(wall, window);
             let batch: Vec<StoreCommand> = (0..rng.random_range(0..8))
                 .map(|number| {
-                    let (token, user) = (PostToken(number), "alice".parse().unwrap());
+                    let (token, user) = (StoreToken(number), "alice".parse().unwrap());
                     if rng.random() {
                         let message = MessageId([rng.random_range(0..30); 16]);
                         return StoreCommand::Lookup { token, user, message };

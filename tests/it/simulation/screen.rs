@@ -137,6 +137,7 @@ impl Screen {
                 }
                 self.answers.push((ask, answer));
             }
+            Event::Acted(_) | Event::Membership(_) | Event::Left { .. } => panic!("nobody decides anything"),
             Event::Notice(text) => panic!("{text}"),
             Event::Delayed { .. } | Event::Presence(_) => {}
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use rsachat::crypto::rsa::PublicKey;
-use rsachat::hub::{Hub, Input, Output, Settings};
-use rsachat::model::{Seq, SessionId, UserName};
+use rsachat::hub::{Creation, Hub, Input, Output, Settings};
+use rsachat::model::{RoomName, Seq, SessionId, UserName};
 use rsachat::proto::close::{CloseCode, CloseReason};
 use rsachat::proto::handshake::server::{Context, Directory, Job};
 use rsachat::proto::link::{self, Ended, Limits, Link, Peer};
@@ -60,6 +60,10 @@ impl World {
             history_limit: self.plan.history_limit,
             connections_per_user: 64,
             join_backlog: self.plan.join_backlog,
+            default_rooms: vec![RoomName::lobby()],
+            creation: Creation::Everyone,
+            max_rooms: 20,
+            max_rooms_per_user: 3,
             admins: std::iter::empty().collect(),
         };
         self.process = Some(Process {
@@ -117,7 +121,10 @@ impl World {
             Output::ToRoom { .. } => {
                 process.reactors.iter_mut().for_each(|reactor| reactor.mail.push_back((index, output.clone())));
             }
-            Output::To { session, .. } | Output::Enter { session, .. } | Output::Close { session, .. } => {
+            Output::To { session, .. }
+            | Output::Enter { session, .. }
+            | Output::Exit { session, .. }
+            | Output::Close { session, .. } => {
                 let reactor = process.reactor_of(session);
                 process.reactors[reactor].mail.push_back((index, output));
             }
@@ -173,6 +180,11 @@ impl World {
             Output::Enter { session, .. } => {
                 if let Some(served) = process.connections.get_mut(session).filter(|served| served.is_serving()) {
                     served.in_room = true;
+                }
+            }
+            Output::Exit { session, .. } => {
+                if let Some(served) = process.connections.get_mut(session) {
+                    served.in_room = false;
                 }
             }
             Output::Close { session, reason } => {

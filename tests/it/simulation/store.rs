@@ -114,6 +114,7 @@ impl World {
                     self.seen.lookups += 1;
                     self.seen.found += u32::from(self.disk.find(*user, *message).is_some());
                 }
+                StoreCommand::Change { .. } => panic!("nobody decides anything"),
             }
         }
     }

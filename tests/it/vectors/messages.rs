@@ -3,8 +3,9 @@
 use rsachat::model::{Fingerprint, Incarnation, MessageId, RoomName, Seq, Timestamp, UserName};
 use rsachat::proto::close::{CloseCode, CloseReason};
 use rsachat::proto::message::{
-    Accepted, Body, ErrorCode, History, HistoryEnd, Join, Joined, People, PeopleList, Person, Position, Post, Presence,
-    Refused, Reply, Request, ServerMessage, Shutdown, Stored, Ticket, UserInfo, Welcome, Whois,
+    Accepted, Act, Acted, Ban, Body, Create, ErrorCode, HandOver, History, HistoryEnd, Invite, Join, Joined, Kick,
+    Leave, Membership, Mute, People, PeopleList, Person, Position, Post, Presence, Refused, Reply, Request, RoomInfo,
+    RoomList, Rooms, ServerMessage, SetTopic, Shutdown, Stored, Ticket, Unban, Unmute, UserInfo, Welcome, Whois,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -97,6 +98,75 @@ fn message(name: &'static str, bytes: &[u8]) -> Message {
     Message { name, kind, request_id, body: body(&bytes[decoder.position()..]), bytes: hex(bytes) }
 }
 
+/// What owners and admins ask for.
+fn decisions() -> Vec<(&'static str, u64, Request)> {
+    let room: RoomName = "#dev".parse().unwrap();
+    let (bob, reason) = (name("bob"), Some("too loud".to_owned()));
+    vec![
+        ("a room is made", 11, Request::Create(Create { room })),
+        ("a room is left", 12, Request::Leave(Leave { room })),
+        ("which rooms there are", 13, Request::Rooms(Rooms { people: false })),
+        ("who is in which room", 14, Request::Rooms(Rooms { people: true })),
+        ("a topic", 15, Request::SetTopic(SetTopic { room, topic: "on call: bob".to_owned() })),
+        ("no topic", 15, Request::SetTopic(SetTopic { room, topic: String::new() })),
+        ("somebody is brought in", 16, Request::Invite(Invite { room, user: bob })),
+        ("somebody is put out", 17, Request::Kick(Kick { room, user: bob, reason: reason.clone() })),
+        ("somebody is put out, without a word", 17, Request::Kick(Kick { room, user: bob, reason: None })),
+        (
+            "a ban from a room",
+            18,
+            Request::Ban(Box::new(Ban { room: Some(room), user: bob, seconds: Some(3600), reason })),
+        ),
+        (
+            "a ban from the server",
+            18,
+            Request::Ban(Box::new(Ban { room: None, user: bob, seconds: None, reason: None })),
+        ),
+        ("the end of a ban", 19, Request::Unban(Unban { room: Some(room), user: bob })),
+        ("the end of a ban from the server", 19, Request::Unban(Unban { room: None, user: bob })),
+        ("silence", 20, Request::Mute(Mute { room, user: bob, seconds: Some(60) })),
+        ("silence for ever", 20, Request::Mute(Mute { room, user: bob, seconds: None })),
+        ("the end of silence", 21, Request::Unmute(Unmute { room, user: bob })),
+        ("another owner", 22, Request::HandOver(HandOver { room, user: bob })),
+    ]
+}
+
+/// What is told of decisions, and of rooms.
+fn of_rooms() -> Vec<(&'static str, ServerMessage)> {
+    let room: RoomName = "#dev".parse().unwrap();
+    let (by, user, reason) = (name("alice"), name("bob"), Some("too loud".to_owned()));
+    let acted = |act| ServerMessage::Acted(Acted { room, by, act: Some(act) });
+    let membership = |member, reason| ServerMessage::Membership(Membership { room, member, by, reason });
+    let info = RoomInfo {
+        topic: "work".to_owned(),
+        owner: Some(by),
+        members: 300,
+        present: 2,
+        joined: true,
+        last: Seq(7),
+        people: vec![by, user],
+        ..RoomInfo::new(room)
+    };
+    let common = RoomInfo { members: 400, joined: true, last: Seq(90), ..RoomInfo::new(lobby()) };
+    let rooms = RoomList { rooms: vec![common, info] };
+    vec![
+        ("rooms", ServerMessage::Reply(14, Reply::Rooms(rooms))),
+        ("a topic is set", acted(Act::Topic { topic: "work".to_owned() })),
+        ("somebody is brought in", acted(Act::Invited { user })),
+        ("somebody is put out", acted(Act::Kicked { user, reason: reason.clone() })),
+        ("somebody is banned for a time", acted(Act::Banned { user, until: Some(TIME), reason: reason.clone() })),
+        ("somebody is banned", acted(Act::Banned { user, until: None, reason: None })),
+        ("somebody may come back", acted(Act::Unbanned { user })),
+        ("somebody may not speak for a time", acted(Act::Muted { user, until: Some(TIME) })),
+        ("somebody may not speak", acted(Act::Muted { user, until: None })),
+        ("somebody may speak again", acted(Act::Unmuted { user })),
+        ("somebody else owns the room", acted(Act::HandedOver { user })),
+        ("a decision of a kind that does not exist", ServerMessage::Acted(Acted { room, by, act: None })),
+        ("you are in a room", membership(true, None)),
+        ("you are in a room no longer", membership(false, reason)),
+    ]
+}
+
 fn requests() -> Vec<Message> {
     let position = Position { incarnation: Incarnation(3), seq: Seq(41) };
     let post = |body, retry| Request::Post(Post { room: lobby(), message: id(), body, retry, after: None });
@@ -114,7 +184,7 @@ fn requests() -> Vec<Message> {
         ("the end", u64::MAX, Request::Shutdown(Shutdown {})),
         ("a type that does not exist", 10, Request::Unknown(31)),
     ];
-    let messages = cases.into_iter().map(|(name, id, request)| {
+    let messages = cases.into_iter().chain(decisions()).map(|(name, id, request)| {
         let bytes = request.encode(id);
         assert_eq!(Request::decode(bare(&bytes)), Ok((id, request)), "{name}");
         seed("request", name, bare(&bytes));
@@ -127,7 +197,8 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
     let stored =
         |seq, body| Stored { room: lobby(), seq: Seq(seq), time: TIME, sender: name("bob"), message: id(), body };
     let joined = |caught_up, last, gone, withdrawn_after| {
-        Reply::Joined(Joined { room: lobby(), caught_up, last: Seq(last), gone, withdrawn_after })
+        let info = RoomInfo { members: 2, present: 1, joined: true, last: Seq(last), ..RoomInfo::new(lobby()) };
+        Reply::Joined(Joined { info, caught_up, last: Seq(last), gone, withdrawn_after })
     };
     let refused = |code, hint: Option<&str>, retry_after_ms| {
         Reply::Error(Refused { code, text: "why".to_owned(), hint: hint.map(str::to_owned), retry_after_ms })
@@ -154,6 +225,7 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
         ("a user who is away", 8, user(None, 0)),
         ("an error", 9, refused(ErrorCode::NotFound, None, None)),
         ("an error with advice", 9, refused(ErrorCode::RateLimited, Some("what to do"), Some(1500))),
+        ("a name that is taken", 9, refused(ErrorCode::Conflict, None, None)),
         ("an error of a later version", 9, refused(ErrorCode::Other(99), None, None)),
     ]
     .into_iter()
@@ -187,6 +259,7 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
         ),
         ("an event that does not exist", ServerMessage::Unknown(1000)),
     ])
+    .chain(of_rooms())
     .collect()
 }
 

@@ -129,7 +129,7 @@ fn where_nobody_watches_a_breach_of_the_protocol_ends_it() {
 #[test]
 fn whoever_ends_the_server_has_ended_too() {
     let mut world = World::in_lobby(0);
-    world.command(Command::Ask(Ask::Shutdown));
+    world.command(Command::Ask(shutdown()));
     let (id, _) = world.request();
     world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
     world.close(CloseCode::Shutdown);

@@ -28,7 +28,7 @@ fn a_first_visit_gets_the_last_messages_and_then_what_is_said() {
         })
         .collect();
     assert_eq!(arrivals, [(8, Arrival::Backlog, false), (9, Arrival::Backlog, false), (10, Arrival::Live, true)]);
-    assert!(world.events.contains(&Event::Entered { room: lobby(), again: false }));
+    assert!(world.events.contains(&Event::Entered { info: RoomInfo::new(lobby()), again: false }));
 }
 
 #[test]
@@ -55,7 +55,8 @@ fn a_long_absence_is_caught_up_with_in_pages_and_what_is_gone_is_counted() {
     world.events.clear();
     let (id, _) = world.request();
     let page = |id, last, gone| {
-        let joined = Joined { room: lobby(), caught_up: false, last: Seq(last), gone, withdrawn_after: None };
+        let joined =
+            Joined { info: RoomInfo::new(lobby()), caught_up: false, last: Seq(last), gone, withdrawn_after: None };
         ServerMessage::Reply(id, Reply::Joined(joined))
     };
     world.tell(&[part(id, 10, "a"), part(id, 11, "b"), page(id, 11, 4)]);
@@ -77,7 +78,8 @@ fn what_the_server_lost_is_withdrawn_and_its_numbers_are_used_anew() {
     world.come_back();
     let (id, request) = world.request();
     assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 8)) }));
-    let answer = Joined { room: lobby(), caught_up: true, last: Seq(7), gone: 0, withdrawn_after: Some(Seq(6)) };
+    let answer =
+        Joined { info: RoomInfo::new(lobby()), caught_up: true, last: Seq(7), gone: 0, withdrawn_after: Some(Seq(6)) };
     world.tell(&[part(id, 7, "new"), ServerMessage::Reply(id, Reply::Joined(answer))]);
     let withdrawn = world.events.iter().find_map(|event| match event {
         Event::Withdrawn { after, messages, .. } => Some((*after, messages.iter().map(|seen| seen.seq.0).collect())),
@@ -97,7 +99,8 @@ fn a_server_that_lost_everything_begins_anew() {
     let mut world = World::in_lobby(5);
     world.come_back();
     let (id, _) = world.request();
-    let answer = Joined { room: lobby(), caught_up: true, last: Seq(2), gone: 1, withdrawn_after: Some(Seq(0)) };
+    let answer =
+        Joined { info: RoomInfo::new(lobby()), caught_up: true, last: Seq(2), gone: 1, withdrawn_after: Some(Seq(0)) };
     world.tell(&[part(id, 2, "x"), ServerMessage::Reply(id, Reply::Joined(answer))]);
     assert_eq!(world.shown(), ["2 x"]);
 }

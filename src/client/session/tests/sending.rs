@@ -227,7 +227,7 @@ fn questions_are_asked_again_after_a_cut_but_a_shutdown_is_not() {
     let mut world = World::in_lobby(0);
     let whois = Ask::Whois { user: "bob".parse().unwrap() };
     world.command(Command::Ask(whois));
-    world.command(Command::Ask(Ask::Shutdown));
+    world.command(Command::Ask(shutdown()));
     assert_eq!(world.requests.len(), 2);
     world.requests.clear();
     world.come_back();
@@ -235,7 +235,7 @@ fn questions_are_asked_again_after_a_cut_but_a_shutdown_is_not() {
         .events()
         .iter()
         .filter_map(|event| match event {
-            Event::Answered { ask: Ask::Shutdown, answer } => Some(answer.is_ok()),
+            Event::Answered { ask: Ask::Do(Request::Shutdown(_)), answer } => Some(answer.is_ok()),
             _ => None,
         })
         .collect();

@@ -9,7 +9,7 @@ use rand::RngExt as _;
 use super::*;
 use crate::hub::{self, Hub};
 use crate::journal::{Restored, RestoredRoom, StoreCommand, StoreEvent};
-use crate::model::{PostToken, SessionId, StoredRecord};
+use crate::model::{SessionId, StoreToken, StoredRecord};
 
 /// A user's end, and what was shown there.
 struct End {
@@ -52,15 +52,20 @@ fn new_hub(incarnation: u64, disk: &[StoredRecord], starts: &[(Incarnation, Seq)
         history_limit: 1000,
         connections_per_user: 64,
         join_backlog: 1000,
+        default_rooms: vec![RoomName::lobby()],
+        creation: hub::Creation::Everyone,
+        max_rooms: 20,
+        max_rooms_per_user: 3,
         admins: HashSet::new(),
     };
     let rooms = disk.last().map(|last| RestoredRoom {
-        room: lobby(),
         last: last.seq,
         window: disk.to_vec(),
         starts: starts.to_vec(),
+        ..RestoredRoom::new(lobby())
     });
-    let restored = Restored { incarnation: Incarnation(incarnation), rooms: rooms.into_iter().collect() };
+    let rooms = rooms.into_iter().collect();
+    let restored = Restored { incarnation: Incarnation(incarnation), rooms, ..Restored::default() };
     let mut hub = Hub::new(settings, restored);
     let fingerprint = test_keys::alice().public().fingerprint();
     let registered = hub::Input::Registered { user: "alice".parse().unwrap(), fingerprint };
@@ -235,12 +240,13 @@ impl Town {
                     let place = place.map(|record| (record.seq, record.time));
                     self.hub(hub::Input::Store(StoreEvent::Found { token, place }));
                 }
+                Some(StoreCommand::Change { .. }) => panic!("nobody decides anything"),
                 None => return,
             }
         }
     }
 
-    fn stored(&mut self, token: PostToken) {
+    fn stored(&mut self, token: StoreToken) {
         self.hub(hub::Input::Store(StoreEvent::Stored { tokens: vec![token] }));
     }
 

@@ -1,17 +1,20 @@
 //! What the Tab key completes: commands, and the names of those who were seen.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustyline::completion::Completer;
 use rustyline::highlight::Highlighter;
-use rustyline::hint::Hinter;
+use rustyline::hint::{Hint, Hinter};
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
+use super::prompt::Prompt;
 use crate::client::commands::{self, TABLE};
 use crate::client::session::{Answer, Event};
 use crate::model::UserName;
+use crate::term::{Look, Paint};
 
 /// Enough for any room that one reads.
 const NAMES: usize = 10_000;
@@ -43,7 +46,10 @@ impl Names {
     }
 }
 
-pub(super) struct Completion(pub(super) Names);
+pub(super) struct Completion {
+    pub(super) names: Names,
+    pub(super) prompt: Prompt,
+}
 
 impl Completion {
     /// Where what is completed begins, and what it may become. Nothing is offered for an empty word.
@@ -62,7 +68,7 @@ impl Completion {
         // At the beginning of a line a name is an address.
         let after = if start == 0 && mark.is_empty() { ": " } else { " " };
         let prefix = prefix.to_ascii_lowercase();
-        let names = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = self.names.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fitting = names.iter().filter(|name| name.as_str().starts_with(&prefix));
         (start, fitting.map(|name| format!("{mark}{name}{after}")).collect())
     }
@@ -78,9 +84,34 @@ impl Completer for Completion {
 
 impl Helper for Completion {}
 impl Hinter for Completion {
-    type Hint = String;
+    type Hint = Elsewhere;
+
+    // Called whenever the line is drawn, which is whenever it changes.
+    fn hint(&self, line: &str, position: usize, _: &Context<'_>) -> Option<Elsewhere> {
+        self.prompt.note(line, position);
+        let elsewhere = self.prompt.elsewhere();
+        (line.is_empty() && !elsewhere.is_empty()).then_some(Elsewhere(elsewhere))
+    }
 }
-impl Highlighter for Completion {}
+
+/// What was not seen in other rooms, behind a prompt at which nothing is typed.
+pub(super) struct Elsewhere(String);
+
+impl Hint for Elsewhere {
+    fn display(&self) -> &str {
+        &self.0
+    }
+
+    // It is nothing that one could type.
+    fn completion(&self) -> Option<&str> {
+        None
+    }
+}
+impl Highlighter for Completion {
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        Cow::Owned(Paint::new(true).with(Look::Dim, hint))
+    }
+}
 impl Validator for Completion {}
 
 #[cfg(test)]
@@ -91,7 +122,8 @@ mod tests {
     fn commands_and_names_are_completed_where_they_can_stand() {
         let names = Names::default();
         names.extend(["alice", "bob", "bodo"].map(|name| name.parse().unwrap()));
-        let completion = Completion(names);
+        let prompt = Prompt::new("alice".parse().unwrap(), crate::model::RoomName::lobby());
+        let completion = Completion { names, prompt };
         let complete = |line: &str| completion.candidates(line, line.len());
         assert_eq!(complete("/hi"), (0, vec!["/history ".to_owned()]));
         assert_eq!(complete("/q"), (0, vec!["/quit ".to_owned()]));

@@ -24,11 +24,14 @@ pub(super) enum Shown {
     Own(Timestamp, Body),
     /// The user's own message, not stored yet.
     Pending(Body),
+    /// So many came that only the history has the first of them.
+    Skipped(usize),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     waiting: VecDeque<Shown>,
+    skipped: usize,
     own: Vec<Own>,
 }
 
@@ -70,6 +73,14 @@ impl Flow {
         }
     }
 
+    /// Keeps only so many of those that wait, the latest.
+    pub(super) fn keep(&mut self, most: usize) {
+        while self.waiting.len() > most {
+            self.waiting.pop_front();
+            self.skipped += 1;
+        }
+    }
+
     /// The next thing to show now.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Shown> {
         let full = self.waiting.len() > WAITING;
@@ -79,6 +90,9 @@ impl Flow {
             let (id, body) = (own.id, own.body.clone());
             self.waiting.retain(|shown| !is_message(shown, id));
             return Some(Shown::Pending(body));
+        }
+        if self.skipped > 0 {
+            return Some(Shown::Skipped(std::mem::take(&mut self.skipped)));
         }
         match self.waiting.front()? {
             Shown::Event(Event::Message { message, .. }) if self.find(message.message).is_some() => None,

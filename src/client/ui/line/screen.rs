@@ -5,11 +5,16 @@ use std::time::Instant;
 use rustyline::ExternalPrinter;
 
 use super::complete::Names;
-use super::flow::{Flow, Shown};
+use super::flow::Shown;
+use super::tabs::Tabs;
 use crate::client::commands::Mistake;
 use crate::client::session::Event;
-use crate::client::ui::render::{Piece, Renderer};
+use crate::client::ui::render::{Mark, Piece, Renderer};
+use crate::model::RoomName;
+use crate::proto::message::{Act, RoomList};
 
+/// A text that shows nothing: the printer ends one without a line's end with one.
+const NOTHING: &str = "\x1b[A\n";
 /// Empties the screen and goes to its upper left corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
@@ -19,19 +24,74 @@ pub(super) struct Screen<P> {
     renderer: Renderer,
     names: Names,
     bell: bool,
-    pub(super) flow: Flow,
+    pub(super) tabs: Tabs,
     // What is not printed yet.
     text: String,
 }
 
 impl<P: ExternalPrinter> Screen<P> {
-    pub(super) fn new(printer: P, renderer: Renderer, names: Names, bell: bool) -> Self {
-        Self { printer, renderer, names, bell, flow: Flow::default(), text: String::new() }
+    pub(super) fn new(printer: P, renderer: Renderer, names: Names, bell: bool, room: RoomName) -> Self {
+        Self { printer, renderer, names, bell, tabs: Tabs::new(room), text: String::new() }
     }
 
     pub(super) fn event(&mut self, event: Event, now: Instant) {
         self.names.see(&event);
-        self.flow.push(event, now);
+        match &event {
+            Event::Entered { info, .. } => self.tabs.enter(info.room, &info.topic),
+            Event::Acted(acted) => {
+                if let Some(Act::Topic { topic }) = &acted.act {
+                    self.tabs.set_topic(acted.room, topic);
+                }
+            }
+            Event::Message { message, .. } if message.room != self.tabs.current.room && self.renderer.rings(&event) => {
+                let place = self.tabs.number(message.room).map(|number| format!("; /{number} goes there"));
+                let text = format!("{} mentioned you in {}{}", message.sender, message.room, place.unwrap_or_default());
+                self.notice(&text);
+                self.ring();
+            }
+            _ => {}
+        }
+        self.tabs.push(event, now);
+    }
+
+    /// Looks at a room, if the user is in it: shows what was said there meanwhile. Returns whether that is so.
+    pub(super) fn look_at(&mut self, room: RoomName, now: Instant) -> bool {
+        let before = self.tabs.current.room;
+        let is_there = self.tabs.look_at(room);
+        if is_there && before != room {
+            self.arrive(now);
+        }
+        is_there
+    }
+
+    /// The user is in a room no longer. Another one is looked at, if it was this one.
+    pub(super) fn leave(&mut self, room: RoomName, now: Instant) {
+        let before = self.tabs.current.room;
+        self.tabs.leave(room);
+        if self.tabs.current.room != before {
+            self.arrive(now);
+        }
+    }
+
+    fn arrive(&mut self, now: Instant) {
+        let (room, topic) = (self.tabs.current.room, crate::term::sanitise(&self.tabs.current.topic));
+        let topic = if topic.is_empty() { String::new() } else { format!(": {topic}") };
+        self.notice(&format!("{room}{topic}"));
+        // It has rung for these already.
+        let bell = std::mem::take(&mut self.bell);
+        self.gather(now);
+        self.bell = bell;
+    }
+
+    /// The rooms that there are.
+    pub(super) fn rooms(&mut self, list: &RoomList) {
+        let known: Vec<(RoomName, usize)> = self.tabs.list().collect();
+        let mark = |room| {
+            let at = known.iter().position(|(known, _)| *known == room)?;
+            known.get(at).map(|(_, unread)| Mark { number: at + 1, unread: *unread })
+        };
+        let pieces = self.renderer.rooms(list, mark);
+        self.add(pieces);
     }
 
     /// A line of the program's own.
@@ -55,11 +115,28 @@ impl<P: ExternalPrinter> Screen<P> {
         self.text.push_str(CLEAR);
     }
 
-    /// Prints all that can be shown now.
-    pub(super) fn show(&mut self, now: Instant) {
+    /// What was not seen in the rooms that are not looked at; empty if nothing.
+    pub(super) fn elsewhere(&self) -> String {
+        let unread = self.tabs.list().filter(|(_, unread)| *unread > 0);
+        unread.map(|(room, unread)| format!("{room} {unread}")).collect::<Vec<_>>().join("  ")
+    }
+
+    /// Prints all that can be shown now. The line that is typed is drawn anew, if it has to be.
+    pub(super) fn show(&mut self, now: Instant, draw: bool) {
         let (_, columns) = console::Term::stdout().size();
         self.renderer.set_width(usize::from(columns));
-        while let Some(shown) = self.flow.poll(now) {
+        self.gather(now);
+        if draw && self.text.is_empty() {
+            self.text.push_str(NOTHING);
+        }
+        if !self.text.is_empty() {
+            // A terminal that is gone ends the line editor, and so the chat.
+            let _ = self.printer.print(std::mem::take(&mut self.text));
+        }
+    }
+
+    fn gather(&mut self, now: Instant) {
+        while let Some(shown) = self.tabs.current.flow.poll(now) {
             let mut pieces = match shown {
                 Shown::Event(event) => {
                     let mut pieces = self.renderer.event(&event);
@@ -70,19 +147,24 @@ impl<P: ExternalPrinter> Screen<P> {
                 }
                 Shown::Own(time, body) => self.renderer.own(time, &body),
                 Shown::Pending(body) => vec![self.renderer.pending(&body)],
+                Shown::Skipped(count) => {
+                    vec![self.renderer.notice(&format!("{count} more before these; /history shows the last ones"))]
+                }
             };
             self.add(pieces.drain(..));
         }
-        if !self.text.is_empty() {
-            // A terminal that is gone ends the line editor, and so the chat.
-            let _ = self.printer.print(std::mem::take(&mut self.text));
+    }
+
+    fn ring(&mut self) {
+        if self.bell {
+            self.add([Piece::Bell]);
         }
     }
 
     /// Waits until the editor has taken what was printed last: the signal that ends it would come before that.
     pub(super) fn settle(&mut self) {
-        // The printer holds one text, and takes the next when the editor has taken that one. This one shows nothing.
-        let _ = self.printer.print("\x1b[A\n".to_owned());
+        // The printer holds one text, and takes the next when the editor has taken that one.
+        let _ = self.printer.print(NOTHING.to_owned());
     }
 
     fn add(&mut self, pieces: impl IntoIterator<Item = Piece>) {

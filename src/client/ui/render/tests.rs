@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::model::{MessageId, RoomName, Seq};
-use crate::proto::message::Presence;
+use crate::proto::message::{Act, Acted, Membership, Presence, RoomInfo, RoomList};
 
 fn renderer() -> Renderer {
     Renderer::new("alice".parse().unwrap(), Paint::new(false), TimeZone::UTC, Form::Screen)
@@ -168,4 +168,64 @@ fn many_comings_are_one_line_without_oneself() {
     let came = ["alice", "b", "c", "d", "e", "f", "g"].map(|name| name.parse().unwrap()).to_vec();
     let event = Event::Presence(Presence { room: RoomName::lobby(), came, left: vec![] });
     assert_eq!(texts(renderer().event(&event)), ["-- b, c, d, e, f and 1 more came"]);
+}
+
+#[test]
+fn rooms_are_listed_with_what_concerns_the_user() {
+    let room = |name: &str| name.parse::<RoomName>().unwrap();
+    let bob = Some("bob".parse().unwrap());
+    let dev = RoomInfo {
+        topic: "work\x1b[2J".to_owned(),
+        owner: Some("alice".parse().unwrap()),
+        members: 2,
+        present: 1,
+        joined: true,
+        people: bob.into_iter().collect(),
+        ..RoomInfo::new(room("#dev"))
+    };
+    let lobby = RoomInfo { members: 3, present: 3, joined: true, ..RoomInfo::new(RoomName::lobby()) };
+    let ops = RoomInfo { owner: bob, members: 1, ..RoomInfo::new(room("#ops")) };
+    let list = RoomList { rooms: vec![lobby, dev, ops] };
+    let mark = |name| (name == room("#dev")).then_some(Mark { number: 2, unread: 7 });
+    assert_eq!(
+        texts(renderer().rooms(&list, mark)),
+        [
+            " * #common  3 of 3 members here",
+            " 2 #dev     1 of 2 members here, yours, 7 unread: work\\x1b[2J",
+            "            bob",
+            "   #ops     0 of 1 member here, bob's",
+        ]
+    );
+}
+
+#[test]
+fn decisions_are_told_in_words() {
+    let (by, user) = ("bob".parse().unwrap(), "carol".parse().unwrap());
+    let room = RoomName::lobby();
+    let reason = || Some("loud\u{202e}".to_owned());
+    let until = Some(Timestamp(1_000_000_000_000));
+    for (act, words) in [
+        (Act::Topic { topic: "work".to_owned() }, "bob set the topic: work"),
+        (Act::Topic { topic: String::new() }, "bob took the topic away"),
+        (Act::Invited { user }, "bob brought carol in"),
+        (Act::Kicked { user, reason: reason() }, "bob put carol out: loud\\u{202e}"),
+        (Act::Kicked { user, reason: None }, "bob put carol out"),
+        (Act::Banned { user, until, reason: None }, "bob banned carol until 2001-09-09 01:46"),
+        (Act::Banned { user, until: None, reason: reason() }, "bob banned carol: loud\\u{202e}"),
+        (Act::Unbanned { user }, "bob let carol come back"),
+        (Act::Muted { user, until }, "bob muted carol until 2001-09-09 01:46"),
+        (Act::Unmuted { user }, "bob let carol speak again"),
+        (Act::HandedOver { user }, "bob made carol the owner"),
+    ] {
+        let event = Event::Acted(Acted { room, by, act: Some(act) });
+        assert_eq!(texts(renderer().event(&event)), [format!("-- {words}")]);
+    }
+    assert_eq!(renderer().event(&Event::Acted(Acted { room, by, act: None })), []);
+    let membership = |member, by: &str, reason| {
+        let event = Event::Membership(Membership { room, member, by: by.parse().unwrap(), reason });
+        texts(renderer().event(&event)).remove(0)
+    };
+    assert_eq!(membership(false, "bob", reason()), "-- bob put you out of #common: loud\\u{202e}");
+    assert_eq!(membership(false, "alice", None), "-- you have left #common, with another of your sessions");
+    assert_eq!(membership(true, "alice", None), "-- you are in #common, by another of your sessions");
 }

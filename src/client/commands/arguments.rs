@@ -1,0 +1,63 @@
+//! What is typed after a command's name: rooms, users, times, texts.
+
+use std::time::Duration;
+
+use super::Action;
+use crate::model::{RoomName, UserName};
+
+pub(super) fn none(arguments: &str, action: Action) -> Result<Action, String> {
+    if arguments.is_empty() { Ok(action) } else { Err("nothing comes after it".to_owned()) }
+}
+
+pub(super) fn room(arguments: &str) -> Result<RoomName, String> {
+    match arguments {
+        "" => Err("which room?".to_owned()),
+        name => name.parse().map_err(|error| format!("{name}: {error}")),
+    }
+}
+
+pub(super) fn user(name: &str) -> Result<UserName, String> {
+    match name.strip_prefix('@').unwrap_or(name) {
+        "" => Err("who?".to_owned()),
+        name => name.parse().map_err(|error| format!("{name}: {error}")),
+    }
+}
+
+pub(super) fn only_user(arguments: &str) -> Result<UserName, String> {
+    match user_and_rest(arguments)? {
+        (user, "") => Ok(user),
+        _ => Err("nothing comes after the name".to_owned()),
+    }
+}
+
+pub(super) fn user_and_rest(arguments: &str) -> Result<(UserName, &str), String> {
+    let (name, rest) = first_word(arguments);
+    Ok((user(name)?, rest))
+}
+
+pub(super) fn first_word(text: &str) -> (&str, &str) {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (word, rest.trim_start())
+}
+
+pub(super) fn server(rest: &str) -> (bool, &str) {
+    match first_word(rest) {
+        ("--server", rest) => (true, rest),
+        _ => (false, rest),
+    }
+}
+
+/// A time, if the text begins with one.
+pub(super) fn leading_time(rest: &str) -> (Option<Duration>, &str) {
+    let (word, after) = first_word(rest);
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let time = word.parse::<jiff::Span>().ok().and_then(|span| span.to_duration(days).ok());
+    match time.and_then(|time| Duration::try_from(time).ok()).filter(|time| !time.is_zero()) {
+        Some(time) => (Some(time), after),
+        None => (None, rest),
+    }
+}
+
+pub(super) fn text(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,246 @@
+//! The table of the slash commands.
+
+use super::arguments::{leading_time, none, only_user, room, server, text, user_and_rest};
+use super::{Action, Decision, Entry, Role, find};
+use crate::proto::message::Body;
+
+/// All commands, in the order of the manual.
+pub const TABLE: &[Entry] = &[
+    Entry {
+        name: "history",
+        aliases: &[],
+        arguments: "[N]",
+        help: "show the last N messages of this room",
+        details: "Without N, as many as the server keeps for reading back: 100, unless its operator decided otherwise.",
+        role: Role::Everyone,
+        parse: |arguments| match arguments {
+            "" => Ok(Action::History(None)),
+            count => match count.parse() {
+                Ok(count) if count > 0 => Ok(Action::History(Some(count))),
+                _ => Err(format!("{count} is not a number of messages")),
+            },
+        },
+    },
+    Entry {
+        name: "list",
+        aliases: &["who", "names"],
+        arguments: "",
+        help: "show who is here",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| none(arguments, Action::People),
+    },
+    Entry {
+        name: "whois",
+        aliases: &[],
+        arguments: "USER",
+        help: "show a user's key and whether the user is here",
+        details: "The fingerprint is that of the key that the server has registered for the user.",
+        role: Role::Everyone,
+        parse: |arguments| only_user(arguments).map(Action::Whois),
+    },
+    Entry {
+        name: "join",
+        aliases: &[],
+        arguments: "#ROOM",
+        help: "be in a room, and go to it",
+        details: "/1 to /9 go to the rooms that you are in, as /rooms numbers them.",
+        role: Role::Everyone,
+        parse: |arguments| room(arguments).map(Action::Join),
+    },
+    Entry {
+        name: "create",
+        aliases: &[],
+        arguments: "#ROOM",
+        help: "make a room that everyone may join, and own it",
+        details: "Its owner may /topic, /invite, /kick, /ban and /mute there, and hand it on with /owner.",
+        role: Role::Everyone,
+        parse: |arguments| room(arguments).map(Action::Create),
+    },
+    Entry {
+        name: "leave",
+        aliases: &["part"],
+        arguments: "[#ROOM]",
+        help: "be in this or another room no longer",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| match arguments {
+            "" => Ok(Action::Part(None)),
+            name => room(name).map(|room| Action::Part(Some(room))),
+        },
+    },
+    Entry {
+        name: "rooms",
+        aliases: &[],
+        arguments: "",
+        help: "show the rooms that there are",
+        details: "Those that you are in have a number, and how much you have not seen.",
+        role: Role::Everyone,
+        parse: |arguments| none(arguments, Action::Rooms { people: false }),
+    },
+    Entry {
+        name: "knowrooms",
+        aliases: &[],
+        arguments: "",
+        help: "show the rooms, and who is in them now",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| none(arguments, Action::Rooms { people: true }),
+    },
+    Entry {
+        name: "topic",
+        aliases: &[],
+        arguments: "[TEXT]",
+        help: "show or say what this room is about",
+        details: "Owners and admins say it, everyone may look. \"/topic -\" takes it away.",
+        role: Role::Everyone,
+        parse: |arguments| match arguments {
+            "" => Ok(Action::Topic),
+            "-" => Ok(Action::Decide(Decision::Topic(String::new()))),
+            text => Ok(Action::Decide(Decision::Topic(text.to_owned()))),
+        },
+    },
+    Entry {
+        name: "invite",
+        aliases: &[],
+        arguments: "USER",
+        help: "bring a user into this room",
+        details: "",
+        role: Role::Owner,
+        parse: |arguments| only_user(arguments).map(|user| Action::Decide(Decision::Invite(user))),
+    },
+    Entry {
+        name: "kick",
+        aliases: &[],
+        arguments: "USER [REASON]",
+        help: "put a user out of this room",
+        details: "Who was kicked may come back; /ban is for longer.",
+        role: Role::Owner,
+        parse: |arguments| {
+            let (user, reason) = user_and_rest(arguments)?;
+            Ok(Action::Decide(Decision::Kick(user, text(reason))))
+        },
+    },
+    Entry {
+        name: "ban",
+        aliases: &[],
+        arguments: "USER [TIME] [REASON]",
+        help: "keep a user out of this room",
+        details: "For a TIME as 30m, 12h or 7d; without one until /unban. With --server after the name, out of the server: admins.",
+        role: Role::Owner,
+        parse: |arguments| {
+            let (user, rest) = user_and_rest(arguments)?;
+            let (server, rest) = server(rest);
+            let (time, reason) = leading_time(rest);
+            Ok(Action::Decide(Decision::Ban { user, server, time, reason: text(reason) }))
+        },
+    },
+    Entry {
+        name: "unban",
+        aliases: &[],
+        arguments: "USER",
+        help: "let a user back into this room",
+        details: "With --server after the name, back to the server: admins.",
+        role: Role::Owner,
+        parse: |arguments| {
+            let (user, rest) = user_and_rest(arguments)?;
+            match server(rest) {
+                (server, "") => Ok(Action::Decide(Decision::Unban { user, server })),
+                _ => Err("nothing comes after it".to_owned()),
+            }
+        },
+    },
+    Entry {
+        name: "mute",
+        aliases: &[],
+        arguments: "USER [TIME]",
+        help: "let a user read here, but not speak",
+        details: "For a TIME as 30m, 12h or 7d; without one until /unmute.",
+        role: Role::Owner,
+        parse: |arguments| {
+            let (user, rest) = user_and_rest(arguments)?;
+            match leading_time(rest) {
+                (time, "") => Ok(Action::Decide(Decision::Mute(user, time))),
+                (_, rest) => Err(format!("{rest} is not a time")),
+            }
+        },
+    },
+    Entry {
+        name: "unmute",
+        aliases: &[],
+        arguments: "USER",
+        help: "let a user speak here again",
+        details: "",
+        role: Role::Owner,
+        parse: |arguments| only_user(arguments).map(|user| Action::Decide(Decision::Unmute(user))),
+    },
+    Entry {
+        name: "owner",
+        aliases: &[],
+        arguments: "USER",
+        help: "hand this room on to a user who is in it",
+        details: "",
+        role: Role::Owner,
+        parse: |arguments| only_user(arguments).map(|user| Action::Decide(Decision::HandOver(user))),
+    },
+    Entry {
+        name: "me",
+        aliases: &[],
+        arguments: "TEXT",
+        help: "say what you do: /me waves",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| match arguments {
+            "" => Err("what do you do?".to_owned()),
+            text => Ok(Action::Say(Body::Action { text: text.to_owned() })),
+        },
+    },
+    Entry {
+        name: "fingerprint",
+        aliases: &[],
+        arguments: "",
+        help: "show the server's fingerprint and yours",
+        details: "Compare the server's with what its operator tells you over another channel.",
+        role: Role::Everyone,
+        parse: |arguments| none(arguments, Action::Fingerprint),
+    },
+    Entry {
+        name: "clear",
+        aliases: &[],
+        arguments: "",
+        help: "empty the screen",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| none(arguments, Action::Clear),
+    },
+    Entry {
+        name: "manual",
+        aliases: &["help"],
+        arguments: "[COMMAND]",
+        help: "explain the commands, or one of them",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| match arguments.strip_prefix('/').unwrap_or(arguments) {
+            "" => Ok(Action::Manual(None)),
+            name => find(name).map(|entry| Action::Manual(Some(entry))).ok_or_else(|| format!("no command {name}")),
+        },
+    },
+    Entry {
+        name: "shutdown",
+        aliases: &[],
+        arguments: "",
+        help: "end the server",
+        details: "Everybody is told, and everything that was accepted is kept.",
+        role: Role::Admin,
+        parse: |arguments| none(arguments, Action::ShutDown),
+    },
+    Entry {
+        name: "exit",
+        aliases: &["quit"],
+        arguments: "",
+        help: "leave, as Ctrl-D does",
+        details: "Waits a moment for what you said to be stored.",
+        role: Role::Everyone,
+        parse: |arguments| none(arguments, Action::Leave),
+    },
+];

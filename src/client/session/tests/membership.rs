@@ -1,0 +1,153 @@
+//! Being in several rooms: coming into them, by the user's will or another's, and leaving them.
+
+use super::*;
+use crate::proto::message::{Create, Join, Kick, Leave, Membership, Position, RoomList, Rooms};
+
+fn dev() -> RoomName {
+    "#dev".parse().unwrap()
+}
+
+fn joined_dev(id: RequestId, last: u64) -> ServerMessage {
+    let info = RoomInfo { topic: "work".to_owned(), ..RoomInfo::new(dev()) };
+    let joined = Joined { info, caught_up: true, last: Seq(last), gone: 0, withdrawn_after: None };
+    ServerMessage::Reply(id, Reply::Joined(joined))
+}
+
+fn done(id: RequestId) -> ServerMessage {
+    ServerMessage::Reply(id, Reply::Done)
+}
+
+fn in_dev(seq: u64, what: &str) -> Stored {
+    Stored { room: dev(), ..stored(seq, "bob", what) }
+}
+
+fn membership(member: bool) -> ServerMessage {
+    ServerMessage::Membership(Membership { room: dev(), member, by: "bob".parse().unwrap(), reason: None })
+}
+
+/// A session that is in the lobby and in #dev.
+fn in_both() -> World {
+    let mut world = World::in_lobby(0);
+    world.command(Command::Join { room: dev() });
+    let (id, request) = world.request();
+    assert_eq!(request, Request::Join(Join { room: dev(), after: None }));
+    world.tell(&[joined_dev(id, 0)]);
+    assert!(matches!(&world.events()[..], [Event::Entered { info, again: false }] if info.topic == "work"));
+    world
+}
+
+#[test]
+fn messages_of_each_room_come_and_go_by_themselves() {
+    let mut world = in_both();
+    world.tell(&[ServerMessage::Message(in_dev(1, "there")), ServerMessage::Message(stored(1, "bob", "here"))]);
+    assert_eq!(world.shown(), ["1 there", "1 here"]);
+    world.command(Command::Post { room: dev(), body: text("to dev") });
+    let (_, request) = world.request();
+    assert!(matches!(request, Request::Post(post) if post.room == dev()));
+}
+
+#[test]
+fn rooms_are_joined_again_after_a_cut() {
+    let mut world = in_both();
+    world.rooms.push(dev());
+    world.come_back();
+    let rooms: Vec<_> = world.requests.iter().map(|(_, request)| request.clone()).collect();
+    let after = |room| Request::Join(Join { room, after: Some(Position { incarnation: Incarnation(1), seq: Seq(0) }) });
+    assert_eq!(rooms, [after(lobby()), after(dev())]);
+}
+
+#[test]
+fn who_was_put_out_in_his_absence_does_not_join_again() {
+    let mut world = in_both();
+    world.cut();
+    world.command(Command::Post { room: dev(), body: text("too late") });
+    world.events();
+    world.come_back();
+    assert!(matches!(world.request().1, Request::Join(Join { room, .. }) if room == lobby()));
+    let events = world.events();
+    let is_told = |event: &Event| matches!(event, Event::NotEntered { room, .. } if *room == dev());
+    assert!(events.iter().any(is_told), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, Event::Refused { .. })), "{events:?}");
+}
+
+#[test]
+fn a_room_that_was_made_is_joined() {
+    let mut world = World::in_lobby(0);
+    world.command(Command::Ask(Ask::Do(Request::Create(Create { room: dev() }))));
+    let (id, _) = world.request();
+    world.tell(&[done(id)]);
+    let (_, request) = world.request();
+    assert_eq!(request, Request::Join(Join { room: dev(), after: None }));
+}
+
+#[test]
+fn who_is_brought_in_joins_and_who_is_put_out_hears_nothing_more() {
+    let mut world = World::in_lobby(0);
+    world.tell(&[membership(true)]);
+    let (id, _) = world.request();
+    world.tell(&[joined_dev(id, 0)]);
+    world.command(Command::Post { room: dev(), body: text("too late") });
+    world.request();
+    world.events();
+    world.tell(&[membership(false), ServerMessage::Message(in_dev(1, "behind his back"))]);
+    let events = world.events();
+    assert!(matches!(&events[..], [Event::Refused { .. }, Event::Membership(_)]), "{events:?}");
+    world.come_back();
+    assert!(matches!(world.request().1, Request::Join(Join { room, .. }) if room == lobby()));
+}
+
+#[test]
+fn who_leaves_is_told_when_it_is_done() {
+    let mut world = in_both();
+    world.command(Command::Ask(Ask::Do(Request::Leave(Leave { room: dev() }))));
+    let (id, _) = world.request();
+    assert!(world.events().is_empty());
+    world.tell(&[done(id)]);
+    assert!(matches!(&world.events()[..], [Event::Answered { .. }, Event::Left { room }] if *room == dev()));
+    world.tell(&[ServerMessage::Message(in_dev(1, "not for him"))]);
+    assert!(world.shown().is_empty());
+}
+
+#[test]
+fn an_answer_to_an_earlier_stay_is_ignored() {
+    let mut world = World::in_lobby(0);
+    world.command(Command::Join { room: dev() });
+    let (first, _) = world.request();
+    world.tell(&[membership(false)]);
+    world.command(Command::Join { room: dev() });
+    let (second, _) = world.request();
+    world.events();
+    world.tell(&[ServerMessage::Part(first, in_dev(1, "old")), joined_dev(first, 1)]);
+    assert!(world.events().is_empty());
+    world.tell(&[ServerMessage::Part(second, in_dev(2, "new")), joined_dev(second, 2)]);
+    assert_eq!(world.shown(), ["2 new"]);
+}
+
+#[test]
+fn there_is_an_end_of_rooms() {
+    let mut world = World::in_lobby(0);
+    for number in 0..70 {
+        world.command(Command::Join { room: format!("#room-{number}").parse().unwrap() });
+    }
+    let refused = world.events().into_iter().filter(|event| matches!(event, Event::NotEntered { .. })).count();
+    assert_eq!((world.requests.len(), refused), (63, 7));
+}
+
+#[test]
+fn what_is_decided_is_asked_once_and_what_is_asked_again_and_again() {
+    let mut world = World::in_lobby(0);
+    let kick = Request::Kick(Kick { room: lobby(), user: "bob".parse().unwrap(), reason: None });
+    world.command(Command::Ask(Ask::Do(kick)));
+    world.command(Command::Ask(Ask::Rooms { people: true }));
+    world.requests.clear();
+    world.cut();
+    assert!(matches!(&world.events()[0], Event::Answered { ask: Ask::Do(_), answer: Err(_) }));
+    world.come_back();
+    let (id, _) = world.requests.remove(0);
+    world.tell(&[joined(id, 0)]);
+    world.events();
+    let (id, request) = world.request();
+    assert_eq!(request, Request::Rooms(Rooms { people: true }));
+    world.tell(&[ServerMessage::Reply(id, Reply::Rooms(RoomList { rooms: Vec::new() }))]);
+    assert!(matches!(&world.events()[..], [Event::Answered { answer: Ok(Answer::Rooms(_)), .. }]));
+}

@@ -1,0 +1,233 @@
+//! A server with users, many rooms, and a store that takes everything at once.
+
+use super::super::*;
+use super::create;
+use crate::journal::{Change, Sanction};
+use crate::proto::message::{RoomList, Rooms};
+
+const EVERYONE: [&str; 4] = ["admin", "alice", "bob", "carol"];
+
+pub(super) fn room(text: &str) -> RoomName {
+    text.parse().unwrap()
+}
+
+/// A server with users, and what is on its disk.
+pub(super) struct Town {
+    pub(super) hub: Hub,
+    pub(super) now: Instant,
+    pub(super) wall: Timestamp,
+    pub(super) inboxes: BTreeMap<SessionId, Vec<ServerMessage>>,
+    pub(super) inside: BTreeSet<(RoomName, SessionId)>,
+    pub(super) closed: BTreeMap<SessionId, CloseReason>,
+    disk: Restored,
+    asked: VecDeque<StoreCommand>,
+    pub(super) next: u64,
+}
+
+impl Town {
+    pub(super) fn new() -> Self {
+        Self::start(settings(), Restored::default())
+    }
+
+    pub(super) fn start(settings: Settings, disk: Restored) -> Self {
+        let mut town = Self {
+            hub: Hub::new(settings, disk.clone()),
+            now: Instant::now(),
+            wall: Timestamp(1_000_000),
+            inboxes: BTreeMap::new(),
+            inside: BTreeSet::new(),
+            closed: BTreeMap::new(),
+            disk,
+            asked: VecDeque::new(),
+            next: 0,
+        };
+        for user in EVERYONE.map(name) {
+            town.handle(Input::Registered { user, fingerprint: key(user) });
+        }
+        town
+    }
+
+    /// The server is killed, and starts again on what is on its disk.
+    pub(super) fn restart(self) -> Self {
+        Self::start(self.hub.settings.clone(), self.disk)
+    }
+
+    pub(super) fn handle(&mut self, input: Input) {
+        self.hub.handle(input, self.now, self.wall);
+        assert_eq!(self.hub.check_invariants(), Ok(()));
+        while let Some(output) = self.hub.poll() {
+            match output {
+                Output::To { session, bytes } => self.inboxes.get_mut(&session).unwrap().extend(messages(&bytes)),
+                Output::ToRoom { room, bytes } => {
+                    for (_, session) in self.inside.iter().filter(|(inside, _)| *inside == room) {
+                        self.inboxes.get_mut(session).unwrap().extend(messages(&bytes));
+                    }
+                }
+                Output::Enter { session, room } => assert!(self.inside.insert((room, session)), "entered twice"),
+                Output::Exit { session, room } => assert!(self.inside.remove(&(room, session)), "left twice"),
+                Output::Close { session, reason } => {
+                    self.inside.retain(|(_, inside)| *inside != session);
+                    self.closed.insert(session, reason);
+                }
+                Output::Store(command) => self.asked.push_back(command),
+                Output::Log(_) | Output::Console(_) | Output::Stopped => {}
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self) {
+        while let Some(command) = self.asked.pop_front() {
+            let token = match command {
+                StoreCommand::Append { token, .. } => token,
+                StoreCommand::Lookup { token, .. } => {
+                    self.handle(Input::Store(StoreEvent::Found { token, place: None }));
+                    continue;
+                }
+                StoreCommand::Change { token, changes } => {
+                    for change in changes {
+                        write(&mut self.disk, change);
+                    }
+                    token
+                }
+            };
+            self.handle(Input::Store(StoreEvent::Stored { tokens: vec![token] }));
+        }
+    }
+
+    pub(super) fn comes(&mut self, user: &str) -> SessionId {
+        self.next += 1;
+        let (session, user) = (SessionId(self.next), name(user));
+        self.inboxes.insert(session, Vec::new());
+        self.handle(Input::Opened { session, user, fingerprint: key(user), client: String::new() });
+        session
+    }
+
+    /// The rooms that a session is told to join.
+    pub(super) fn welcomed_to(&mut self, session: SessionId) -> Vec<String> {
+        let welcome = self.inboxes[&session].iter().find_map(|message| match message {
+            ServerMessage::Welcome(welcome) => Some(welcome.rooms.iter().map(ToString::to_string).collect()),
+            _ => None,
+        });
+        welcome.unwrap()
+    }
+
+    pub(super) fn begin(&mut self, session: SessionId, request: Request) -> RequestId {
+        // Nobody is to be slowed down here.
+        self.now += Duration::from_secs(1);
+        self.next += 1;
+        let id = self.next;
+        self.handle(Input::Request { session, id, request });
+        id
+    }
+
+    pub(super) fn answer(&mut self, session: SessionId, id: RequestId) -> Option<Result<Reply, Refused>> {
+        let inbox = self.inboxes.get_mut(&session).unwrap();
+        let at = inbox.iter().position(|message| matches!(message, ServerMessage::Reply(of, _) if *of == id))?;
+        match inbox.remove(at) {
+            ServerMessage::Reply(_, Reply::Error(refused)) => Some(Err(refused)),
+            ServerMessage::Reply(_, reply) => Some(Ok(reply)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ask(&mut self, session: SessionId, request: Request) -> Result<Reply, Refused> {
+        let id = self.begin(session, request);
+        self.commit();
+        self.answer(session, id).expect("an answer")
+    }
+
+    pub(super) fn done(&mut self, session: SessionId, request: Request) {
+        let what = format!("{request:?}");
+        assert_eq!(self.ask(session, request), Ok(Reply::Done), "{what}");
+    }
+
+    pub(super) fn refused(&mut self, session: SessionId, request: Request, code: ErrorCode, text: &str) {
+        let what = format!("{request:?}");
+        let refused = self.ask(session, request).expect_err(&what);
+        assert_eq!((refused.code, &*refused.text), (code, text), "{what}");
+    }
+
+    pub(super) fn join(&mut self, session: SessionId, name: &str) {
+        let joined = self.ask(session, Request::Join(Join { room: room(name), after: None }));
+        assert!(matches!(&joined, Ok(Reply::Joined(joined)) if joined.caught_up && joined.info.joined), "{joined:?}");
+        assert!(self.inside.contains(&(room(name), session)));
+    }
+
+    /// A session of `user`, in #dev, which is alice's.
+    pub(super) fn in_dev(&mut self, user: &str) -> SessionId {
+        let session = self.comes(user);
+        if self.hub.rooms.contains_key(&room("#dev")) {
+            self.join(session, "#dev");
+        } else {
+            self.done(session, create("#dev"));
+            self.join(session, "#dev");
+        }
+        session
+    }
+
+    pub(super) fn post(&mut self, session: SessionId, to: &str) -> Result<Reply, Refused> {
+        let message = MessageId(u128::from(self.next).to_be_bytes());
+        let post = Post { room: room(to), message, body: text("hello"), retry: false, after: None };
+        self.ask(session, Request::Post(post))
+    }
+
+    /// What a session got that is no answer and nobody's coming.
+    pub(super) fn inbox(&mut self, session: SessionId) -> Vec<ServerMessage> {
+        let inbox = std::mem::take(self.inboxes.get_mut(&session).unwrap()).into_iter();
+        inbox.filter(|message| !matches!(message, ServerMessage::Presence(_) | ServerMessage::Welcome(_))).collect()
+    }
+
+    pub(super) fn rooms(&mut self, session: SessionId) -> Vec<RoomInfo> {
+        match self.ask(session, Request::Rooms(Rooms { people: true })) {
+            Ok(Reply::Rooms(RoomList { rooms })) => rooms,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What the store does with a change.
+fn write(disk: &mut Restored, change: Change) {
+    let known = |disk: &mut Restored, name: RoomName| {
+        let at = disk.rooms.iter().position(|room| room.room == name);
+        at.unwrap_or_else(|| {
+            disk.rooms.push(RestoredRoom::new(name));
+            disk.rooms.len() - 1
+        })
+    };
+    let replace = |list: &mut Vec<Sanction>, sanction: Sanction| {
+        list.retain(|other| other.user != sanction.user);
+        list.push(sanction);
+    };
+    match change {
+        Change::Room { room, topic, owner } => {
+            let at = known(disk, room);
+            (disk.rooms[at].topic, disk.rooms[at].owner) = (topic, owner);
+        }
+        Change::Member { room, user } => {
+            let at = known(disk, room);
+            disk.rooms[at].members.push(user);
+        }
+        Change::NoMember { room, user } => {
+            let at = known(disk, room);
+            disk.rooms[at].members.retain(|other| *other != user);
+        }
+        Change::Ban { room: Some(room), sanction } => {
+            let at = known(disk, room);
+            replace(&mut disk.rooms[at].banned, sanction);
+        }
+        Change::Ban { room: None, sanction } => replace(&mut disk.banned, sanction),
+        Change::Unban { room: Some(room), user } => {
+            let at = known(disk, room);
+            disk.rooms[at].banned.retain(|other| other.user != user);
+        }
+        Change::Unban { room: None, user } => disk.banned.retain(|other| other.user != user),
+        Change::Mute { room, sanction } => {
+            let at = known(disk, room);
+            replace(&mut disk.rooms[at].muted, sanction);
+        }
+        Change::Unmute { room, user } => {
+            let at = known(disk, room);
+            disk.rooms[at].muted.retain(|other| other.user != user);
+        }
+    }
+}

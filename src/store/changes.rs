@@ -1,0 +1,72 @@
+//! What rooms are, who is in them and who may do what, on disk.
+
+use rusqlite::{Connection, params};
+
+use crate::journal::{Change, Sanction};
+use crate::model::{RoomName, UserName};
+
+/// Stands for the server where rooms have their identifiers.
+pub(super) const SERVER: i64 = 0;
+
+/// What somebody may not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Come in.
+    Ban = 0,
+    /// Speak.
+    Mute = 1,
+}
+
+/// Carries a change out.
+pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
+    match change {
+        Change::Room { room, topic, owner } => {
+            let id = room_id(connection, *room)?;
+            let mut update = connection.prepare_cached("UPDATE room SET topic = ?2, owner = ?3 WHERE id = ?1")?;
+            update.execute(params![id, topic, owner.as_ref().map(UserName::as_str)])?;
+        }
+        Change::Member { room, user } => {
+            let id = room_id(connection, *room)?;
+            let mut insert = connection.prepare_cached("INSERT INTO member VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+            insert.execute(params![id, user.as_str()])?;
+        }
+        Change::NoMember { room, user } => {
+            let id = room_id(connection, *room)?;
+            let mut delete = connection.prepare_cached("DELETE FROM member WHERE room = ?1 AND user = ?2")?;
+            delete.execute(params![id, user.as_str()])?;
+        }
+        Change::Ban { room, sanction } => impose(connection, *room, Kind::Ban, *sanction)?,
+        Change::Unban { room, user } => lift(connection, *room, Kind::Ban, *user)?,
+        Change::Mute { room, sanction } => impose(connection, Some(*room), Kind::Mute, *sanction)?,
+        Change::Unmute { room, user } => lift(connection, Some(*room), Kind::Mute, *user)?,
+    }
+    Ok(())
+}
+
+/// A room's identifier; the room is made if there is none.
+pub(super) fn room_id(connection: &Connection, room: RoomName) -> rusqlite::Result<i64> {
+    let statement = |sql| connection.prepare_cached(sql);
+    statement("INSERT INTO room (name, last) VALUES (?1, 0) ON CONFLICT DO NOTHING")?.execute([room.as_str()])?;
+    statement("SELECT id FROM room WHERE name = ?1")?.query_row([room.as_str()], |row| row.get(0))
+}
+
+fn place_of(connection: &Connection, room: Option<RoomName>) -> rusqlite::Result<i64> {
+    room.map_or(Ok(SERVER), |room| room_id(connection, room))
+}
+
+fn impose(connection: &Connection, room: Option<RoomName>, kind: Kind, sanction: Sanction) -> rusqlite::Result<()> {
+    let id = place_of(connection, room)?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO sanction VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET until = excluded.until",
+    )?;
+    let until = sanction.until.map(|until| until.0);
+    insert.execute(params![id, sanction.user.as_str(), kind as i64, until])?;
+    Ok(())
+}
+
+fn lift(connection: &Connection, room: Option<RoomName>, kind: Kind, user: UserName) -> rusqlite::Result<()> {
+    let id = place_of(connection, room)?;
+    let mut delete = connection.prepare_cached("DELETE FROM sanction WHERE room = ?1 AND user = ?2 AND kind = ?3")?;
+    delete.execute(params![id, user.as_str(), kind as i64])?;
+    Ok(())
+}
