@@ -12,6 +12,8 @@ pub struct Restored {
     pub rooms: Vec<RestoredRoom>,
     /// Who may not come to the server.
     pub banned: Vec<Sanction>,
+    /// What users say of themselves, encoded as the hub does it.
+    pub statuses: Vec<(UserName, Vec<u8>)>,
 }
 
 /// One room of [`Restored`].
@@ -109,6 +111,13 @@ pub enum Change {
         room: RoomName,
         /// Who.
         user: UserName,
+    },
+    /// What somebody says of himself.
+    Status {
+        /// Who.
+        user: UserName,
+        /// What, encoded as on the wire; the store doesn't look inside. Nothing if he says nothing any more.
+        status: Option<Vec<u8>>,
     },
 }
 

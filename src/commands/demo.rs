@@ -108,6 +108,7 @@ impl Stage {
             server: self.public.fingerprint(),
             own: alice.public().fingerprint(),
             bell: true,
+            away: None,
         };
         if term.chats() {
             ui::chat(term, &about, settings, self.target.clone(), alice).map(|_| ())

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -12,6 +13,8 @@ use crate::model::{Fingerprint, RoomName, UserName};
 
 /// The port of a server that names none.
 const PORT: u16 = 5000;
+/// Minutes.
+const AWAY: u64 = 10;
 
 /// The client's settings, all valid. rsachat-config(5) explains each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct ClientConfig {
     pub room: RoomName,
     /// Whether to ring when the user is mentioned.
     pub bell: bool,
+    /// Who types nothing for so long is away; never, if nothing.
+    pub away: Option<Duration>,
 }
 
 impl Default for ClientConfig {
@@ -91,6 +96,8 @@ impl ClientConfig {
         put("server_key", self.server_key.as_ref().map(|path| json!(path)));
         put("fingerprint", self.fingerprint.map(|fingerprint| json!(fingerprint.to_string())));
         put("room", (self.room != default.room).then(|| json!(self.room.to_string())));
+        let minutes = |away: Option<Duration>| away.map_or(0, |away| away.as_secs() / 60);
+        put("away_minutes", (self.away != default.away).then(|| json!(minutes(self.away))));
         put("bell", (self.bell != default.bell).then(|| json!(self.bell)));
         fields
     }
@@ -156,6 +163,14 @@ impl ClientConfig {
             json!(true),
             "Whether the terminal rings when somebody mentions you.",
         );
+        let away = setting(
+            "away_minutes",
+            "an integer from 0 to 1440",
+            json!(AWAY),
+            json!(AWAY),
+            "On a terminal, who types nothing for so many minutes is shown as away, until something is typed. 0 is never.",
+        );
+        let minutes = |value: &Value| value.as_u64().filter(|minutes| *minutes <= 1440);
         Self {
             username: reader.read(username, |value| value.as_str()?.parse().ok()),
             server_ip: reader.read(server_ip, text),
@@ -172,6 +187,8 @@ impl ClientConfig {
                 .flatten(),
             room: reader.read(room, |value| value.as_str()?.parse().ok()).unwrap_or_else(RoomName::lobby),
             bell: reader.read(bell, Value::as_bool).unwrap_or(true),
+            away: Some(Duration::from_secs(60 * reader.read(away, minutes).unwrap_or(AWAY)))
+                .filter(|away| !away.is_zero()),
         }
     }
 }

@@ -267,6 +267,7 @@ fn a_saved_client_configuration_reads_back() {
         fingerprint: Some(crate::model::Fingerprint([3; 32])),
         room: "#ops".parse().unwrap(),
         bell: false,
+        away: None,
         ..config
     };
     config.save(&path).unwrap();

@@ -71,7 +71,10 @@ impl Hub {
             holds(ascending, || format!("{name}: starts out of order"))?;
             holds(room.starts.iter().all(|start| start.1 <= room.last), || format!("{name}: start beyond last"))?;
             holds(room.changes.len() <= PRESENCE_USERS, || format!("{name}: too many changes"))?;
-            let unsettled = !room.changes.is_empty() || room.too_many_changes;
+            let here = |user: &UserName| room.present.contains_key(user) || room.changes.contains_key(user);
+            let known = room.told.keys().all(here) || room.too_many_changes || room.present.len() > PRESENCE_USERS;
+            holds(known, || format!("{name}: a status of who is not here"))?;
+            let unsettled = !room.changes.is_empty() || !room.statuses.is_empty() || room.too_many_changes;
             holds(!unsettled || self.presence_rooms.contains(name), || format!("{name}: untold changes"))?;
         }
         holds(present.is_empty(), || format!("in a room that doesn't know: {present:?}"))?;

@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 
 use crate::journal::{Restored, StoreEvent};
 use crate::model::{Incarnation, MessageId, RoomName, SessionId, StoreToken, Timestamp, UserName};
-use crate::proto::message::ServerMessage;
+use crate::proto::message::{ServerMessage, Status};
 
 mod changes;
 mod invariants;
@@ -55,6 +55,7 @@ mod rooms;
 mod sanctions;
 mod sessions;
 mod shutdown;
+mod status;
 
 pub use io::{ConsoleCommand, Creation, Input, LogEvent, Output, Settings};
 
@@ -103,6 +104,11 @@ pub struct Hub {
     memberships: HashMap<UserName, BTreeSet<RoomName>>,
     /// Who may not come to the server.
     banned: Sanctions,
+    /// What users say of themselves, registered or not; nothing for those who are simply online.
+    statuses: HashMap<UserName, Status>,
+    /// When that ends, and when the first of it is looked at.
+    status_ends: BTreeSet<(Timestamp, UserName)>,
+    status_due: Option<Instant>,
     /// What the store has not answered yet, in the order in which it was asked.
     pending: BTreeMap<StoreToken, Pending>,
     /// Changes that the store has not written yet.
@@ -133,6 +139,12 @@ impl Hub {
             // From the time when it was another one's.
             room.members.clear();
         }
+        let statuses: HashMap<UserName, Status> = restored
+            .statuses
+            .iter()
+            .filter_map(|(user, status)| Some((*user, Status::from_cbor(status).ok()?)))
+            .collect();
+        let status_ends = statuses.iter().filter_map(|(user, status)| Some((status.until?, *user))).collect();
         let mut memberships: HashMap<UserName, BTreeSet<RoomName>> = HashMap::new();
         for (name, room) in &rooms {
             for user in &room.members {
@@ -149,6 +161,9 @@ impl Hub {
             rooms,
             memberships,
             banned: Sanctions::restore(restored.banned),
+            statuses,
+            status_ends,
+            status_due: None,
             pending: BTreeMap::new(),
             changing: BTreeMap::new(),
             in_flight: HashMap::new(),
@@ -169,7 +184,10 @@ impl Hub {
             return;
         }
         let at = At { now, wall };
-        self.presence_timer(now);
+        if self.status_due.is_none_or(|due| due <= now) {
+            self.status_timer(at);
+        }
+        self.presence_timer(at);
         match input {
             Input::Registered { user, fingerprint } => self.registered(user, fingerprint, at),
             Input::Unregistered { user } => self.unregistered(user, at),
@@ -199,7 +217,8 @@ impl Hub {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let presence = self.presence_due.filter(|_| self.phase != Phase::Stopped);
-        [presence, self.phase.timeout()].into_iter().flatten().min()
+        let status = self.status_due.filter(|_| self.phase == Phase::Running);
+        [presence, status, self.phase.timeout()].into_iter().flatten().min()
     }
 
     fn send(&mut self, session: SessionId, message: &ServerMessage) {

@@ -160,6 +160,13 @@ impl Hub {
         Ok(())
     }
 
+    /// Charges a user as for a post, for something that is neither kept nor counted.
+    pub(super) fn charge(&mut self, user: UserName, at: At) -> Result<(), Refused> {
+        self.admit(user, false, at)?;
+        self.release(user, 1);
+        Ok(())
+    }
+
     /// Charges a user for a change as for a post, and counts it as under way; or says why not.
     pub(super) fn admit_change(&mut self, user: UserName, at: At) -> Result<(), Refused> {
         if self.store_failing {

@@ -79,6 +79,8 @@ impl Hub {
                 Request::Mute(mute) => self.mute(session, id, &mute, at),
                 Request::Unmute(unmute) => self.unmute(session, id, &unmute, at),
                 Request::HandOver(to) => self.hand_over(session, id, &to, at),
+                Request::SetStatus(set) => self.set_status(session, id, set, at),
+                Request::SetIdle(set) => self.set_idle(session, id, &set, at),
                 Request::Unknown(kind) => Err(refused_with_hint(
                     ErrorCode::UnknownRequest,
                     format!("this server doesn't know requests of type {kind}"),
@@ -205,11 +207,12 @@ impl Hub {
 
     fn people(&mut self, session: SessionId, id: RequestId, name: RoomName, at: At) -> Result<(), Refused> {
         self.may_read(session, at)?;
-        self.tell_who_left(name);
+        self.tell_who_left(name, at.wall);
         let room = self.room_to_see(session, name, at)?;
         let people = room.present.keys().take(PEOPLE).filter_map(|name| {
             let user = self.users.get(name)?;
-            Some(Person { user: *name, since: user.since()?, sessions: user.session_count() })
+            let status = self.status(*name, at.wall);
+            Some(Person { user: *name, since: user.since()?, sessions: user.session_count(), status })
         });
         let list = PeopleList { room: name, people: people.collect(), total: room.present.len() as u64 };
         self.answer(session, id, Vec::new(), Reply::People(list), at);
@@ -259,6 +262,7 @@ impl Hub {
             admin: self.settings.admins.contains(&name),
             since: user.since(),
             sessions: user.session_count(),
+            status: self.status(name, at.wall),
         };
         self.answer(session, id, Vec::new(), Reply::User(info), at);
         Ok(())

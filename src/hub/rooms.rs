@@ -6,7 +6,7 @@ use super::sanctions::Sanctions;
 use super::{PAGE_BYTES, PRESENCE_USERS};
 use crate::journal::RestoredRoom;
 use crate::model::{Incarnation, Seq, StoredRecord, UserName};
-use crate::proto::message::{Body, Encoded, Position, RequestId, Stored};
+use crate::proto::message::{Body, Encoded, Position, RequestId, Status, Stored};
 
 #[derive(Debug, Default)]
 pub(super) struct Room {
@@ -32,6 +32,10 @@ pub(super) struct Room {
     pub(super) present: BTreeMap<UserName, u32>,
     /// Who came or left since the last presence event, with whether the user was here before.
     pub(super) changes: BTreeMap<UserName, bool>,
+    /// Whose status may have changed since then.
+    pub(super) statuses: BTreeSet<UserName>,
+    /// What was told of those who are here; nothing of who is simply online.
+    pub(super) told: BTreeMap<UserName, Status>,
     /// More came or left than a presence event tells.
     pub(super) too_many_changes: bool,
 }

@@ -134,7 +134,8 @@ impl Hub {
     }
 }
 
-fn until(seconds: Option<u32>, at: At) -> Result<Option<Timestamp>, Refused> {
+/// The end of what begins now.
+pub(super) fn until(seconds: Option<u32>, at: At) -> Result<Option<Timestamp>, Refused> {
     if seconds == Some(0) {
         return Err(refused(ErrorCode::Malformed, "a time of 0 seconds"));
     }

@@ -59,6 +59,8 @@ pub(super) struct Session {
     pub(super) put_off: Vec<(RoomName, MessageId)>,
     /// Refusals that are in the log already.
     pub(super) logged: Vec<ErrorCode>,
+    /// Nobody is at it, as its client says.
+    pub(super) idle: bool,
 }
 
 impl Hub {
@@ -101,6 +103,7 @@ impl Hub {
             self.outputs.push_back(Output::Close { session, reason });
             return;
         }
+        let before = self.status(user, at.wall);
         self.opened += 1;
         let opened = self.opened;
         let mut oldest = None;
@@ -112,8 +115,10 @@ impl Hub {
         }
         self.online.insert(user);
         let client = client.chars().filter(char::is_ascii_graphic).take(CLIENT_BYTES).collect::<String>().into();
-        let rooms = Vec::new();
-        self.sessions.insert(session, Session { user, opened, client, rooms, put_off: Vec::new(), logged: Vec::new() });
+        let (rooms, put_off, logged) = (Vec::new(), Vec::new(), Vec::new());
+        let new = Session { user, opened, client, rooms, put_off, logged, idle: false };
+        self.sessions.insert(session, new);
+        self.compare_status(user, &before, at);
         self.send(
             session,
             &ServerMessage::Welcome(Welcome {
@@ -177,6 +182,9 @@ impl Hub {
     }
 
     fn remove_session(&mut self, session: SessionId, at: At) -> bool {
+        let Some(before) = self.sessions.get(&session).map(|session| self.status(session.user, at.wall)) else {
+            return false;
+        };
         let Some(Session { user, opened, rooms, .. }) = self.sessions.remove(&session) else { return false };
         for name in rooms {
             if let Some(room) = self.rooms.get_mut(&name) {
@@ -190,6 +198,7 @@ impl Hub {
                 self.online.remove(&user);
             }
         }
+        self.compare_status(user, &before, at);
         self.forget_if_idle(user);
         true
     }

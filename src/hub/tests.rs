@@ -17,6 +17,7 @@ mod joining;
 mod posting;
 mod properties;
 mod rooms;
+mod status;
 mod users;
 
 fn settings() -> Settings {

@@ -17,6 +17,7 @@
 //! message without its prefix. This module never keeps state and never looks at who sent what.
 
 mod answer;
+mod people;
 mod request;
 mod rooms;
 mod values;
@@ -27,9 +28,9 @@ use minicbor::data::Type;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 pub use self::answer::{
-    Accepted, Done, ErrorCode, HistoryEnd, Joined, PeopleList, Person, Presence, Refused, Stored, Ticket, UserInfo,
-    Welcome,
+    Accepted, Done, ErrorCode, HistoryEnd, Joined, PeopleList, Person, Refused, Stored, Ticket, UserInfo, Welcome,
 };
+pub use self::people::{Availability, Changed, Presence, SetIdle, SetStatus, Status};
 pub use self::request::{Body, History, Join, People, Position, Post, Shutdown, Whois};
 pub use self::rooms::{
     Act, Acted, Ban, Create, HandOver, Invite, Kick, Leave, Membership, Mute, RoomInfo, RoomList, Rooms, SetTopic,
@@ -96,6 +97,10 @@ pub enum Request {
     Unmute(Unmute),
     /// Make a member the owner of a room.
     HandOver(HandOver),
+    /// Say whether one wants to be talked to.
+    SetStatus(SetStatus),
+    /// Say whether somebody is at this session.
+    SetIdle(SetIdle),
     /// A type this version doesn't know; answered with [`ErrorCode::UnknownRequest`].
     Unknown(u64),
 }
@@ -162,6 +167,8 @@ mod kind {
     pub(super) const MUTE: u64 = 15;
     pub(super) const UNMUTE: u64 = 16;
     pub(super) const HAND_OVER: u64 = 17;
+    pub(super) const SET_STATUS: u64 = 18;
+    pub(super) const SET_IDLE: u64 = 19;
     pub(super) const DONE: u64 = 32;
     pub(super) const JOINED: u64 = 33;
     pub(super) const ACCEPTED: u64 = 34;
@@ -201,6 +208,8 @@ impl Request {
             Self::Mute(body) => encode(kind::MUTE, id, body),
             Self::Unmute(body) => encode(kind::UNMUTE, id, body),
             Self::HandOver(body) => encode(kind::HAND_OVER, id, body),
+            Self::SetStatus(body) => encode(kind::SET_STATUS, id, body),
+            Self::SetIdle(body) => encode(kind::SET_IDLE, id, body),
             Self::Unknown(kind) => encode(*kind, id, &Done {}),
         }
     }
@@ -229,6 +238,8 @@ impl Request {
             kind::MUTE => Self::Mute(body.decode()?),
             kind::UNMUTE => Self::Unmute(body.decode()?),
             kind::HAND_OVER => Self::HandOver(body.decode()?),
+            kind::SET_STATUS => Self::SetStatus(body.decode()?),
+            kind::SET_IDLE => Self::SetIdle(body.decode()?),
             other => {
                 body.skip()?;
                 Self::Unknown(other)

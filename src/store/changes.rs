@@ -39,6 +39,15 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
         Change::Unban { room, user } => lift(connection, *room, Kind::Ban, *user)?,
         Change::Mute { room, sanction } => impose(connection, Some(*room), Kind::Mute, *sanction)?,
         Change::Unmute { room, user } => lift(connection, Some(*room), Kind::Mute, *user)?,
+        Change::Status { user, status: Some(status) } => {
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO status VALUES (?1, ?2) ON CONFLICT DO UPDATE SET status = excluded.status",
+            )?;
+            insert.execute(params![user.as_str(), status])?;
+        }
+        Change::Status { user, status: None } => {
+            connection.prepare_cached("DELETE FROM status WHERE user = ?1")?.execute([user.as_str()])?;
+        }
     }
     Ok(())
 }

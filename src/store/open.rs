@@ -224,7 +224,8 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     store.prune_all(wall)?;
     let rooms = load_rooms(&store.connection, settings.window)?;
     let banned = load_sanctions(&store.connection, SERVER, Kind::Ban)?;
-    Ok((store, Restored { incarnation, rooms, banned }))
+    let statuses = load_statuses(&store.connection)?;
+    Ok((store, Restored { incarnation, rooms, banned, statuses }))
 }
 
 fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<RestoredRoom>> {
@@ -291,6 +292,11 @@ fn load_sanctions(connection: &Connection, id: i64, kind: Kind) -> rusqlite::Res
         Ok(Sanction { user: name(row, 0, UserName::from_wire)?, until: until.map(Timestamp) })
     })?;
     sanctions.collect()
+}
+
+fn load_statuses(connection: &Connection) -> rusqlite::Result<Vec<(UserName, Vec<u8>)>> {
+    let mut statement = connection.prepare("SELECT user, status FROM status ORDER BY user")?;
+    statement.query_map([], |row| Ok((name(row, 0, UserName::from_wire)?, row.get(1)?)))?.collect()
 }
 
 fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {

@@ -31,6 +31,12 @@ CREATE TABLE sanction (
     PRIMARY KEY (room, user, kind)
 ) STRICT, WITHOUT ROWID;
 
+-- What users say of themselves: the CBOR of the wire.
+CREATE TABLE status (
+    user   TEXT PRIMARY KEY,
+    status BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- In the order of rooms and, in each, of numbers.
 CREATE TABLE message (
     -- room << 40 | number

@@ -425,7 +425,7 @@ fn a_database_of_the_second_format_is_brought_to_this_one() {
     assert_eq!(tables(&store), TABLES);
 }
 
-const TABLES: &str = "member,message,meta,posted,room,sanction,start";
+const TABLES: &str = "member,message,meta,posted,room,sanction,start,status";
 
 fn tables(store: &Store) -> String {
     let tables = "SELECT group_concat(name ORDER BY name) FROM sqlite_schema WHERE type = 'table'";
@@ -450,6 +450,10 @@ fn what_is_decided_is_there_after_a_restart() {
         Change::Member { room: dev, user: bob },
         Change::Mute { room: dev, sanction: sanction(bob, None) },
         Change::Ban { room: None, sanction: sanction(bob, Some(7)) },
+        Change::Status { user: alice, status: Some(vec![1]) },
+        Change::Status { user: alice, status: Some(vec![2]) },
+        Change::Status { user: bob, status: Some(vec![3]) },
+        Change::Status { user: bob, status: None },
     ];
     let decided = [
         Change::Room { room: dev, topic: "work".to_owned(), owner: None },
@@ -471,6 +475,7 @@ fn what_is_decided_is_there_after_a_restart() {
     };
     assert_eq!(*room, expected);
     assert_eq!(loaded.banned, [sanction(bob, Some(7))]);
+    assert_eq!(loaded.statuses, [(alice, vec![2])]);
     let lifted = [
         Change::Unmute { room: dev, user: bob },
         Change::Unban { room: Some(dev), user: alice },

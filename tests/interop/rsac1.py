@@ -133,6 +133,8 @@ class RequestType(enum.IntEnum):
     MUTE = 15
     UNMUTE = 16
     HAND_OVER = 17
+    SET_STATUS = 18
+    SET_IDLE = 19
 
 
 class ActKind(enum.IntEnum):
@@ -146,6 +148,14 @@ class ActKind(enum.IntEnum):
     MUTED = 5
     UNMUTED = 6
     OWNER = 7
+
+
+class Availability(enum.IntEnum):
+    """Whether somebody wants to be talked to (MESSAGES, Types of fields)."""
+
+    ONLINE = 0
+    AWAY = 1
+    DO_NOT_DISTURB = 2
 
 
 class Rsac1Error(Exception):
@@ -965,6 +975,23 @@ class Info(Body):
 
 
 @dataclass(frozen=True)
+class Status(Body):
+    """Whether somebody wants to be talked to (MESSAGES, Types of fields).  Later versions have other availabilities."""
+
+    availability: int = required(0, as_integer)
+    text: Optional[str] = optional(1, as_text)
+    until: Optional[int] = optional(2, as_integer)
+
+
+@dataclass(frozen=True)
+class StatusOf(Body):
+    """Somebody's new status, in a Presence."""
+
+    user: str = required(0, as_name)
+    status: Status = required(1, Status.decode)
+
+
+@dataclass(frozen=True)
 class Done(Body):
     pass
 
@@ -995,6 +1022,7 @@ class Person(Body):
     user: str = required(0, as_name)
     since: int = required(1, as_integer)
     connections: int = required(2, as_u32)
+    status: Status = required(3, Status.decode)
 
 
 @dataclass(frozen=True)
@@ -1011,6 +1039,7 @@ class UserInfo(Body):
     admin: bool = required(2, as_bool)
     since: Optional[int] = optional(3, as_integer)
     connections: int = required(4, as_u32)
+    status: Status = required(5, Status.decode)
 
 
 @dataclass(frozen=True)
@@ -1072,6 +1101,7 @@ class Presence(Body):
     room: str = required(0, as_name)
     came: tuple[str, ...] = required(1, as_array(as_name))
     left: tuple[str, ...] = required(2, as_array(as_name))
+    statuses: tuple[StatusOf, ...] = required(3, as_array(StatusOf.decode))
 
 
 @dataclass(frozen=True)
@@ -1122,6 +1152,8 @@ ANSWERED_BY = {
     RequestType.MUTE: Done,
     RequestType.UNMUTE: Done,
     RequestType.HAND_OVER: Done,
+    RequestType.SET_STATUS: Done,
+    RequestType.SET_IDLE: Done,
 }
 
 

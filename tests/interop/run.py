@@ -28,11 +28,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import rsac1
 from rsac1 import (
-    DONE, SAID, Accepted, Act, Acted, ActKind, Banned, Cut, Closed, CloseCode, Direction, Done, Error, ErrorCode,
-    FrameReader, Handshake, HistoryEnd, Info, Joined, Kind, Membership, Message, Muted, Named, PeopleList, Position,
-    Presence, ProtocolError, PutOut, Refusal, RefusalCode, Refused, RequestType, RoomList, RoomView, Session,
-    ServerNotAuthentic, Text, Ticket, TimedOut, UserInfo, What, Wire, fingerprint, frame, header, login, request_key,
-    resume, show_fingerprint, versions,
+    DONE, SAID, Accepted, Act, Acted, ActKind, Availability, Banned, Cut, Closed, CloseCode, Direction, Done, Error,
+    ErrorCode, FrameReader, Handshake, HistoryEnd, Info, Joined, Kind, Membership, Message, Muted, Named, PeopleList,
+    Position, Presence, ProtocolError, PutOut, Refusal, RefusalCode, Refused, RequestType, RoomList, RoomView, Session,
+    ServerNotAuthentic, Status, Text, Ticket, TimedOut, UserInfo, What, Wire, fingerprint, frame, header, login,
+    request_key, resume, show_fingerprint, versions,
 )
 
 LOBBY = "common"
@@ -51,6 +51,8 @@ SETTINGS = ["--admins", "bob", "--join-backlog", str(BACKLOG), "--history-limit"
 SETTINGS += ["--max-rooms-per-user", "100"]
 MEANWHILE = concurrent.futures.ThreadPoolExecutor()  # for what goes on while other checks run
 ANY_HANDSHAKE = frozenset({Kind.KEY_REPLY, Kind.SERVER_HELLO, Kind.REFUSAL})
+ONLINE = Status(Availability.ONLINE, None, None)
+AWAY = Status(Availability.AWAY, None, None)
 VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 
 
@@ -362,6 +364,15 @@ def told(session: Session, *expected: Any) -> None:
     same(rest, [], "what was told besides")
 
 
+def gone(session: Session, user: str) -> UserInfo:
+    """Wait until somebody is not connected any more: what is said about him then."""
+    begun = time.monotonic()
+    while (info := expect_type(ask(session, RequestType.WHOIS, user), UserInfo)).connections:
+        expect(time.monotonic() - begun < WAIT, f"{user} has not left")
+        session.attend(0.01)
+    return info
+
+
 def came(session: Session, room: str, user: str) -> None:
     """Wait until a session is told that somebody has come into a room."""
     session.event(lambda event: isinstance(event, Presence) and event.room == room and user in event.came)
@@ -370,6 +381,23 @@ def came(session: Session, room: str, user: str) -> None:
 def left(session: Session, room: str, user: str) -> None:
     """Wait until a session is told that somebody has left a room."""
     session.event(lambda event: isinstance(event, Presence) and event.room == room and user in event.left)
+
+
+def statuses(session: Session, room: str, last: str) -> list[tuple[str, Status]]:
+    """The statuses that a session is told of, up to the Presence that tells that of a certain user."""
+    found: list[tuple[str, Status]] = []
+    while last not in (user for user, _ in found):
+        event = session.event(lambda event: isinstance(event, Presence) and event.room == room)
+        found += [(each.user, each.status) for each in event.statuses]
+    return found
+
+
+def status_shown(session: Session, room: str, user: str) -> Status:
+    """The status that a PeopleList and a UserInfo show."""
+    people = expect_type(ask(session, RequestType.PEOPLE, room), PeopleList).people
+    status = next(each.status for each in people if each.user == user)
+    same(expect_type(ask(session, RequestType.WHOIS, user), UserInfo).status, status, "the status of Whois")
+    return status
 
 
 def acted(room: str, by: str, kind: ActKind, body: Any) -> Acted:
@@ -467,6 +495,9 @@ def client_decoding(site: Site) -> None:
         "an act with a bad name": "83184400a3006163016161" + "028201a1006142",
         "an Acted with a request id": "83184401a2006163016161",
         "a Membership that does not say which": "83184500a2006163026161",
+        "a Presence without its statuses": "83184300a3006163018002" + "80",
+        "a status without its availability": "83184300a40061630180028003" + "81a200616101a0",
+        "a status with a number for its text": "83184300a40061630180028003" + "81a200616101a200010100",
     }
     for name, message in wrong.items():
         try:
@@ -890,7 +921,7 @@ def people(site: Site) -> None:
 @check("an unknown request is answered with an error, and the connection goes on")
 def unknown_request(site: Site) -> None:
     with site.session("alice") as alice:
-        for type_ in (0, 18, 31, 99, 2**64 - 1):
+        for type_ in (0, 20, 31, 99, 2**64 - 1):
             expect_error(alice.request(type_, {0: "anything", 77: [{}]}), ErrorCode.UNKNOWN_REQUEST)
         expect_type(alice.request(RequestType.WHOIS, {0: "bob"}), UserInfo)
 
@@ -944,6 +975,186 @@ def rate_limit(site: Site) -> None:
             expect(bool(error.retry_after), "no time after which to ask again")
         same([alice.message(view).seq for _ in accepted], [each.seq for each in accepted], "the order")
     same(slow.server.end(), 0, "the exit status")
+
+
+# --- Statuses ---------------------------------------------------------------------------------------------
+
+@check("status: told to who is in the room, shown by People and Whois, and taken back")
+def status(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, bob)
+        came(alice, room, "bob")
+        begun = time.time()
+        do(bob, RequestType.SET_STATUS, Availability.AWAY, "lunch", 3600)
+        ended = time.time()
+        for session in (alice, bob):
+            [(user, lunch)] = statuses(session, room, "bob")
+            same((user, lunch.availability, lunch.text), ("bob", Availability.AWAY, "lunch"), "what was told")
+        expect(begun - 1 <= lunch.until / 1000 - 3600 <= ended + 1, f"it ends at {lunch.until}, not in an hour")
+        for session in (alice, bob, carol):
+            same(status_shown(session, room, "bob"), lunch, "the status")
+        same(status_shown(carol, room, "alice"), ONLINE, "the status of who has said nothing")
+        # Who comes is told with another status than plainly online, and only then.
+        joined(carol, room)
+        came(alice, room, "carol")
+        do(bob, RequestType.LEAVE, room)
+        left(alice, room, "bob")
+        joined(bob, room)
+        same(statuses(alice, room, "bob"), [("bob", lunch)], "what was told of those who came")
+        # A second one takes the place of the first, with its text and end.
+        do(bob, RequestType.SET_STATUS, Availability.DO_NOT_DISTURB)
+        busy = Status(Availability.DO_NOT_DISTURB, None, None)
+        same(statuses(alice, room, "bob"), [("bob", busy)], "what was told")
+        same(status_shown(alice, room, "bob"), busy, "the status")
+        do(bob, RequestType.SET_STATUS, Availability.ONLINE)
+        same(statuses(alice, room, "bob"), [("bob", ONLINE)], "what was told")
+        same(status_shown(alice, room, "bob"), ONLINE, "the status")
+
+
+@check("status: ends by itself, and not too early; a second one has its own end")
+def status_for_a_time(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, bob, carol)
+        for first, second in ((1, 3600), (3600, 1)):
+            user = bob if second == 1 else carol
+            do(user, RequestType.SET_STATUS, Availability.AWAY, "first", first)
+            do(user, RequestType.SET_STATUS, Availability.DO_NOT_DISTURB, "second", second)
+        ends = {name: status_shown(alice, room, name).until for name in ("bob", "carol")}
+        told: list[tuple[str, Status]] = []
+        while ("bob", ONLINE) not in told:
+            told += statuses(alice, room, "bob")
+        expect(time.time() * 1000 >= ends["bob"], "it has ended too early")
+        same(status_shown(alice, room, "bob"), ONLINE, "the status that has ended")
+        remains = Status(Availability.DO_NOT_DISTURB, "second", ends["carol"])
+        same(status_shown(alice, room, "carol"), remains, "the status that has not ended")
+        expect(("carol", ONLINE) not in told, "the end of the first was told")
+        do(carol, RequestType.SET_STATUS, Availability.ONLINE)
+
+
+@check("status: outlives the user's leaving, and SIGKILL, and comes with the user")
+def status_kept(site: Site) -> None:
+    def shown(session: Session) -> list[Status]:
+        return [ask(session, RequestType.WHOIS, user).status for user in ("bob", "carol")]
+
+    with site.session("alice") as alice:
+        with site.sessions("bob", "carol", "dave") as (bob, carol, dave):
+            do(bob, RequestType.SET_STATUS, Availability.AWAY, "on holiday", 3600)
+            do(carol, RequestType.SET_STATUS, Availability.DO_NOT_DISTURB)
+            do(dave, RequestType.SET_STATUS, Availability.AWAY, "back soon", 1)
+            until = ask(alice, RequestType.WHOIS, "dave").status.until
+            before = shown(alice)
+        for user in ("bob", "carol", "dave"):
+            same(gone(alice, user).since, None, "since when somebody is connected who has left")
+        same(shown(alice), before, "the statuses of who has left")
+        site.server.end(signal.SIGKILL)
+    site.start()
+    with site.session("alice") as alice:
+        same(shown(alice), before, "the statuses after the restart")
+        room = new_room(alice)
+        begun = time.monotonic()
+        while ask(alice, RequestType.WHOIS, "dave").status != ONLINE:
+            expect(time.monotonic() - begun < WAIT, "it does not end after the restart")
+            alice.attend(0.01)
+        expect(time.time() * 1000 >= until, "it has ended too early")
+        with site.sessions("bob", "carol") as both:
+            for session, status_ in zip(both, before):
+                user = session.welcome.user
+                joined(session, room)
+                same(statuses(alice, room, user), [(user, status_)], "what was told of who came")
+            for session in both:
+                do(session, RequestType.SET_STATUS, Availability.ONLINE)
+
+
+@check("status: a new one is told of who has left and is back at once, too")
+def status_back_at_once(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, bob, carol)
+        do(carol, RequestType.SET_STATUS, Availability.AWAY, "at first")
+        statuses(alice, room, "carol")
+        do(bob, RequestType.LEAVE, room)
+        do(bob, RequestType.SET_STATUS, Availability.DO_NOT_DISTURB)
+        joined(bob, room)
+        do(carol, RequestType.SET_STATUS, Availability.AWAY, "at last")
+        told = dict(statuses(alice, room, "carol"))
+        shown = status_shown(alice, room, "bob")
+        for session in (bob, carol):
+            do(session, RequestType.SET_STATUS, Availability.ONLINE)
+        same(told.get("bob"), shown, "what was told of bob")
+
+
+@check("idle: away is who is at none of his connections, and has said nothing else")
+def set_idle(site: Site) -> None:
+    def told_of_bob(*expected: Status) -> None:
+        """Whether alice was told just this of bob, before what carol says now."""
+        for each in expected:
+            same(statuses(alice, room, "bob"), [("bob", each)], "what was told")
+        mark = Status(Availability.DO_NOT_DISTURB, f"mark {next(marks)}", None)
+        do(carol, RequestType.SET_STATUS, mark.availability, mark.text)
+        same(statuses(alice, room, "carol"), [("carol", mark)], "what was told besides")
+        if expected:
+            same(status_shown(alice, room, "bob"), expected[-1], "the status")
+
+    marks = itertools.count(1)
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        room = new_room(alice, bob, carol)
+        came(alice, room, "bob")
+        do(bob, RequestType.SET_IDLE, True)
+        told_of_bob(AWAY)
+        do(bob, RequestType.SET_IDLE, True)
+        told_of_bob()
+        do(bob, RequestType.SET_IDLE, False)
+        told_of_bob(ONLINE)
+        # What was said counts more.
+        do(bob, RequestType.SET_STATUS, Availability.DO_NOT_DISTURB, "on call")
+        told_of_bob(Status(Availability.DO_NOT_DISTURB, "on call", None))
+        do(bob, RequestType.SET_IDLE, True)
+        told_of_bob()
+        do(bob, RequestType.SET_STATUS, Availability.ONLINE)
+        told_of_bob(AWAY)
+        # A new connection is one at which somebody is, even if it is in no room.
+        with site.session("bob") as second:
+            told_of_bob(ONLINE)
+            do(second, RequestType.SET_IDLE, True)
+            told_of_bob(AWAY)
+            do(bob, RequestType.SET_IDLE, False)
+            told_of_bob(ONLINE)
+            do(second, RequestType.SET_IDLE, False)
+            do(bob, RequestType.SET_IDLE, True)
+            told_of_bob()
+        told_of_bob(AWAY)
+        bob.close()
+        left(alice, room, "bob")
+        with site.session("bob") as bob:
+            joined(bob, room)
+            came(alice, room, "bob")
+            told_of_bob()
+            same(status_shown(alice, room, "bob"), ONLINE, "the status")
+        do(carol, RequestType.SET_STATUS, Availability.ONLINE)
+
+
+@check("statuses that can't be: refused with the right errors, and nothing happens")
+def status_errors(site: Site) -> None:
+    with site.sessions("alice", "bob") as (alice, bob):
+        room = new_room(alice, bob)
+        came(alice, room, "bob")
+        text = "é" * 128
+        before = Status(Availability.AWAY, text, None)
+        do(bob, RequestType.SET_STATUS, Availability.AWAY, text)
+        same(statuses(alice, room, "bob"), [("bob", before)], "what was told")
+        for availability in (3, 255, 256, 2**32, 2**64 - 1):
+            do_not(ErrorCode.MALFORMED, bob, RequestType.SET_STATUS, availability)
+        for long in ("x" * 257, "é" * 129):
+            do_not(ErrorCode.TOO_LARGE, bob, RequestType.SET_STATUS, Availability.ONLINE, long)
+        for bad in ("two\nlines", "tab\t", "nul\0", "\x1b[1m", "\x7f", "\x85"):
+            do_not(ErrorCode.MALFORMED, bob, RequestType.SET_STATUS, Availability.ONLINE, bad)
+        for availability in Availability:
+            do_not(ErrorCode.MALFORMED, bob, RequestType.SET_STATUS, availability, None, 0)
+        same(status_shown(alice, room, "bob"), before, "the status")
+        do(alice, RequestType.SET_STATUS, Availability.DO_NOT_DISTURB)
+        mark = ("alice", Status(Availability.DO_NOT_DISTURB, None, None))
+        same(statuses(alice, room, "alice"), [mark], "what was told besides")
+        for session in (alice, bob):
+            do(session, RequestType.SET_STATUS, Availability.ONLINE)
 
 
 # --- Rooms ------------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::Action;
+use super::{Action, seconds};
 use crate::model::{RoomName, UserName};
+use crate::proto::message::{Availability, SetStatus};
 
 pub(super) fn none(arguments: &str, action: Action) -> Result<Action, String> {
     if arguments.is_empty() { Ok(action) } else { Err("nothing comes after it".to_owned()) }
@@ -56,6 +57,12 @@ pub(super) fn leading_time(rest: &str) -> (Option<Duration>, &str) {
         Some(time) => (Some(time), after),
         None => (None, rest),
     }
+}
+
+/// A status: a time, if there is one, and a text.
+pub(super) fn status(availability: Availability, arguments: &str) -> Action {
+    let (time, rest) = leading_time(arguments);
+    Action::Status(SetStatus { availability, text: text(rest), seconds: time.map(seconds) })
 }
 
 pub(super) fn text(text: &str) -> Option<String> {

@@ -9,7 +9,7 @@ mod table;
 use std::time::Duration;
 
 use crate::model::{RoomName, UserName};
-use crate::proto::message::{Ban, Body, HandOver, Invite, Kick, Mute, Request, SetTopic, Unban, Unmute};
+use crate::proto::message::{Ban, Body, HandOver, Invite, Kick, Mute, Request, SetStatus, SetTopic, Unban, Unmute};
 
 use self::arguments::none;
 pub use self::table::TABLE;
@@ -82,6 +82,8 @@ pub enum Action {
     Topic,
     /// Decide something over this room.
     Decide(Decision),
+    /// Say whether one wants to be talked to.
+    Status(SetStatus),
     /// Show who this is.
     Whois(UserName),
     /// Show the fingerprints of the server and of the user.
@@ -133,21 +135,27 @@ impl Decision {
     /// What the server is asked, for a room.
     #[must_use]
     pub fn request(self, room: RoomName) -> Request {
-        let seconds =
-            |time: Option<Duration>| time.map(|time| u32::try_from(time.as_secs().max(1)).unwrap_or(u32::MAX));
         match self {
             Self::Topic(topic) => Request::SetTopic(SetTopic { room, topic }),
             Self::Invite(user) => Request::Invite(Invite { room, user }),
             Self::Kick(user, reason) => Request::Kick(Kick { room, user, reason }),
-            Self::Ban { user, server, time, reason } => {
-                Request::Ban(Box::new(Ban { room: (!server).then_some(room), user, seconds: seconds(time), reason }))
-            }
+            Self::Ban { user, server, time, reason } => Request::Ban(Box::new(Ban {
+                room: (!server).then_some(room),
+                user,
+                seconds: time.map(seconds),
+                reason,
+            })),
             Self::Unban { user, server } => Request::Unban(Unban { room: (!server).then_some(room), user }),
-            Self::Mute(user, time) => Request::Mute(Mute { room, user, seconds: seconds(time) }),
+            Self::Mute(user, time) => Request::Mute(Mute { room, user, seconds: time.map(seconds) }),
             Self::Unmute(user) => Request::Unmute(Unmute { room, user }),
             Self::HandOver(user) => Request::HandOver(HandOver { room, user }),
         }
     }
+}
+
+/// In whole seconds, one at least.
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs().max(1)).unwrap_or(u32::MAX)
 }
 
 /// A line that is no command, and what to type instead.

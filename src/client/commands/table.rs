@@ -1,8 +1,8 @@
 //! The table of the slash commands.
 
-use super::arguments::{leading_time, none, only_user, room, server, text, user_and_rest};
+use super::arguments::{first_word, leading_time, none, only_user, room, server, status, text, user_and_rest};
 use super::{Action, Decision, Entry, Role, find};
-use crate::proto::message::Body;
+use crate::proto::message::{Availability, Body};
 
 /// All commands, in the order of the manual.
 pub const TABLE: &[Entry] = &[
@@ -182,6 +182,47 @@ pub const TABLE: &[Entry] = &[
         details: "",
         role: Role::Owner,
         parse: |arguments| only_user(arguments).map(|user| Action::Decide(Decision::HandOver(user))),
+    },
+    Entry {
+        name: "status",
+        aliases: &[],
+        arguments: "KIND [TIME] [TEXT]",
+        help: "say whether you want to be talked to",
+        details: "KIND is online, away or dnd: do not disturb. For a TIME as 30m or 2h; without one until you say it anew.",
+        role: Role::Everyone,
+        parse: |arguments| match first_word(arguments) {
+            ("online", rest) => Ok(status(Availability::Online, rest)),
+            ("away", rest) => Ok(status(Availability::Away, rest)),
+            ("dnd", rest) => Ok(status(Availability::DoNotDisturb, rest)),
+            _ => Err("online, away or dnd?".to_owned()),
+        },
+    },
+    Entry {
+        name: "away",
+        aliases: &[],
+        arguments: "[TIME] [TEXT]",
+        help: "say that you are away",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| Ok(status(Availability::Away, arguments)),
+    },
+    Entry {
+        name: "dnd",
+        aliases: &[],
+        arguments: "[TIME] [TEXT]",
+        help: "say that you do not want to be disturbed",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| Ok(status(Availability::DoNotDisturb, arguments)),
+    },
+    Entry {
+        name: "back",
+        aliases: &[],
+        arguments: "",
+        help: "say that you can be talked to again",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| none(arguments, status(Availability::Online, "")),
     },
     Entry {
         name: "me",

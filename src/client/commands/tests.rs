@@ -1,6 +1,7 @@
 //! Lines as they are typed.
 
 use super::*;
+use crate::proto::message::Availability;
 
 #[test]
 fn names_are_unique_and_lower_case() {
@@ -50,6 +51,21 @@ fn rooms_users_times_and_reasons_are_told_apart() {
     assert_eq!(parse("/ban bob 7d 2 many"), ban(false, hours(7 * 24), reason("2 many")));
     assert_eq!(parse("/ban bob --server 12h"), ban(true, hours(12), None));
     assert_eq!(parse("/ban bob spam"), ban(false, None, reason("spam")));
+}
+
+#[test]
+fn a_status_has_a_kind_and_perhaps_a_time_and_a_text() {
+    let status = |availability, seconds, text: Option<&str>| {
+        Ok(Action::Status(SetStatus { availability, seconds, text: text.map(str::to_owned) }))
+    };
+    let dnd = Availability::DoNotDisturb;
+    assert_eq!(parse("/status dnd 2h on call"), status(dnd, Some(7200), Some("on call")));
+    assert_eq!(parse("/dnd on call"), status(dnd, None, Some("on call")));
+    assert_eq!(parse("/away 30m"), status(Availability::Away, Some(1800), None));
+    assert_eq!(parse("/back"), status(Availability::Online, None, None));
+    let mistake = |line| parse(line).unwrap_err().text;
+    assert_eq!(mistake("/status busy"), "/status: online, away or dnd?");
+    assert_eq!(mistake("/back home"), "/back: nothing comes after it");
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Asks {
                 Ok(Answer::History { messages, more: end.more })
             }
             (Ask::People { .. }, Reply::People(list)) => Ok(Answer::People(list)),
-            (Ask::Whois { .. }, Reply::User(user)) => Ok(Answer::User(user)),
+            (Ask::Whois { .. }, Reply::User(user)) => Ok(Answer::User(Box::new(user))),
             (Ask::Rooms { .. }, Reply::Rooms(list)) => Ok(Answer::Rooms(list)),
             (Ask::Do(_), Reply::Done) => Ok(Answer::Done),
             _ => return Err(BROKEN),

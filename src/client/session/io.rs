@@ -110,7 +110,7 @@ pub enum Answer {
     /// Who is there.
     People(PeopleList),
     /// Who this is.
-    User(UserInfo),
+    User(Box<UserInfo>),
     /// Which rooms there are.
     Rooms(RoomList),
     /// It is done.

@@ -28,9 +28,10 @@ use super::render::{Form, Renderer};
 use super::{About, Ended, News, PATIENCE, Stage, command};
 use crate::client::commands::{self, Action};
 use crate::client::driver::Told;
-use crate::client::session::{Answer, Command, Event};
+use crate::client::session::{Answer, Ask, Command, Event};
 use crate::error::{Error, Exit};
 use crate::model::RoomName;
+use crate::proto::message::{Request, SetIdle};
 use crate::term::{Term, sanitise};
 
 /// News shown together, at most.
@@ -43,7 +44,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// # Errors
 /// What the terminal meets.
 pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Error> {
-    let (names, recall, prompt) = (Names::default(), Recall::default(), Prompt::new(about.me, about.room));
+    let (names, recall, prompt) =
+        (Names::default(), Recall::default(), Prompt::new(about.me, about.room, stage.sender.clone()));
     let colours = if term.out_paint().is_on() { ColorMode::Enabled } else { ColorMode::Disabled };
     let config = Config::builder().bracketed_paste(true).color_mode(colours).build();
     let mut editor = Editor::with_history(config, recall.clone()).map_err(terminal)?;
@@ -64,6 +66,7 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
         prompt: prompt.clone(),
         wanted: None,
         greeted: false,
+        idle: false,
         signal: None,
     };
     std::thread::spawn(move || {
@@ -141,13 +144,17 @@ struct Face<P> {
     // Where the user wants to be, as soon as that room is entered.
     wanted: Option<RoomName>,
     greeted: bool,
+    // The server was told that nobody is here.
+    idle: bool,
     signal: Option<Exit>,
 }
 
 impl<P: ExternalPrinter> Face<P> {
     fn run(mut self) -> Result<Ended, Error> {
         let result = loop {
-            let first = match self.screen.tabs.current.flow.poll_timeout() {
+            let idle_from = self.about.away.filter(|_| !self.idle).map(|away| self.prompt.touched() + away);
+            let due = [self.screen.tabs.current.flow.poll_timeout(), idle_from].into_iter().flatten().min();
+            let first = match due {
                 None => self.stage.news.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(due) => self.stage.news.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
@@ -164,6 +171,7 @@ impl<P: ExternalPrinter> Face<P> {
                 self.stage.seen(&news);
                 ended = self.take(news).or(ended);
             }
+            self.be_idle(Instant::now());
             let elsewhere_changed = self.prompt.set_elsewhere(self.screen.elsewhere());
             self.screen.show(Instant::now(), elsewhere_changed);
             self.prompt.set(self.screen.tabs.current.room);
@@ -188,9 +196,27 @@ impl<P: ExternalPrinter> Face<P> {
                 self.stage.handle.send(Command::Leave { patience: Duration::ZERO });
             }
             News::Typed(action) => self.typed(&action),
+            News::Back => {
+                self.idle = false;
+                self.tell_idle();
+            }
             News::Mistyped(mistake) => self.screen.mistake(&mistake),
         }
         None
+    }
+
+    /// Tells the server when nobody has typed for long.
+    fn be_idle(&mut self, now: Instant) {
+        let is_due = self.about.away.is_some_and(|away| now >= self.prompt.touched() + away);
+        if is_due && !self.idle {
+            self.idle = true;
+            self.prompt.wait_for_typing();
+            self.tell_idle();
+        }
+    }
+
+    fn tell_idle(&self) {
+        self.stage.handle.send(Command::Ask(Ask::Do(Request::SetIdle(SetIdle { idle: self.idle }))));
     }
 
     fn told(&mut self, event: Event, now: Instant) {
@@ -208,6 +234,10 @@ impl<P: ExternalPrinter> Face<P> {
                     self.screen.event(Event::Notice(greeting), now);
                 }
             }
+            // A new connection is one at which somebody is, as far as the server knows.
+            Event::Online(_) if self.idle => self.tell_idle(),
+            // Nobody has asked for it.
+            Event::Answered { ask: Ask::Do(Request::SetIdle(_)), .. } => {}
             Event::Answered { answer: Ok(Answer::Rooms(list)), .. } => self.screen.rooms(&list),
             // It would be told in the room that is forgotten.
             Event::Left { room } => {

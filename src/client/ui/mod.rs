@@ -54,6 +54,8 @@ enum News {
     Typed(Action),
     /// The user has typed what makes no sense. Only from a terminal.
     Mistyped(crate::client::commands::Mistake),
+    /// Something is typed again after a long silence. Only from a terminal.
+    Back,
     /// The program is to end.
     Signal(Exit),
 }
@@ -151,7 +153,9 @@ fn weight(told: &Told) -> usize {
         Event::Answered { answer: Ok(Answer::Rooms(list)), .. } => {
             list.rooms.iter().map(|info| EACH + info.topic.len() + info.people.len() * size_of::<UserName>()).sum()
         }
-        Event::Presence(presence) => (presence.came.len() + presence.left.len()) * size_of::<UserName>(),
+        Event::Presence(presence) => {
+            (presence.came.len() + presence.left.len()) * size_of::<UserName>() + presence.changed.len() * EACH
+        }
         _ => 0,
     }
 }
@@ -173,6 +177,8 @@ pub struct About {
     pub own: Fingerprint,
     /// Whether to ring when the user is mentioned.
     pub bell: bool,
+    /// Who types nothing for so long is away.
+    pub away: Option<Duration>,
 }
 
 impl About {
@@ -209,6 +215,7 @@ fn command(action: &Action, room: RoomName) -> Option<Command> {
         Action::Create(room) => Command::Ask(Ask::Do(Request::Create(Create { room: *room }))),
         Action::Part(other) => Command::Ask(Ask::Do(Request::Leave(message::Leave { room: other.unwrap_or(room) }))),
         Action::Rooms { people } => Command::Ask(Ask::Rooms { people: *people }),
+        Action::Status(status) => Command::Ask(Ask::Do(Request::SetStatus(status.clone()))),
         Action::Decide(decision) => Command::Ask(Ask::Do(decision.clone().request(room))),
         Action::ShutDown => Command::Ask(Ask::Do(Request::Shutdown(Shutdown {}))),
         Action::Nothing

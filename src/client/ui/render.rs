@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use crate::client::commands::Mistake;
 use crate::client::session::{Answer, Arrival, Ask, Event};
 use crate::model::{Timestamp, UserName};
-use crate::proto::message::{Body, ErrorCode, Refused, Stored};
+use crate::proto::message::{Availability, Body, Changed, ErrorCode, Refused, Status, Stored};
 use crate::term::{Look, Paint, sanitise, sanitise_lines};
 
 /// A piece of output, of one line or several, without the last line's end.
@@ -118,6 +118,10 @@ impl Renderer {
                     if !users.is_empty() {
                         pieces.push(self.notice(&format!("{} {verb}", names(&users))));
                     }
+                }
+                for Changed { user, status } in &presence.changed {
+                    let who = if *user == self.me { "you are".to_owned() } else { format!("{user} is") };
+                    pieces.push(self.notice(&format!("{who} {}", self.status(status))));
                 }
                 pieces
             }
@@ -264,7 +268,12 @@ impl Renderer {
                         if person.sessions > 1 { format!(", {} sessions", person.sessions) } else { String::new() };
                     let name = self.paint.name(person.user);
                     let pad = " ".repeat(16_usize.saturating_sub(person.user.as_str().len()));
-                    pieces.push(Piece::Answer(format!("   {name}{pad} since {since}{sessions}")));
+                    let status = match &person.status {
+                        status if *status == Status::ONLINE => String::new(),
+                        // What fits into a row: /whois says until when.
+                        status => format!(", {}", self.status(&Status { until: None, ..status.clone() })),
+                    };
+                    pieces.push(Piece::Answer(format!("   {name}{pad} since {since}{sessions}{status}")));
                 }
                 pieces
             }
@@ -275,13 +284,26 @@ impl Renderer {
                 };
                 let admin = if user.admin { ", an admin" } else { "" };
                 vec![
-                    self.line(&format!("{}{admin}, {here}", user.user)),
+                    self.line(&format!("{}{admin}, {here}, {}", user.user, self.status(&user.status))),
                     self.line(&format!("key {}", user.fingerprint)),
                 ]
             }
             Answer::Rooms(list) => self.rooms(list, |_| None),
             Answer::Done => self.done(ask).into_iter().collect(),
         }
+    }
+
+    /// A status, as in "alice is ...".
+    fn status(&self, status: &Status) -> String {
+        let word = match status.availability {
+            Availability::Online => "online",
+            Availability::Away => "away",
+            Availability::DoNotDisturb => "not to be disturbed",
+            Availability::Other(_) => "in a state that this version does not know",
+        };
+        let text = status.text.as_deref().map(|text| format!(": {}", sanitise(text))).unwrap_or_default();
+        let until = status.until.map(|until| format!(", until {}", self.local(until).strftime("%Y-%m-%d %H:%M")));
+        format!("{word}{}{text}", until.unwrap_or_default())
     }
 
     /// A line of an answer.

@@ -50,6 +50,7 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         server: trusted.key.fingerprint(),
         own: key.public().fingerprint(),
         bell: config.bell,
+        away: config.away,
     };
     let give_up = (!term.chats()).then_some(GIVE_UP);
     let settings = Settings { server: trusted.key.clone(), user, room: about.room, give_up };

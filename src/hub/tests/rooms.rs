@@ -1,6 +1,6 @@
 //! Rooms that come and go, who is in them, and who may do what.
 
-mod town;
+pub(super) mod town;
 
 use self::town::{Town, room};
 use super::*;

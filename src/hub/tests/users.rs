@@ -4,7 +4,12 @@ use super::*;
 
 fn presence(came: &[&str], left: &[&str]) -> ServerMessage {
     let names = |names: &[&str]| names.iter().map(|user| name(user)).collect();
-    ServerMessage::Presence(Presence { room: RoomName::lobby(), came: names(came), left: names(left) })
+    ServerMessage::Presence(Presence {
+        room: RoomName::lobby(),
+        came: names(came),
+        left: names(left),
+        changed: Vec::new(),
+    })
 }
 
 fn shutdown(world: &mut World) {

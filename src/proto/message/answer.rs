@@ -4,7 +4,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
-use super::{Body, RoomInfo};
+use super::{Body, RoomInfo, Status};
 use crate::model::{Fingerprint, Incarnation, MessageId, RoomName, Seq, Timestamp, UserName};
 
 /// Body of answer 32.
@@ -86,6 +86,9 @@ pub struct Person {
     /// How many connections the user has.
     #[n(2)]
     pub sessions: u32,
+    /// What the user says of himself.
+    #[n(3)]
+    pub status: Status,
 }
 
 /// Body of answer 37.
@@ -107,6 +110,9 @@ pub struct UserInfo {
     /// How many connections the user has.
     #[n(4)]
     pub sessions: u32,
+    /// What the user says of himself, connected or not.
+    #[n(5)]
+    pub status: Status,
 }
 
 /// Body of answer 63.
@@ -222,22 +228,6 @@ pub struct Stored {
     /// What it says; nothing if it is of a kind that this version doesn't know.
     #[n(5)]
     pub body: Option<Body>,
-}
-
-/// Body of event 67: changes of a short while, together; the user's own coming is among them. A room of more than 500
-/// users sends none: there a client asks with [`People`](super::People) when it wants to know.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct Presence {
-    /// The room.
-    #[n(0)]
-    pub room: RoomName,
-    /// Who came.
-    #[n(1)]
-    pub came: Vec<UserName>,
-    /// Who left.
-    #[n(2)]
-    pub left: Vec<UserName>,
 }
 
 impl ErrorCode {

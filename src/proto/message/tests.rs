@@ -53,7 +53,7 @@ fn request() -> impl Strategy<Value = Request> {
         name().prop_map(|user| Request::Whois(Whois { user })),
         Just(Request::Shutdown(Shutdown {})),
         decision(),
-        (18..32_u64).prop_map(Request::Unknown),
+        (20..32_u64).prop_map(Request::Unknown),
     ]
 }
 
@@ -77,6 +77,10 @@ fn decision() -> impl Strategy<Value = Request> {
         (room(), name(), seconds()).prop_map(|(room, user, seconds)| Request::Mute(Mute { room, user, seconds })),
         (room(), name()).prop_map(|(room, user)| Request::Unmute(Unmute { room, user })),
         (room(), name()).prop_map(|(room, user)| Request::HandOver(HandOver { room, user })),
+        (availability(), option::of(text()), seconds()).prop_map(|(availability, text, seconds)| {
+            Request::SetStatus(SetStatus { availability, text, seconds })
+        }),
+        any::<bool>().prop_map(|idle| Request::SetIdle(SetIdle { idle })),
     ]
 }
 
@@ -120,6 +124,19 @@ fn info() -> impl Strategy<Value = RoomInfo> {
     )
 }
 
+fn availability() -> impl Strategy<Value = Availability> {
+    use Availability::{Away, DoNotDisturb, Online, Other};
+    prop_oneof![Just(Online), Just(Away), Just(DoNotDisturb), (3..u64::MAX).prop_map(Other)]
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    (availability(), option::of(any::<String>()), option::of(time())).prop_map(|(availability, text, until)| Status {
+        availability,
+        text,
+        until,
+    })
+}
+
 fn act() -> impl Strategy<Value = Act> {
     let (until, reason) = (option::of(time()), option::of(any::<String>()));
     (0..8_u8, name(), until, reason, any::<String>()).prop_map(|(kind, user, until, reason, topic)| match kind {
@@ -135,7 +152,12 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
-    let person = (name(), time(), any::<u32>()).prop_map(|(user, since, sessions)| Person { user, since, sessions });
+    let person = (name(), time(), any::<u32>(), status()).prop_map(|(user, since, sessions, status)| Person {
+        user,
+        since,
+        sessions,
+        status,
+    });
     prop_oneof![
         Just(Reply::Done),
         (info(), any::<bool>(), seq(), any::<u64>(), option::of(seq())).prop_map(
@@ -151,9 +173,9 @@ fn reply() -> impl Strategy<Value = Reply> {
             people,
             total
         })),
-        (name(), any::<[u8; 32]>(), any::<bool>(), option::of(time()), any::<u32>()).prop_map(
-            |(user, fingerprint, admin, since, sessions)| {
-                Reply::User(UserInfo { user, fingerprint: Fingerprint(fingerprint), admin, since, sessions })
+        (name(), any::<[u8; 32]>(), any::<bool>(), option::of(time()), any::<u32>(), status()).prop_map(
+            |(user, fingerprint, admin, since, sessions, status)| {
+                Reply::User(UserInfo { user, fingerprint: Fingerprint(fingerprint), admin, since, sessions, status })
             }
         ),
         (error_code(), any::<String>(), option::of(any::<String>()), option::of(any::<u64>()))
@@ -184,8 +206,12 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
             .prop_map(|(ticket, lifetime_s)| ServerMessage::Ticket(Ticket { ticket: ticket.into(), lifetime_s })),
         welcome().prop_map(ServerMessage::Welcome),
         stored().prop_map(ServerMessage::Message),
-        (room(), vec(name(), 0..4), vec(name(), 0..4))
-            .prop_map(|(room, came, left)| ServerMessage::Presence(Presence { room, came, left })),
+        (room(), vec(name(), 0..4), vec(name(), 0..4), vec((name(), status()), 0..3)).prop_map(
+            |(room, came, left, changed)| {
+                let changed = changed.into_iter().map(|(user, status)| Changed { user, status }).collect();
+                ServerMessage::Presence(Presence { room, came, left, changed })
+            }
+        ),
         (room(), name(), option::of(act())).prop_map(|(room, by, act)| ServerMessage::Acted(Acted { room, by, act })),
         (room(), any::<bool>(), name(), option::of(any::<String>())).prop_map(|(room, member, by, reason)| {
             ServerMessage::Membership(Membership { room, member, by, reason })
@@ -381,8 +407,11 @@ fn what_is_no_message_is_refused() {
         let skipped = matches!(ServerMessage::decode(bytes), Ok(ServerMessage::Unknown(2 | 4)));
         assert!(skipped || ServerMessage::decode(bytes).is_err(), "{bytes:02x?}");
     }
-    assert!(ServerMessage::decode(b"\x83\x18\x43\x01\xa3\x00\x61a\x01\x80\x02\x80").is_err(), "an event with an id");
-    assert!(ServerMessage::decode(b"\x83\x18\x43\x00\xa3\x00\x61a\x01\x80\x02\x80").is_ok());
+    assert!(
+        ServerMessage::decode(b"\x83\x18\x43\x01\xa4\x00\x61a\x01\x80\x02\x80\x03\x80").is_err(),
+        "an event with an id"
+    );
+    assert!(ServerMessage::decode(b"\x83\x18\x43\x00\xa4\x00\x61a\x01\x80\x02\x80\x03\x80").is_ok());
 }
 
 #[test]

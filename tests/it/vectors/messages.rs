@@ -3,9 +3,10 @@
 use rsachat::model::{Fingerprint, Incarnation, MessageId, RoomName, Seq, Timestamp, UserName};
 use rsachat::proto::close::{CloseCode, CloseReason};
 use rsachat::proto::message::{
-    Accepted, Act, Acted, Ban, Body, Create, ErrorCode, HandOver, History, HistoryEnd, Invite, Join, Joined, Kick,
-    Leave, Membership, Mute, People, PeopleList, Person, Position, Post, Presence, Refused, Reply, Request, RoomInfo,
-    RoomList, Rooms, ServerMessage, SetTopic, Shutdown, Stored, Ticket, Unban, Unmute, UserInfo, Welcome, Whois,
+    Accepted, Act, Acted, Availability, Ban, Body, Changed, Create, ErrorCode, HandOver, History, HistoryEnd, Invite,
+    Join, Joined, Kick, Leave, Membership, Mute, People, PeopleList, Person, Position, Post, Presence, Refused, Reply,
+    Request, RoomInfo, RoomList, Rooms, ServerMessage, SetIdle, SetStatus, SetTopic, Shutdown, Status, Stored, Ticket,
+    Unban, Unmute, UserInfo, Welcome, Whois,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -128,6 +129,22 @@ fn decisions() -> Vec<(&'static str, u64, Request)> {
         ("silence for ever", 20, Request::Mute(Mute { room, user: bob, seconds: None })),
         ("the end of silence", 21, Request::Unmute(Unmute { room, user: bob })),
         ("another owner", 22, Request::HandOver(HandOver { room, user: bob })),
+        (
+            "not to be disturbed for a time",
+            23,
+            Request::SetStatus(SetStatus {
+                availability: Availability::DoNotDisturb,
+                text: Some("on call".to_owned()),
+                seconds: Some(7200),
+            }),
+        ),
+        (
+            "to be talked to",
+            23,
+            Request::SetStatus(SetStatus { availability: Availability::Online, text: None, seconds: None }),
+        ),
+        ("nobody is there", 24, Request::SetIdle(SetIdle { idle: true })),
+        ("somebody is there again", 24, Request::SetIdle(SetIdle { idle: false })),
     ]
 }
 
@@ -203,12 +220,17 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
     let refused = |code, hint: Option<&str>, retry_after_ms| {
         Reply::Error(Refused { code, text: "why".to_owned(), hint: hint.map(str::to_owned), retry_after_ms })
     };
-    let person = |user, sessions| Person { user: name(user), since: TIME, sessions };
-    let user = |since, sessions| {
+    let away = Status { availability: Availability::Away, text: Some("lunch".to_owned()), until: Some(TIME) };
+    let person = |user, sessions, status| Person { user: name(user), since: TIME, sessions, status };
+    let user = |since, sessions, status| {
         let (user, fingerprint) = (name("alice"), Fingerprint(std::array::from_fn(|n| u8::try_from(n).unwrap())));
-        Reply::User(UserInfo { user, fingerprint, admin: true, since, sessions })
+        Reply::User(UserInfo { user, fingerprint, admin: true, since, sessions, status })
     };
-    let people = PeopleList { room: lobby(), people: vec![person("alice", 1), person("bob", 300)], total: 2 };
+    let people = PeopleList {
+        room: lobby(),
+        people: vec![person("alice", 1, Status::ONLINE), person("bob", 300, away.clone())],
+        total: 2,
+    };
     let nobody = PeopleList { room: lobby(), people: Vec::new(), total: 0 };
     [
         ("done", 6, Reply::Done),
@@ -221,8 +243,8 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
         ("more history", 5, Reply::HistoryEnd(HistoryEnd { room: lobby(), more: true })),
         ("people", 7, Reply::People(people)),
         ("nobody", 7, Reply::People(nobody)),
-        ("a connected user", 8, user(Some(TIME), 2)),
-        ("a user who is away", 8, user(None, 0)),
+        ("a connected user", 8, user(Some(TIME), 2, Status::ONLINE)),
+        ("a user who is not connected", 8, user(None, 0, away)),
         ("an error", 9, refused(ErrorCode::NotFound, None, None)),
         ("an error with advice", 9, refused(ErrorCode::RateLimited, Some("what to do"), Some(1500))),
         ("a name that is taken", 9, refused(ErrorCode::Conflict, None, None)),
@@ -255,6 +277,30 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
                 room: lobby(),
                 came: vec![name("carol")],
                 left: vec![name("dave"), name("eve")],
+                changed: Vec::new(),
+            }),
+        ),
+        (
+            "people say whether they want to be talked to",
+            ServerMessage::Presence(Presence {
+                room: lobby(),
+                came: Vec::new(),
+                left: Vec::new(),
+                changed: vec![
+                    Changed { user: name("alice"), status: Status::ONLINE },
+                    Changed {
+                        user: name("bob"),
+                        status: Status {
+                            availability: Availability::DoNotDisturb,
+                            text: Some("on call".to_owned()),
+                            until: Some(TIME),
+                        },
+                    },
+                    Changed {
+                        user: name("carol"),
+                        status: Status { availability: Availability::Other(9), text: None, until: None },
+                    },
+                ],
             }),
         ),
         ("an event that does not exist", ServerMessage::Unknown(1000)),

@@ -170,7 +170,7 @@ fn an_endless_answer_ends_the_connection() {
 
 #[test]
 fn what_breaks_the_protocol_ends_the_connection() {
-    let presence = || Presence { room: lobby(), came: vec![], left: vec![] };
+    let presence = || Presence { room: lobby(), came: vec![], left: vec![], changed: vec![] };
     let done = |id| ServerMessage::Reply(id, Reply::Done);
     let end = HistoryEnd { room: lobby(), more: false };
     for message in

@@ -122,7 +122,8 @@ mod tests {
     fn commands_and_names_are_completed_where_they_can_stand() {
         let names = Names::default();
         names.extend(["alice", "bob", "bodo"].map(|name| name.parse().unwrap()));
-        let prompt = Prompt::new("alice".parse().unwrap(), crate::model::RoomName::lobby());
+        let (news, _) = std::sync::mpsc::channel();
+        let prompt = Prompt::new("alice".parse().unwrap(), crate::model::RoomName::lobby(), news);
         let completion = Completion { names, prompt };
         let complete = |line: &str| completion.candidates(line, line.len());
         assert_eq!(complete("/hi"), (0, vec!["/history ".to_owned()]));

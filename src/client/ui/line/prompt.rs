@@ -2,10 +2,13 @@
 //! knows one prompt for each line; so it is told to end, and reads on with what was typed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::client::ui::News;
 use crate::model::{RoomName, UserName};
 
 /// A prompt that can change.
@@ -20,14 +23,26 @@ struct State {
     changed: AtomicBool,
     // What was not seen in other rooms.
     elsewhere: Mutex<String>,
-    // What is typed, in front of the cursor and behind it.
+    // What is typed, in front of the cursor and behind it, and since when.
     typed: Mutex<(String, String)>,
+    touched: Mutex<Instant>,
+    // Whether somebody waits for that.
+    idle: AtomicBool,
+    news: Sender<News>,
 }
 
 impl Prompt {
-    pub(super) fn new(user: UserName, room: RoomName) -> Self {
-        let (changed, elsewhere, typed) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
-        Self(Arc::new(State { user, room: Mutex::new(room), changed, elsewhere, typed }))
+    pub(super) fn new(user: UserName, room: RoomName, news: Sender<News>) -> Self {
+        Self(Arc::new(State {
+            user,
+            room: Mutex::new(room),
+            changed: AtomicBool::new(false),
+            elsewhere: Mutex::default(),
+            typed: Mutex::default(),
+            touched: Mutex::new(Instant::now()),
+            idle: AtomicBool::new(false),
+            news,
+        }))
     }
 
     pub(super) fn text(&self) -> String {
@@ -71,8 +86,27 @@ impl Prompt {
     pub(super) fn note(&self, line: &str, position: usize) {
         let (left, right) = line.split_at_checked(position).unwrap_or((line, ""));
         let mut typed = self.0.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        // The line is drawn for what others say, too.
+        if (&*typed.0, &*typed.1) == (left, right) {
+            return;
+        }
+        *self.0.touched.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        if self.0.idle.swap(false, Ordering::AcqRel) {
+            // Nobody listens any more once the chat has ended.
+            let _ = self.0.news.send(News::Back);
+        }
         left.clone_into(&mut typed.0);
         right.clone_into(&mut typed.1);
+    }
+
+    /// Since when nothing was typed.
+    pub(super) fn touched(&self) -> Instant {
+        *self.0.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody seems to be there. When something is typed, there is [`News::Back`].
+    pub(super) fn wait_for_typing(&self) {
+        self.0.idle.store(true, Ordering::Release);
     }
 
     /// What is typed.

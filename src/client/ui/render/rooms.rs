@@ -122,6 +122,7 @@ pub(super) fn command(ask: &Ask) -> &'static str {
             Request::Mute(_) => "/mute",
             Request::Unmute(_) => "/unmute",
             Request::HandOver(_) => "/owner",
+            Request::SetStatus(_) => "/status",
             _ => "refused",
         },
     }

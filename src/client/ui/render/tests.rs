@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::model::{MessageId, RoomName, Seq};
-use crate::proto::message::{Act, Acted, Membership, Presence, RoomInfo, RoomList};
+use crate::proto::message::{Act, Acted, Availability, Changed, Membership, Presence, RoomInfo, RoomList};
 
 fn renderer() -> Renderer {
     Renderer::new("alice".parse().unwrap(), Paint::new(false), TimeZone::UTC, Form::Screen)
@@ -166,7 +166,7 @@ fn nothing_of_an_attack_reaches_the_terminal() {
 #[test]
 fn many_comings_are_one_line_without_oneself() {
     let came = ["alice", "b", "c", "d", "e", "f", "g"].map(|name| name.parse().unwrap()).to_vec();
-    let event = Event::Presence(Presence { room: RoomName::lobby(), came, left: vec![] });
+    let event = Event::Presence(Presence { room: RoomName::lobby(), came, left: vec![], changed: vec![] });
     assert_eq!(texts(renderer().event(&event)), ["-- b, c, d, e, f and 1 more came"]);
 }
 
@@ -228,4 +228,34 @@ fn decisions_are_told_in_words() {
     assert_eq!(membership(false, "bob", reason()), "-- bob put you out of #common: loud\\u{202e}");
     assert_eq!(membership(false, "alice", None), "-- you have left #common, with another of your sessions");
     assert_eq!(membership(true, "alice", None), "-- you are in #common, by another of your sessions");
+}
+
+#[test]
+fn statuses_are_told_in_words() {
+    let status = |availability, text: Option<&str>, until: Option<u64>| Status {
+        availability,
+        text: text.map(str::to_owned),
+        until: until.map(Timestamp),
+    };
+    let changed = |user: &str, status| Changed { user: user.parse().unwrap(), status };
+    let event = Event::Presence(Presence {
+        room: RoomName::lobby(),
+        came: vec![],
+        left: vec![],
+        changed: vec![
+            changed("bob", status(Availability::DoNotDisturb, Some("on\x1b call"), Some(1_000_000_000_000))),
+            changed("carol", status(Availability::Away, None, None)),
+            changed("alice", Status::ONLINE),
+            changed("dave", status(Availability::Other(9), None, None)),
+        ],
+    });
+    assert_eq!(
+        texts(renderer().event(&event)),
+        [
+            "-- bob is not to be disturbed, until 2001-09-09 01:46: on\\x1b call",
+            "-- carol is away",
+            "-- you are online",
+            "-- dave is in a state that this version does not know",
+        ]
+    );
 }

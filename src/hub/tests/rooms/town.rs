@@ -7,29 +7,31 @@ use crate::proto::message::{RoomList, Rooms};
 
 const EVERYONE: [&str; 4] = ["admin", "alice", "bob", "carol"];
 
-pub(super) fn room(text: &str) -> RoomName {
+pub(crate) fn room(text: &str) -> RoomName {
     text.parse().unwrap()
 }
 
 /// A server with users, and what is on its disk.
-pub(super) struct Town {
-    pub(super) hub: Hub,
-    pub(super) now: Instant,
-    pub(super) wall: Timestamp,
-    pub(super) inboxes: BTreeMap<SessionId, Vec<ServerMessage>>,
-    pub(super) inside: BTreeSet<(RoomName, SessionId)>,
-    pub(super) closed: BTreeMap<SessionId, CloseReason>,
+pub(crate) struct Town {
+    pub(crate) hub: Hub,
+    pub(crate) now: Instant,
+    pub(crate) wall: Timestamp,
+    pub(crate) inboxes: BTreeMap<SessionId, Vec<ServerMessage>>,
+    pub(crate) inside: BTreeSet<(RoomName, SessionId)>,
+    pub(crate) closed: BTreeMap<SessionId, CloseReason>,
     disk: Restored,
     asked: VecDeque<StoreCommand>,
-    pub(super) next: u64,
+    pub(crate) next: u64,
+    /// The time before each request: so long that nobody is slowed down.
+    pub(crate) pace: Duration,
 }
 
 impl Town {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::start(settings(), Restored::default())
     }
 
-    pub(super) fn start(settings: Settings, disk: Restored) -> Self {
+    pub(crate) fn start(settings: Settings, disk: Restored) -> Self {
         let mut town = Self {
             hub: Hub::new(settings, disk.clone()),
             now: Instant::now(),
@@ -40,6 +42,7 @@ impl Town {
             disk,
             asked: VecDeque::new(),
             next: 0,
+            pace: Duration::from_secs(1),
         };
         for user in EVERYONE.map(name) {
             town.handle(Input::Registered { user, fingerprint: key(user) });
@@ -48,11 +51,11 @@ impl Town {
     }
 
     /// The server is killed, and starts again on what is on its disk.
-    pub(super) fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         Self::start(self.hub.settings.clone(), self.disk)
     }
 
-    pub(super) fn handle(&mut self, input: Input) {
+    pub(crate) fn handle(&mut self, input: Input) {
         self.hub.handle(input, self.now, self.wall);
         assert_eq!(self.hub.check_invariants(), Ok(()));
         while let Some(output) = self.hub.poll() {
@@ -75,7 +78,7 @@ impl Town {
         }
     }
 
-    pub(super) fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         while let Some(command) = self.asked.pop_front() {
             let token = match command {
                 StoreCommand::Append { token, .. } => token,
@@ -94,7 +97,7 @@ impl Town {
         }
     }
 
-    pub(super) fn comes(&mut self, user: &str) -> SessionId {
+    pub(crate) fn comes(&mut self, user: &str) -> SessionId {
         self.next += 1;
         let (session, user) = (SessionId(self.next), name(user));
         self.inboxes.insert(session, Vec::new());
@@ -103,7 +106,7 @@ impl Town {
     }
 
     /// The rooms that a session is told to join.
-    pub(super) fn welcomed_to(&mut self, session: SessionId) -> Vec<String> {
+    pub(crate) fn welcomed_to(&mut self, session: SessionId) -> Vec<String> {
         let welcome = self.inboxes[&session].iter().find_map(|message| match message {
             ServerMessage::Welcome(welcome) => Some(welcome.rooms.iter().map(ToString::to_string).collect()),
             _ => None,
@@ -111,16 +114,15 @@ impl Town {
         welcome.unwrap()
     }
 
-    pub(super) fn begin(&mut self, session: SessionId, request: Request) -> RequestId {
-        // Nobody is to be slowed down here.
-        self.now += Duration::from_secs(1);
+    pub(crate) fn begin(&mut self, session: SessionId, request: Request) -> RequestId {
+        self.now += self.pace;
         self.next += 1;
         let id = self.next;
         self.handle(Input::Request { session, id, request });
         id
     }
 
-    pub(super) fn answer(&mut self, session: SessionId, id: RequestId) -> Option<Result<Reply, Refused>> {
+    pub(crate) fn answer(&mut self, session: SessionId, id: RequestId) -> Option<Result<Reply, Refused>> {
         let inbox = self.inboxes.get_mut(&session).unwrap();
         let at = inbox.iter().position(|message| matches!(message, ServerMessage::Reply(of, _) if *of == id))?;
         match inbox.remove(at) {
@@ -130,31 +132,31 @@ impl Town {
         }
     }
 
-    pub(super) fn ask(&mut self, session: SessionId, request: Request) -> Result<Reply, Refused> {
+    pub(crate) fn ask(&mut self, session: SessionId, request: Request) -> Result<Reply, Refused> {
         let id = self.begin(session, request);
         self.commit();
         self.answer(session, id).expect("an answer")
     }
 
-    pub(super) fn done(&mut self, session: SessionId, request: Request) {
+    pub(crate) fn done(&mut self, session: SessionId, request: Request) {
         let what = format!("{request:?}");
         assert_eq!(self.ask(session, request), Ok(Reply::Done), "{what}");
     }
 
-    pub(super) fn refused(&mut self, session: SessionId, request: Request, code: ErrorCode, text: &str) {
+    pub(crate) fn refused(&mut self, session: SessionId, request: Request, code: ErrorCode, text: &str) {
         let what = format!("{request:?}");
         let refused = self.ask(session, request).expect_err(&what);
         assert_eq!((refused.code, &*refused.text), (code, text), "{what}");
     }
 
-    pub(super) fn join(&mut self, session: SessionId, name: &str) {
+    pub(crate) fn join(&mut self, session: SessionId, name: &str) {
         let joined = self.ask(session, Request::Join(Join { room: room(name), after: None }));
         assert!(matches!(&joined, Ok(Reply::Joined(joined)) if joined.caught_up && joined.info.joined), "{joined:?}");
         assert!(self.inside.contains(&(room(name), session)));
     }
 
     /// A session of `user`, in #dev, which is alice's.
-    pub(super) fn in_dev(&mut self, user: &str) -> SessionId {
+    pub(crate) fn in_dev(&mut self, user: &str) -> SessionId {
         let session = self.comes(user);
         if self.hub.rooms.contains_key(&room("#dev")) {
             self.join(session, "#dev");
@@ -165,19 +167,25 @@ impl Town {
         session
     }
 
-    pub(super) fn post(&mut self, session: SessionId, to: &str) -> Result<Reply, Refused> {
+    pub(crate) fn post(&mut self, session: SessionId, to: &str) -> Result<Reply, Refused> {
         let message = MessageId(u128::from(self.next).to_be_bytes());
         let post = Post { room: room(to), message, body: text("hello"), retry: false, after: None };
         self.ask(session, Request::Post(post))
     }
 
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.wall.0 += u64::try_from(time.as_millis()).unwrap();
+        self.handle(Input::Tick);
+    }
+
     /// What a session got that is no answer and nobody's coming.
-    pub(super) fn inbox(&mut self, session: SessionId) -> Vec<ServerMessage> {
+    pub(crate) fn inbox(&mut self, session: SessionId) -> Vec<ServerMessage> {
         let inbox = std::mem::take(self.inboxes.get_mut(&session).unwrap()).into_iter();
         inbox.filter(|message| !matches!(message, ServerMessage::Presence(_) | ServerMessage::Welcome(_))).collect()
     }
 
-    pub(super) fn rooms(&mut self, session: SessionId) -> Vec<RoomInfo> {
+    pub(crate) fn rooms(&mut self, session: SessionId) -> Vec<RoomInfo> {
         match self.ask(session, Request::Rooms(Rooms { people: true })) {
             Ok(Reply::Rooms(RoomList { rooms })) => rooms,
             other => panic!("{other:?}"),
@@ -228,6 +236,10 @@ fn write(disk: &mut Restored, change: Change) {
         Change::Unmute { room, user } => {
             let at = known(disk, room);
             disk.rooms[at].muted.retain(|other| other.user != user);
+        }
+        Change::Status { user, status } => {
+            disk.statuses.retain(|(other, _)| *other != user);
+            disk.statuses.extend(status.map(|status| (user, status)));
         }
     }
 }
