@@ -73,12 +73,17 @@ impl Flow {
         }
     }
 
-    /// Keeps only so many of those that wait, the latest.
-    pub(super) fn keep(&mut self, most: usize) {
-        while self.waiting.len() > most {
-            self.waiting.pop_front();
-            self.skipped += 1;
-        }
+    /// Keeps only the latest of those that wait: so many, and so many bytes of text in them.
+    pub(super) fn keep(&mut self, most: usize, bytes: usize) {
+        let mut sum = 0;
+        let fits = |shown: &&Shown| {
+            sum += text_bytes(shown);
+            sum <= bytes
+        };
+        let kept = self.waiting.iter().rev().take(most).take_while(fits).count();
+        let skipped = self.waiting.len() - kept;
+        self.waiting.drain(..skipped);
+        self.skipped += skipped;
     }
 
     /// The next thing to show now.
@@ -107,6 +112,14 @@ impl Flow {
 
     fn find(&self, id: MessageId) -> Option<&Own> {
         self.own.iter().find(|own| own.id == id)
+    }
+}
+
+fn text_bytes(shown: &Shown) -> usize {
+    match shown {
+        Shown::Event(Event::Message { message, .. }) => message.body.as_ref().map_or(0, |body| body.text().len()),
+        Shown::Event(_) | Shown::Skipped(_) => 0,
+        Shown::Own(_, body) | Shown::Pending(body) => body.text().len(),
     }
 }
 

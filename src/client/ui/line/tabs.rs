@@ -7,8 +7,9 @@ use crate::client::session::{Arrival, Event};
 use crate::client::ui::room_of;
 use crate::model::RoomName;
 
-/// Most events that a room gathers while nobody looks; older messages are in the history.
+/// Most events that a room gathers while nobody looks, and most bytes of text in them; older messages are in the history.
 const GATHERED: usize = 200;
+const GATHERED_BYTES: usize = 128 << 10;
 
 /// A room that the user is in.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ impl Tabs {
             _ => {}
         }
         tab.flow.push(event, now);
-        tab.flow.keep(GATHERED);
+        tab.flow.keep(GATHERED, GATHERED_BYTES);
     }
 
     /// How many of the user's messages are not stored, in all rooms.
@@ -145,13 +146,17 @@ mod tests {
     }
 
     fn message(name: &str, seq: u64) -> Event {
+        long_message(name, seq, "hello")
+    }
+
+    fn long_message(name: &str, seq: u64, text: &str) -> Event {
         let message = Stored {
             room: room(name),
             seq: Seq(seq),
             time: Timestamp(5),
             sender: "bob".parse().unwrap(),
             message: MessageId(u128::from(seq).to_be_bytes()),
-            body: Some(Body::Text { text: "hello".to_owned() }),
+            body: Some(Body::Text { text: text.to_owned() }),
         };
         Event::Message { message, arrival: Arrival::Live, own: false }
     }
@@ -204,5 +209,13 @@ mod tests {
         assert_eq!(shown.len(), GATHERED + 1);
         assert_eq!(shown.first(), Some(&Shown::Skipped(100)));
         assert_eq!(shown.last(), Some(&Shown::Event(message("#dev", 300))));
+        tabs.look_at(room("#common"));
+        let long = "x".repeat(GATHERED_BYTES / 10);
+        for seq in 301..=320 {
+            tabs.push(long_message("#dev", seq, &long), now);
+        }
+        tabs.look_at(room("#dev"));
+        let shown = self::shown(&mut tabs, now);
+        assert_eq!((shown.len(), shown.first()), (11, Some(&Shown::Skipped(10))));
     }
 }
