@@ -218,7 +218,8 @@ pub enum Event {
         /// Why.
         refused: Refused,
     },
-    /// The session ends, and nobody knows whether the server has it: it was never acknowledged.
+    /// It is not sent again, as the session ends or we are not in the room any more, and nobody knows whether the server
+    /// has it: it was never acknowledged.
     Undelivered {
         /// Which.
         id: MessageId,

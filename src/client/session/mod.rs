@@ -297,6 +297,7 @@ impl Session {
         self.event(match fate {
             Fate::Accepted(id, accepted) => Event::Accepted { id, room, seq: accepted.seq, time: accepted.time },
             Fate::Refused(id, body, refused) => Event::Refused { id, room, body, refused },
+            Fate::Unknown(id, body) => Event::Undelivered { id, room, body },
             Fate::Delayed(id, refused, retry_in) => Event::Delayed { id, room, refused, retry_in },
         });
     }

@@ -91,7 +91,7 @@ impl Session {
         self.rooms.contains_key(&room) || self.rooms.len() < ROOMS
     }
 
-    /// Forgets a room. What was said there and not acknowledged is refused.
+    /// Forgets a room, and tells what becomes of that which was said there and not acknowledged.
     pub(super) fn forget(&mut self, name: RoomName, why: &Refused) {
         let Some(mut room) = self.rooms.remove(&name) else { return };
         for fate in room.posts.refuse_all(why) {

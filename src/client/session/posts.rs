@@ -54,6 +54,8 @@ pub(super) enum Fate {
     Accepted(MessageId, Accepted),
     Refused(MessageId, Body, Refused),
     Delayed(MessageId, Refused, Duration),
+    // It was sent, and the answer will not be waited for: the server may have it.
+    Unknown(MessageId, Body),
 }
 
 /// Requests to send together.
@@ -93,7 +95,14 @@ impl Posts {
     /// Nothing will be sent: the server doesn't let us into the room.
     pub(super) fn refuse_all(&mut self, refused: &Refused) -> Vec<Fate> {
         self.bytes = 0;
-        self.queue.drain(..).map(|post| Fate::Refused(post.id, post.body, refused.clone())).collect()
+        let fate = |post: Outstanding| {
+            if post.asked.is_some() || post.retry {
+                Fate::Unknown(post.id, post.body)
+            } else {
+                Fate::Refused(post.id, post.body, refused.clone())
+            }
+        };
+        self.queue.drain(..).map(fate).collect()
     }
 
     /// The session ends.

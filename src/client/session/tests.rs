@@ -295,7 +295,7 @@ impl World {
     }
 
     /// Time passes until the session wants something, but no longer than `most`.
-    fn sleep(&mut self, most: Duration) {
+    fn pass(&mut self, most: Duration) {
         let end = self.now + most;
         while let Some(due) = self.session.poll_timeout().filter(|due| *due <= end) {
             self.now = self.now.max(due);
@@ -310,7 +310,7 @@ impl World {
         if self.link.is_some() {
             self.cut();
         }
-        self.sleep(Duration::from_secs(31));
+        self.pass(Duration::from_secs(31));
         assert!(self.link.is_some(), "not back: {:?}", self.events);
     }
 

@@ -238,6 +238,11 @@ impl<P: ExternalPrinter> Face<P> {
             Event::Online(_) if self.idle => self.tell_idle(),
             // Nobody has asked for it.
             Event::Answered { ask: Ask::Do(Request::SetIdle(_)), .. } => {}
+            // Who is brought into that room some day is not to be taken there.
+            Event::Answered { ask: Ask::Do(Request::Create(_)), answer: Err(_) } => {
+                self.wanted = None;
+                self.screen.event(event, now);
+            }
             Event::Answered { answer: Ok(Answer::Rooms(list)), .. } => self.screen.rooms(&list),
             // It would be told in the room that is forgotten.
             Event::Left { room } => {

@@ -51,7 +51,7 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
             News::Told(Told::Event(event)) => {
                 match &event {
                     Event::Accepted { .. } | Event::Answered { answer: Ok(_), .. } => unanswered.leave(1),
-                    Event::Refused { .. } | Event::Answered { answer: Err(_), .. } => {
+                    Event::Refused { .. } | Event::Undelivered { .. } | Event::Answered { answer: Err(_), .. } => {
                         refused.fetch_add(1, Ordering::Relaxed);
                         unanswered.leave(1);
                     }

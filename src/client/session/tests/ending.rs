@@ -42,9 +42,9 @@ fn patience_ends_and_the_rest_is_named_and_counted() {
     let mut world = World::in_lobby(0);
     world.say("x");
     world.command(leave(2));
-    world.sleep(Duration::from_millis(1999));
+    world.pass(Duration::from_millis(1999));
     assert_eq!(world.over, None);
-    world.sleep(Duration::from_millis(1));
+    world.pass(Duration::from_millis(1));
     assert_eq!(world.over, Some((Outcome::Left, 1)));
     assert!(matches!(world.events.last(), Some(Event::Undelivered { body, .. }) if *body == text("x")));
     // Also without a connection, and without a peer that hangs up.
@@ -152,7 +152,7 @@ fn an_old_ticket_is_not_presented() {
     let mut world = World::in_lobby(0);
     world.listening = false;
     world.cut();
-    world.sleep(Duration::from_secs(3600));
+    world.pass(Duration::from_secs(3600));
     world.listening = true;
     world.come_back();
     assert_eq!(world.resumed, [false, false]);
@@ -163,7 +163,7 @@ fn a_server_that_is_not_there_is_tried_again_and_given_up_in_time() {
     let mut world = World::with(Settings { give_up: Some(Duration::from_secs(20)), ..settings() });
     world.listening = false;
     world.run();
-    world.sleep(Duration::from_millis(19_999));
+    world.pass(Duration::from_millis(19_999));
     assert_eq!(world.over, None);
     let tries: Vec<u32> = world
         .events
@@ -174,13 +174,13 @@ fn a_server_that_is_not_there_is_tried_again_and_given_up_in_time() {
         })
         .collect();
     assert!(tries.len() >= 4 && tries.is_sorted(), "{tries:?}");
-    world.sleep(Duration::from_millis(1));
+    world.pass(Duration::from_millis(1));
     assert_eq!(outcome(&world), Some(&Outcome::GaveUp { reason: "connection refused".to_owned() }));
 
     let mut world = World::with(settings());
     world.listening = false;
     world.run();
-    world.sleep(Duration::from_secs(100_000));
+    world.pass(Duration::from_secs(100_000));
     assert_eq!(world.over, None);
     world.listening = true;
     world.come_back();
@@ -192,9 +192,9 @@ fn a_server_that_answers_nothing_any_more_is_given_up_too() {
     world.run();
     world.let_in(0);
     world.say("x");
-    world.sleep(Duration::from_millis(19_999));
+    world.pass(Duration::from_millis(19_999));
     assert_eq!(world.over, None);
-    world.sleep(Duration::from_millis(1));
+    world.pass(Duration::from_millis(1));
     assert_eq!(world.over, Some((Outcome::GaveUp { reason: "the server does not answer".to_owned() }, 1)));
 }
 
@@ -228,7 +228,7 @@ fn a_silent_server_is_noticed_at_every_stage() {
     let mut world = World::in_lobby(0);
     world.link = None;
     world.listening = false;
-    world.sleep(Duration::from_secs(60));
+    world.pass(Duration::from_secs(60));
     assert!(world.events.iter().any(|event| matches!(event, Event::Offline { .. })));
 }
 

@@ -86,12 +86,19 @@ fn who_is_brought_in_joins_and_who_is_put_out_hears_nothing_more() {
     world.tell(&[membership(true)]);
     let (id, _) = world.request();
     world.tell(&[joined_dev(id, 0)]);
+    // The first is under way when it happens, the second waits for its answer.
+    world.command(Command::Post { room: dev(), body: text("perhaps stored") });
     world.command(Command::Post { room: dev(), body: text("too late") });
     world.request();
     world.events();
     world.tell(&[membership(false), ServerMessage::Message(in_dev(1, "behind his back"))]);
     let events = world.events();
-    assert!(matches!(&events[..], [Event::Refused { .. }, Event::Membership(_)]), "{events:?}");
+    let [Event::Undelivered { body: first, .. }, Event::Refused { body: second, .. }, Event::Membership(_)] =
+        &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((first.text(), second.text()), ("perhaps stored", "too late"));
     world.come_back();
     assert!(matches!(world.request().1, Request::Join(Join { room, .. }) if room == lobby()));
 }

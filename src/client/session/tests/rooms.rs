@@ -189,9 +189,9 @@ fn a_room_that_is_refused_is_named_and_one_that_is_for_later_is_asked_for_again(
     let mut world = World::welcomed();
     let (id, _) = world.request();
     world.refuse(id, ErrorCode::RateLimited, Some(3000));
-    world.sleep(Duration::from_millis(2999));
+    world.pass(Duration::from_millis(2999));
     assert!(world.requests.is_empty());
-    world.sleep(Duration::from_millis(1));
+    world.pass(Duration::from_millis(1));
     let (id, _) = world.request();
     world.refuse(id, ErrorCode::NotFound, None);
     assert!(matches!(world.events.last(), Some(Event::NotEntered { .. })));

@@ -107,9 +107,9 @@ fn a_refusal_for_now_is_waited_out_and_keeps_the_order() {
         world.refuse(posts[2].0, code, Some(400));
         world.say("d");
         assert!(matches!(world.events.iter().rev().nth(1), Some(Event::Delayed { .. })));
-        world.sleep(Duration::from_millis(499));
+        world.pass(Duration::from_millis(499));
         assert!(world.requests.is_empty());
-        world.sleep(Duration::from_millis(1));
+        world.pass(Duration::from_millis(1));
         // One at first, then more.
         let again = world.posts();
         assert_eq!((texts(&again), again[0].2), (vec!["b"], false), "it was refused, not lost");
@@ -140,7 +140,7 @@ fn a_disk_that_stays_full_is_given_up_on_where_nobody_waits() {
     for _ in 0..5 {
         let posts = world.posts();
         world.refuse(posts[0].0, ErrorCode::StorageUnavailable, Some(2000));
-        world.sleep(Duration::from_secs(2));
+        world.pass(Duration::from_secs(2));
     }
     assert_eq!(world.requests.len(), 1);
     let posts = world.posts();
@@ -250,7 +250,7 @@ fn a_question_refused_for_now_is_asked_again_later() {
     world.command(Command::Ask(Ask::People { room: lobby() }));
     let (id, _) = world.request();
     world.refuse(id, ErrorCode::RateLimited, Some(300));
-    world.sleep(Duration::from_millis(300));
+    world.pass(Duration::from_millis(300));
     let (id, request) = world.request();
     assert!(matches!(request, Request::People(_)));
     world.refuse(id, ErrorCode::Forbidden, None);

@@ -66,11 +66,16 @@ impl Flow {
             Event::Message { ref message, .. } if self.find(message.message).is_some_and(|own| own.shown) => {}
             event => {
                 if let Event::Refused { id, .. } | Event::Undelivered { id, .. } = &event {
-                    self.own.retain(|own| own.id != *id);
+                    self.forget(*id);
                 }
                 self.waiting.push_back(Shown::Event(event));
             }
         }
+    }
+
+    /// A message of the user's will not be stored.
+    pub(super) fn forget(&mut self, id: MessageId) {
+        self.own.retain(|own| own.id != id);
     }
 
     /// Keeps only the latest of those that wait: so many, and so many bytes of text in them.

@@ -67,6 +67,8 @@ impl<P: ExternalPrinter> Screen<P> {
     /// The user is in a room no longer. Another one is looked at, if it was this one.
     pub(super) fn leave(&mut self, room: RoomName, now: Instant) {
         let before = self.tabs.current.room;
+        // What waits in it would be gone with it.
+        self.gather(now);
         self.tabs.leave(room);
         if self.tabs.current.room != before {
             self.arrive(now);

@@ -122,6 +122,11 @@ impl Tabs {
             Event::Message { own: false, arrival: Arrival::Live | Arrival::Missed, .. } => tab.unread += 1,
             // Who looks later has no use for who was there meanwhile.
             Event::Presence(_) | Event::Entered { .. } => return,
+            // The room may be gone before he looks.
+            Event::Refused { id, .. } | Event::Undelivered { id, .. } => {
+                tab.flow.forget(*id);
+                return self.current.flow.push(event, now);
+            }
             _ => {}
         }
         tab.flow.push(event, now);
@@ -178,6 +183,20 @@ mod tests {
         assert_eq!(tabs.current.topic, "work");
         assert_eq!(shown(&mut tabs, now), [Shown::Event(message("#dev", 1)), Shown::Event(message("#dev", 2))]);
         assert_eq!(tabs.list().collect::<Vec<_>>(), [(room("#common"), 0), (room("#dev"), 0)]);
+    }
+
+    #[test]
+    fn what_came_to_nothing_elsewhere_is_told_where_one_looks() {
+        let (mut tabs, now) = (Tabs::new(room("#common")), Instant::now());
+        tabs.enter(room("#dev"), "");
+        tabs.look_at(room("#dev"));
+        let (id, body) = (MessageId([9; 16]), Body::Text { text: "mine".to_owned() });
+        tabs.push(Event::Pending { id, room: room("#dev"), body: body.clone() }, now);
+        tabs.look_at(room("#common"));
+        let lost = Event::Undelivered { id, room: room("#dev"), body };
+        tabs.push(lost.clone(), now);
+        tabs.leave(room("#dev"));
+        assert_eq!((shown(&mut tabs, now), tabs.unstored()), (vec![Shown::Event(lost)], 0));
     }
 
     #[test]
