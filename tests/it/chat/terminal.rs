@@ -242,3 +242,26 @@ fn whoever_is_brought_in_and_put_out_is_told_where_he_is() {
     alice.send(CTRL_D).unwrap();
     assert_eq!(end(alice).1, 0);
 }
+
+#[test]
+fn whoever_comes_back_finds_what_was_said_in_each_room_in_that_room() {
+    let world = World::new();
+    let mut bob = world.chatting("bob");
+    bob.send(format!("/create #dev{ENTER}")).unwrap();
+    bob.expect("[#dev] bob> ").unwrap();
+    for (user, room) in [("alice", "#dev"), ("alice", "#common")] {
+        let mut pipe = world.pipe_with(user, &["--room", room]);
+        pipe.say(&format!("said in {room}"));
+        assert!(pipe.end().2.success());
+    }
+    let mut alice = world.chatting("alice");
+    alice.send(format!("/2{ENTER}")).unwrap();
+    let before = alice.expect("-- #dev").unwrap();
+    let before = String::from_utf8_lossy(before.before()).into_owned();
+    assert!(!before.contains("said in #dev"), "{before}");
+    alice.expect("said in #dev").unwrap();
+    for terminal in [&mut alice, &mut bob] {
+        terminal.send(CTRL_D).unwrap();
+    }
+    assert_eq!((end(alice).1, end(bob).1), (0, 0));
+}

@@ -113,8 +113,14 @@ impl Tabs {
         if room == self.current.room {
             return self.current.flow.push(event, now);
         }
+        if let Event::Message { .. } | Event::Missed { .. } = event
+            && self.tab(room).is_none()
+        {
+            // What was said before is told before the user is in.
+            self.enter(room, "");
+        }
         let Some(tab) = self.others.iter_mut().find(|tab| tab.room == room) else {
-            // What was said in a room that the user has left.
+            // What became of something in a room that the user has left.
             return self.current.flow.push(event, now);
         };
         match &event {
@@ -183,6 +189,17 @@ mod tests {
         assert_eq!(tabs.current.topic, "work");
         assert_eq!(shown(&mut tabs, now), [Shown::Event(message("#dev", 1)), Shown::Event(message("#dev", 2))]);
         assert_eq!(tabs.list().collect::<Vec<_>>(), [(room("#common"), 0), (room("#dev"), 0)]);
+    }
+
+    #[test]
+    fn what_was_said_before_a_room_is_entered_waits_in_that_room() {
+        let (mut tabs, now) = (Tabs::new(room("#common")), Instant::now());
+        tabs.push(message("#dev", 1), now);
+        tabs.enter(room("#dev"), "work");
+        assert_eq!(shown(&mut tabs, now), []);
+        tabs.look_at(room("#dev"));
+        assert_eq!(tabs.current.topic, "work");
+        assert_eq!(shown(&mut tabs, now), [Shown::Event(message("#dev", 1))]);
     }
 
     #[test]
