@@ -4,6 +4,7 @@ pub mod client;
 pub mod commands;
 pub mod config;
 pub mod crypto;
+pub mod e2e;
 pub mod error;
 pub mod hub;
 pub mod journal;

@@ -36,20 +36,41 @@ pub enum NameError {
 
 /// The characters of a name, inline: names are copied around freely, so they own no heap memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
+struct Name<const SIZE: usize> {
     // Unused bytes are zero, so that the derived comparisons order names as their texts.
-    bytes: [u8; NAME_BYTES],
+    bytes: [u8; SIZE],
     len: u8,
 }
 
-impl Hash for Name {
+impl<const SIZE: usize> Hash for Name<SIZE> {
     // A post is hashed by names several times: in one piece, and without what the bytes say anyway.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.bytes);
+        state.write(self.as_bytes());
     }
 }
 
-impl Name {
+impl<const SIZE: usize> Name<SIZE> {
+    /// A text that is known to be short enough.
+    fn of(parts: &[&[u8]]) -> Self {
+        let mut bytes = [0; SIZE];
+        let mut len = 0;
+        for (slot, byte) in bytes.iter_mut().zip(parts.iter().copied().flatten()) {
+            *slot = *byte;
+            len += 1;
+        }
+        Self { bytes, len }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+impl Name<NAME_BYTES> {
     fn parse(text: &str) -> Result<Self, NameError> {
         let first = text.bytes().next().ok_or(NameError::Empty)?;
         if text.len() > NAME_BYTES {
@@ -69,16 +90,11 @@ impl Name {
         let len = u8::try_from(text.len()).map_err(|_| NameError::TooLong)?;
         Ok(Self { bytes, len })
     }
-
-    fn as_str(&self) -> &str {
-        let used = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
-        std::str::from_utf8(used).unwrap_or_default()
-    }
 }
 
 /// A user's name: 1 to 32 of `a-z 0-9 . _ -`, starting with a letter or digit; upper case is folded on the way in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserName(Name);
+pub struct UserName(Name<NAME_BYTES>);
 
 impl UserName {
     /// The name's text.
@@ -113,32 +129,67 @@ impl fmt::Debug for UserName {
     }
 }
 
-/// A room's name: the rules of a [`UserName`], written with a leading `#`, which is not stored.
+/// A room's name. A shared room has one by the rules of a [`UserName`], written with a leading `#`, which is not stored. A
+/// direct room is that of two users, and named after them: `@alice@bob`, in the order of their names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RoomName(Name);
+pub struct RoomName(Name<ROOM_BYTES>);
+
+/// Bytes of the longest direct room's name.
+const ROOM_BYTES: usize = 2 * (NAME_BYTES + 1);
 
 impl RoomName {
     /// The room that everyone is in.
     #[must_use]
     pub fn lobby() -> Self {
-        let mut bytes = [0; NAME_BYTES];
-        let text = b"common";
-        for (slot, byte) in bytes.iter_mut().zip(text) {
-            *slot = *byte;
-        }
-        Self(Name { bytes, len: 6 })
+        Self(Name::of(&[b"common"]))
     }
 
-    /// The name's text without the `#`.
+    /// The room of two users; nothing for one and the same.
+    #[must_use]
+    pub fn direct(one: UserName, other: UserName) -> Option<Self> {
+        let (first, second) = (one.min(other), one.max(other));
+        (first != second).then(|| Self(Name::of(&[b"@", first.0.as_bytes(), b"@", second.0.as_bytes()])))
+    }
+
+    /// Whose direct room it is; nothing for a shared one.
+    #[must_use]
+    pub fn pair(&self) -> Option<(UserName, UserName)> {
+        let (first, second) = self.as_str().strip_prefix('@')?.split_once('@')?;
+        Some((UserName::from_wire(first)?, UserName::from_wire(second)?))
+    }
+
+    /// Whether it is a direct one.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.0.as_bytes().first() == Some(&b'@')
+    }
+
+    /// Who else is in a direct room of this user.
+    #[must_use]
+    pub fn partner(&self, user: UserName) -> Option<UserName> {
+        match self.pair()? {
+            (first, second) if first == user => Some(second),
+            (first, second) if second == user => Some(first),
+            _ => None,
+        }
+    }
+
+    /// The name's text; of a shared room without the `#`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Reads a name as a peer sends it: without the `#`, already folded.
+    /// Reads a name as a peer sends it, already folded: [`RoomName::as_str`]'s.
     #[must_use]
     pub fn from_wire(text: &str) -> Option<Self> {
-        Name::parse(text).ok().filter(|name| name.as_str() == text).map(Self)
+        if let Some(pair) = text.strip_prefix('@') {
+            let (first, second) = pair.split_once('@')?;
+            let (first, second) = (UserName::from_wire(first)?, UserName::from_wire(second)?);
+            return Self::direct(first, second).filter(|_| first < second);
+        }
+        let name = UserName::from_wire(text)?;
+        Some(Self(Name::of(&[name.0.as_bytes()])))
     }
 }
 
@@ -146,13 +197,13 @@ impl FromStr for RoomName {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
         let name = text.strip_prefix('#').ok_or(NameError::NoHash)?;
-        Name::parse(name).map(Self)
+        Name::parse(name).map(|name| Self(Name::of(&[name.as_bytes()])))
     }
 }
 
 impl fmt::Display for RoomName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.as_str())
+        write!(f, "{}{}", if self.is_direct() { "" } else { "#" }, self.as_str())
     }
 }
 
@@ -201,6 +252,27 @@ impl fmt::Debug for MessageId {
 /// padding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub [u8; 32]);
+
+/// Names a sender key: SHA-256 over the statement that tells it, so that nobody, not even who made it, can show different
+/// members different keys under one name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SenderKeyId(pub [u8; 32]);
+
+impl fmt::Debug for SenderKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SenderKeyId({:02x?}..)", self.0.first_chunk::<4>().unwrap_or(&[0; 4]))
+    }
+}
+
+/// A time in which a sealed room has the same members with the same keys: SHA-256 over who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epoch(pub [u8; 32]);
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Epoch({:02x?}..)", self.0.first_chunk::<4>().unwrap_or(&[0; 4]))
+    }
+}
 
 /// A text that is not `SHA256:` and 43 characters of base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -332,6 +404,25 @@ mod tests {
         assert_eq!("common".parse::<RoomName>(), Err(NameError::NoHash));
         assert_eq!("#common".parse::<RoomName>().unwrap(), RoomName::lobby());
         assert_eq!(RoomName::lobby().to_string(), "#common");
+    }
+
+    #[test]
+    fn a_direct_room_is_named_after_its_two_users_in_their_order() {
+        let user = |name: &str| name.parse::<UserName>().unwrap();
+        let (alice, bob, carol) = (user("alice"), user("bob"), user("carol"));
+        let room = RoomName::direct(bob, alice).unwrap();
+        assert_eq!((room.as_str(), room.to_string().as_str()), ("@alice@bob", "@alice@bob"));
+        assert_eq!(RoomName::direct(alice, bob), Some(room));
+        assert_eq!(RoomName::from_wire("@alice@bob"), Some(room));
+        assert_eq!(room.pair(), Some((alice, bob)));
+        assert_eq!([alice, bob, carol].map(|user| room.partner(user)), [Some(bob), Some(alice), None]);
+        assert_eq!(RoomName::direct(alice, alice), None);
+        for text in ["@bob@alice", "@alice@alice", "@alice", "@alice@", "@@bob", "@alice@bob@carol", "@Alice@bob", "alice@bob"] {
+            assert_eq!(RoomName::from_wire(text), None, "{text:?}");
+        }
+        let longest = RoomName::direct(user(&"a".repeat(32)), user(&"b".repeat(32))).unwrap();
+        assert_eq!(RoomName::from_wire(longest.as_str()), Some(longest));
+        assert!(room.is_direct() && !RoomName::lobby().is_direct() && RoomName::lobby().pair().is_none());
     }
 
     #[test]

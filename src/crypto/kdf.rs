@@ -88,6 +88,12 @@ impl Label {
     }
 }
 
+/// SHA-256.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// A hash over everything said so far (SHA-256).
 #[derive(Debug, Clone)]
 pub struct Transcript(Sha256);

@@ -58,6 +58,8 @@ pub enum Label {
     ServerHandshake,
     /// The server's secret for the client, in ServerHello.
     ClientHandshake,
+    /// The content key of a sender key, for a member.
+    SenderKey,
 }
 
 impl Label {
@@ -65,6 +67,8 @@ impl Label {
         match self {
             Self::ServerHandshake => b"RSAC1 handshake server",
             Self::ClientHandshake => b"RSAC1 handshake client",
+            // COSE has none (RFC 8230, section 3): and none is another one than those above.
+            Self::SenderKey => b"",
         }
     }
 }

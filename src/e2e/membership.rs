@@ -1,0 +1,115 @@
+//! Who a room is sealed to, and the contexts that everything sealed is bound to.
+
+use minicbor::{Decode, Encode, Encoder};
+
+use crate::crypto::kdf;
+use crate::model::{Epoch, Fingerprint, MessageId, RoomName, SenderKeyId, UserName};
+
+/// A user with the key that he has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Member {
+    /// Who.
+    #[n(0)]
+    pub user: UserName,
+    /// Of the user's key.
+    #[n(1)]
+    pub key: Fingerprint,
+}
+
+/// Who a room is sealed to.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Membership {
+    /// The two of a direct room, in the order of their names.
+    #[n(0)]
+    Direct {
+        /// The first.
+        #[n(0)]
+        first: Member,
+        /// The second.
+        #[n(1)]
+        second: Member,
+    },
+}
+
+impl Membership {
+    /// The membership of a direct room; nothing if these are not the two whose room it is.
+    #[must_use]
+    pub fn direct(room: RoomName, one: Member, other: Member) -> Option<Self> {
+        let (first, second) = if one.user < other.user { (one, other) } else { (other, one) };
+        (room.pair() == Some((first.user, second.user))).then_some(Self::Direct { first, second })
+    }
+
+    /// The epoch of a room with these members: SHA-256 over the CBOR `[room, membership]`.
+    #[must_use]
+    pub fn epoch(&self, room: RoomName) -> Epoch {
+        Epoch(kdf::digest(&encoded(|e| e.array(2)?.encode(room)?.encode(self)?.ok())))
+    }
+
+    /// The key that a user has in it, if he is a member.
+    #[must_use]
+    pub fn key_of(&self, user: UserName) -> Option<Fingerprint> {
+        self.members().into_iter().find(|member| member.user == user).map(|member| member.key)
+    }
+
+    /// Whether it can be one of this room.
+    #[must_use]
+    pub fn fits(&self, room: RoomName) -> bool {
+        let Self::Direct { first, second } = self;
+        room.pair() == Some((first.user, second.user))
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn members(&self) -> [Member; 2] {
+        let Self::Direct { first, second } = self;
+        [*first, *second]
+    }
+}
+
+/// Where a sender key belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Context {
+    /// The room.
+    pub room: RoomName,
+    /// The room's epoch.
+    pub epoch: Epoch,
+    /// Whose key it is.
+    pub sender: UserName,
+}
+
+impl Context {
+    /// What the statement of a sender key is signed with.
+    pub(super) fn of_statement(&self) -> Vec<u8> {
+        encoded(|e| e.array(4)?.str("rsachat sender key")?.encode(self)?.ok())
+    }
+
+    /// What the statement is encrypted with.
+    pub(super) fn of_package(&self, id: SenderKeyId) -> Vec<u8> {
+        encoded(|e| e.array(5)?.str("rsachat sender key")?.encode(self)?.encode(id)?.ok())
+    }
+
+    /// What a message is signed and encrypted with.
+    pub(super) fn of_message(&self, id: SenderKeyId, index: u64, message: MessageId) -> Vec<u8> {
+        encoded(|e| e.array(7)?.str("rsachat message")?.encode(self)?.encode(id)?.u64(index)?.encode(message)?.ok())
+    }
+}
+
+// Three items of the array that it stands in.
+impl<C> Encode<C> for Context {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.encode(self.room)?.encode(self.epoch)?.encode(self.sender)?.ok()
+    }
+}
+
+type Outcome = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
+
+fn encoded(write: impl FnOnce(&mut Encoder<&mut Vec<u8>>) -> Outcome) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Writing into a Vec can't fail, and no encoder here refuses a value.
+    let _ = write(&mut Encoder::new(&mut out));
+    out
+}
