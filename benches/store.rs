@@ -12,7 +12,12 @@ const WALL: Timestamp = Timestamp(1_700_000_000_000);
 
 fn commits(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory");
-    let settings = Settings { path: directory.path().join("bench.db"), keep: Keep::Count(100), window: 100 };
+    let settings = Settings {
+        path: directory.path().join("bench.db"),
+        keep: Keep::Count(100),
+        window: 100,
+        window_bytes: usize::MAX,
+    };
     let (store, _) = Store::open(&settings, WALL).expect("a new database");
     let (report, events) = channel();
     let store = store.start(move |event| drop(report.send(event))).expect("a thread");

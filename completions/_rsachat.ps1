@@ -131,7 +131,7 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--server-ip', '--server-ip', [CompletionResultType]::ParameterName, 'Address to listen at')
             [CompletionResult]::new('--server-port', '--server-port', [CompletionResultType]::ParameterName, 'Port to listen at')
             [CompletionResult]::new('--admins', '--admins', [CompletionResultType]::ParameterName, 'Users who may end the server with /shutdown, and what else admins may')
-            [CompletionResult]::new('--history-limit', '--history-limit', [CompletionResultType]::ParameterName, 'Messages of a room that can be read back')
+            [CompletionResult]::new('--history-limit', '--history-limit', [CompletionResultType]::ParameterName, 'Messages of a room that /history shows at once, and that a user gets on coming back')
             [CompletionResult]::new('--history-keep', '--history-keep', [CompletionResultType]::ParameterName, 'What stays on disk')
             [CompletionResult]::new('--join-backlog', '--join-backlog', [CompletionResultType]::ParameterName, 'Messages shown to a user who comes into a room for the first time')
             [CompletionResult]::new('--default-rooms', '--default-rooms', [CompletionResultType]::ParameterName, 'Rooms that every user is in, and nobody can leave')

@@ -114,7 +114,7 @@ json\t'A JSON object a line'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l server-ip -d 'Address to listen at' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l server-port -d 'Port to listen at' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l admins -d 'Users who may end the server with /shutdown, and what else admins may' -r
-complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-limit -d 'Messages of a room that can be read back' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-limit -d 'Messages of a room that /history shows at once, and that a user gets on coming back' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-keep -d 'What stays on disk' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l join-backlog -d 'Messages shown to a user who comes into a room for the first time' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l default-rooms -d 'Rooms that every user is in, and nobody can leave' -r

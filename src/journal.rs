@@ -140,6 +140,13 @@ pub enum StoreCommand {
         /// The writer's identifier for it.
         message: MessageId,
     },
+    /// Read messages that are kept; answered by [`StoreEvent::Page`]. Given after messages of the room were, it finds them.
+    Read {
+        /// Ties the answer to this.
+        token: StoreToken,
+        /// Which.
+        span: Span,
+    },
     /// Write changes, all or none of them; answered by [`StoreEvent::Stored`].
     Change {
         /// Ties the answer to this.
@@ -147,6 +154,23 @@ pub enum StoreCommand {
         /// In this order.
         changes: Vec<Change>,
     },
+}
+
+/// Messages of a room that are next to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The room.
+    pub room: RoomName,
+    /// Those after this one ...
+    pub after: Seq,
+    /// ... and before this one.
+    pub before: Seq,
+    /// If there are more than fit, the last of them, not the first.
+    pub latest: bool,
+    /// At most so many.
+    pub limit: u32,
+    /// At most so many bytes of what they say, but one message at least.
+    pub bytes: usize,
 }
 
 /// What the store has to say.
@@ -163,6 +187,15 @@ pub enum StoreEvent {
         token: StoreToken,
         /// Where the message is or was, if it was written.
         place: Option<(Seq, Timestamp)>,
+    },
+    /// The answer to a reading.
+    Page {
+        /// Its token.
+        token: StoreToken,
+        /// The messages that are kept, oldest first.
+        records: Vec<StoredRecord>,
+        /// Whether there are others in the span.
+        more: bool,
     },
     /// Writing fails, for this reason since now. What was asked is kept, and tried again every second.
     Failing {

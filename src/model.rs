@@ -417,7 +417,9 @@ mod tests {
         assert_eq!(room.pair(), Some((alice, bob)));
         assert_eq!([alice, bob, carol].map(|user| room.partner(user)), [Some(bob), Some(alice), None]);
         assert_eq!(RoomName::direct(alice, alice), None);
-        for text in ["@bob@alice", "@alice@alice", "@alice", "@alice@", "@@bob", "@alice@bob@carol", "@Alice@bob", "alice@bob"] {
+        for text in
+            ["@bob@alice", "@alice@alice", "@alice", "@alice@", "@@bob", "@alice@bob@carol", "@Alice@bob", "alice@bob"]
+        {
             assert_eq!(RoomName::from_wire(text), None, "{text:?}");
         }
         let longest = RoomName::direct(user(&"a".repeat(32)), user(&"b".repeat(32))).unwrap();

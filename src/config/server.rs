@@ -25,7 +25,7 @@ pub struct ServerConfig {
     pub server_port: u16,
     /// Who may end the server and do what else admins may.
     pub admins: HashSet<UserName>,
-    /// Messages of a room that can be read back.
+    /// Messages of a room that are read back at once.
     pub history_limit: u32,
     /// Messages that stay on disk, never fewer than `history_limit` if it is a count.
     pub history_keep: Keep,
@@ -149,7 +149,7 @@ impl ServerConfig {
             "history_limit",
             100,
             1..=10_000,
-            "Messages of a room that can be read back. They are kept in memory.",
+            "Messages of a room that /history shows at once, and that a user gets on coming back. They are kept in memory, up to 256 KiB in each room.",
         );
         let history_keep = history_keep(reader, history_limit);
         let join_backlog = reader.count(
@@ -176,12 +176,7 @@ impl ServerConfig {
             "admins" => Some(Creation::Admins),
             _ => None,
         });
-        let max_rooms = reader.count(
-            "max_rooms",
-            500,
-            1..=2000,
-            "Rooms in all. The last history_limit messages of each are kept in memory.",
-        );
+        let max_rooms = reader.count("max_rooms", 500, 1..=2000, "Rooms in all.");
         let max_rooms_per_user = reader.count("max_rooms_per_user", 20, 0..=2000, "Rooms that one user may own.");
         let max_connections = reader.count(
             "max_connections",

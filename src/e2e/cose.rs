@@ -3,9 +3,8 @@
 
 use coset::iana::{self, EnumI64 as _};
 use coset::{
-    CborSerializable, CoseEncrypt, CoseEncrypt0, CoseEncrypt0Builder, CoseEncryptBuilder, CoseKey,
-    CoseKeyBuilder, CoseRecipient, CoseRecipientBuilder, CoseSign1, CoseSign1Builder, Header, HeaderBuilder,
-    Label, cbor::Value,
+    CborSerializable, CoseEncrypt, CoseEncrypt0, CoseEncrypt0Builder, CoseEncryptBuilder, CoseKey, CoseKeyBuilder,
+    CoseRecipient, CoseRecipientBuilder, CoseSign1, CoseSign1Builder, Header, HeaderBuilder, Label, cbor::Value,
 };
 
 use crate::crypto::aead::{Key, NONCE_BYTES, TAG_BYTES};

@@ -191,7 +191,11 @@ impl OpenedKey {
             && membership.epoch(context.room) == context.epoch
             && membership.key_of(context.sender) == Some(signer.fingerprint());
         let key = Key::new(&secret);
-        if belongs { Ok(Self { id, context, key, base_iv, verifying, membership, signer }) } else { Err(Unusable::Foreign) }
+        if belongs {
+            Ok(Self { id, context, key, base_iv, verifying, membership, signer })
+        } else {
+            Err(Unusable::Foreign)
+        }
     }
 
     /// Its name.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::posts::Stage;
 use super::shutdown::Phase;
-use super::{Hub, PRESENCE_USERS, UNACKNOWLEDGED};
+use super::{Hub, PRESENCE_USERS, UNACKNOWLEDGED, WINDOW_BYTES};
 use crate::model::{RoomName, Seq, UserName};
 
 /// `Ok` if it holds, else what doesn't.
@@ -62,6 +62,9 @@ impl Hub {
                 holds(counted == Some(*sessions), || format!("{user} in {name}: {sessions}, not {counted:?}"))?;
             }
             holds(room.window.len() <= self.settings.history_limit as usize, || format!("{name}: window too long"))?;
+            let bytes: usize = room.window.iter().map(|(_, encoded)| encoded.event().len()).sum();
+            let fits = bytes <= WINDOW_BYTES || room.window.len() == 1;
+            holds(bytes == room.window_bytes && fits, || format!("{name}: {bytes} bytes in the window"))?;
             let mut expected = room.last;
             for (seq, _) in room.window.iter().rev() {
                 holds(*seq == expected && *seq > Seq(0), || format!("{name}: {seq} instead of {expected}"))?;
@@ -104,6 +107,14 @@ impl Hub {
         for (token, changing) in &self.changing {
             holds(token.0 < self.next_token, || format!("{token:?} was never given"))?;
             *waiting.entry(changing.user).or_default() += 1;
+        }
+        let mut reads: HashMap<UserName, u32> = HashMap::new();
+        for (token, reading) in &self.readings {
+            holds(token.0 < self.next_token, || format!("{token:?} was never given"))?;
+            *reads.entry(reading.user).or_default() += 1;
+        }
+        for (name, user) in &self.users {
+            holds(user.reads <= reads.remove(name).unwrap_or(0), || format!("{name} reads without end"))?;
         }
         holds(self.in_flight.len() == self.pending.len(), || "in flight, but not pending".to_owned())?;
         for (name, user) in &self.users {

@@ -31,8 +31,7 @@
 //!
 //! # What it never does
 //!
-//! It touches no socket, file, thread, lock, clock or random generator, never reads history from the database, and
-//! never takes a step whose time grows with the number of members of a room, but for closing them all at a shutdown.
+//! It touches no socket, file, thread, lock, clock or random generator, and never takes a step whose time grows with the number of members of a room, but for closing them all at a shutdown.
 //! It allocates nothing without a bound that holds whatever peers do: see the constants here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -49,6 +48,7 @@ mod io;
 mod limits;
 mod posts;
 mod presence;
+mod reading;
 mod requests;
 mod rights;
 mod rooms;
@@ -61,6 +61,7 @@ pub use io::{ConsoleCommand, Creation, Input, LogEvent, Output, Settings};
 
 use changes::Changing;
 use posts::Pending;
+use reading::Reading;
 use rooms::Room;
 use sanctions::Sanctions;
 use sessions::{Session, User};
@@ -68,6 +69,8 @@ use shutdown::Phase;
 
 /// Most bytes of messages in one answer to a join or history request; the first is sent whatever its length.
 pub const PAGE_BYTES: usize = 256 << 10;
+/// Most bytes of a room's messages kept in memory; the last one is, whatever its length.
+pub const WINDOW_BYTES: usize = PAGE_BYTES;
 /// Most posts of one user, over all of the user's sessions, that wait for the store; more are refused.
 pub const UNACKNOWLEDGED: u32 = 256;
 /// Most people named in the answer to a people request, and lines about users on the operator's terminal.
@@ -113,6 +116,8 @@ pub struct Hub {
     pending: BTreeMap<StoreToken, Pending>,
     /// Changes that the store has not written yet.
     changing: BTreeMap<StoreToken, Changing>,
+    /// Pages that the store has not given yet.
+    readings: BTreeMap<StoreToken, Reading>,
     /// Finds in `pending` what is under way already when it is posted again.
     in_flight: HashMap<(UserName, MessageId), StoreToken>,
     store_failing: bool,
@@ -166,6 +171,7 @@ impl Hub {
             status_due: None,
             pending: BTreeMap::new(),
             changing: BTreeMap::new(),
+            readings: BTreeMap::new(),
             in_flight: HashMap::new(),
             store_failing: false,
             phase: Phase::Running,
@@ -198,6 +204,7 @@ impl Hub {
             Input::Gone { session } => self.gone(session, at),
             Input::Store(StoreEvent::Stored { tokens }) => self.stored(&tokens, at),
             Input::Store(StoreEvent::Found { token, place }) => self.found(token, place, at),
+            Input::Store(StoreEvent::Page { token, records, more }) => self.page(token, records, more, at),
             Input::Store(StoreEvent::Failing { text }) => self.store_fails(text),
             Input::Store(StoreEvent::Recovered) => self.store_recovers(),
             Input::Console(command) => self.console(&command, at),
@@ -248,4 +255,4 @@ impl Hub {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

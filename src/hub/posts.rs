@@ -27,6 +27,16 @@ pub(super) struct Pending {
     pub(super) waiters: Waiters,
 }
 
+impl Pending {
+    /// The message's number, if it has one.
+    pub(super) fn seq(&self) -> Option<Seq> {
+        match self.stage {
+            Stage::Looking { .. } => None,
+            Stage::Writing(seq, _) => Some(seq),
+        }
+    }
+}
+
 /// What the store was asked.
 #[derive(Debug)]
 pub(super) enum Stage {
@@ -314,7 +324,7 @@ fn behind() -> Refused {
     refused_for(ACKNOWLEDGE_RETRY, ErrorCode::RateLimited, "the message before this one was refused for now")
 }
 
-fn storage_unavailable() -> Refused {
+pub(super) fn storage_unavailable() -> Refused {
     let text = "the server can't write to its disk";
     let refusal = refused_for(STORE_RETRY, ErrorCode::StorageUnavailable, text);
     Refused { hint: Some("the server tries again by itself: send the message later".to_owned()), ..refusal }

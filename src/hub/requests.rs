@@ -6,12 +6,12 @@ use super::changes::no_user;
 use super::rights::Right;
 use super::rooms::Room;
 use super::shutdown::Phase;
-use super::{At, Hub, LogEvent, Output, PEOPLE};
+use super::{At, Hub, LogEvent, PEOPLE};
 use crate::model::{RoomName, SessionId, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::message::{
-    ErrorCode, History, HistoryEnd, Join, Joined, PeopleList, Person, Refused, Reply, Request, RequestId, RoomInfo,
-    RoomList, ServerMessage, UserInfo, Whois,
+    ErrorCode, Join, PeopleList, Person, Refused, Reply, Request, RequestId, RoomInfo, RoomList, ServerMessage,
+    UserInfo, Whois,
 };
 
 /// What a refusal costs a user: a thousand a second may be caused in the long run ...
@@ -94,7 +94,7 @@ impl Hub {
     }
 
     /// Answers a request with a refusal, and logs it if it tells an operator something.
-    fn refuse(&mut self, session: SessionId, id: RequestId, refusal: Refused, at: At) {
+    pub(super) fn refuse(&mut self, session: SessionId, id: RequestId, refusal: Refused, at: At) {
         let Some(asking) = self.sessions.get_mut(&session) else { return };
         let (user, code) = (asking.user, refusal.code);
         let telling = match code {
@@ -122,7 +122,7 @@ impl Hub {
         }
     }
 
-    fn may_read(&self, session: SessionId, at: At) -> Result<(), Refused> {
+    pub(super) fn may_read(&self, session: SessionId, at: At) -> Result<(), Refused> {
         let user = self.sessions.get(&session).and_then(|session| self.users.get(&session.user));
         let wait = user.map(|user| user.reading.wait(at.now)).unwrap_or_default();
         if wait.is_zero() {
@@ -133,7 +133,7 @@ impl Hub {
     }
 
     /// A room that the user may look into.
-    fn room_to_see(&self, session: SessionId, name: RoomName, at: At) -> Result<&Room, Refused> {
+    pub(super) fn room_to_see(&self, session: SessionId, name: RoomName, at: At) -> Result<&Room, Refused> {
         let user = self.sessions.get(&session).map(|session| session.user);
         let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
         match user.and_then(|user| room.banned.in_force(user, at.wall)) {
@@ -143,7 +143,7 @@ impl Hub {
     }
 
     /// Sends parts and the reply that ends them, in one piece, and charges the user for it.
-    fn answer(&mut self, session: SessionId, id: RequestId, mut parts: Vec<u8>, reply: Reply, at: At) {
+    pub(super) fn answer(&mut self, session: SessionId, id: RequestId, mut parts: Vec<u8>, reply: Reply, at: At) {
         parts.extend_from_slice(&ServerMessage::Reply(id, reply).encode());
         let user = self.sessions.get(&session).map(|session| session.user);
         if let Some(user) = user.and_then(|user| self.users.get_mut(&user)) {
@@ -163,28 +163,8 @@ impl Hub {
         self.become_member(session, id, join, user, at)
     }
 
-    /// Lets a session of a member into a room, as soon as it has what was said.
-    pub(super) fn enter(&mut self, session: SessionId, id: RequestId, join: &Join, at: At) -> Result<(), Refused> {
-        self.may_read(session, at)?;
-        let Some(user) = self.sessions.get(&session).map(|session| session.user) else { return Ok(()) };
-        let name = join.room;
-        let room = self.rooms.get(&name).filter(|room| room.has_member(user)).ok_or_else(|| no_room(name))?;
-        let resume = room.resume(join.after, self.incarnation, self.settings.join_backlog);
-        let mut parts = Vec::new();
-        let (last, caught_up) = room.page_after(resume.from, id, &mut parts);
-        let enters = caught_up && self.become_present(session, name, at);
-        let Some(room) = self.rooms.get(&name) else { return Ok(()) };
-        let info = self.info(name, room, user);
-        let joined = Joined { info, caught_up, last, gone: resume.gone, withdrawn_after: resume.withdrawn_after };
-        self.answer(session, id, parts, Reply::Joined(joined), at);
-        if enters {
-            self.outputs.push_back(Output::Enter { session, room: name });
-        }
-        Ok(())
-    }
-
     /// A session is in a room from now on. Whether it was not before.
-    fn become_present(&mut self, session: SessionId, name: RoomName, at: At) -> bool {
+    pub(super) fn become_present(&mut self, session: SessionId, name: RoomName, at: At) -> bool {
         let Some(asking) = self.sessions.get_mut(&session).filter(|asking| !asking.rooms.contains(&name)) else {
             return false;
         };
@@ -193,16 +173,6 @@ impl Hub {
         room.enter(asking.user);
         self.presence_changed(name, at.now);
         true
-    }
-
-    fn history(&mut self, session: SessionId, id: RequestId, history: &History, at: At) -> Result<(), Refused> {
-        self.may_read(session, at)?;
-        let room = self.room_to_see(session, history.room, at)?;
-        let mut parts = Vec::new();
-        let limit = history.limit.min(self.settings.history_limit);
-        let more = room.page_before(history.before, limit, id, &mut parts);
-        self.answer(session, id, parts, Reply::HistoryEnd(HistoryEnd { room: history.room, more }), at);
-        Ok(())
     }
 
     fn people(&mut self, session: SessionId, id: RequestId, name: RoomName, at: At) -> Result<(), Refused> {
@@ -238,7 +208,7 @@ impl Hub {
     }
 
     /// A room as a user may know it.
-    fn info(&self, name: RoomName, room: &Room, user: UserName) -> RoomInfo {
+    pub(super) fn info(&self, name: RoomName, room: &Room, user: UserName) -> RoomInfo {
         let members = if room.is_everyones { self.users.len() } else { room.members.len() };
         RoomInfo {
             topic: room.topic.clone(),

@@ -100,7 +100,7 @@ impl Hub {
         Ok(())
     }
 
-    fn asking(&self, session: SessionId) -> Result<UserName, Refused> {
+    pub(super) fn asking(&self, session: SessionId) -> Result<UserName, Refused> {
         // Requests of sessions that are gone don't come here.
         self.sessions.get(&session).map(|session| session.user).ok_or_else(super::requests::ending)
     }

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::sanctions::Sanctions;
-use super::{PAGE_BYTES, PRESENCE_USERS};
+use super::{PAGE_BYTES, PRESENCE_USERS, Settings, WINDOW_BYTES};
 use crate::journal::RestoredRoom;
-use crate::model::{Incarnation, Seq, StoredRecord, UserName};
-use crate::proto::message::{Body, Encoded, Position, RequestId, Status, Stored};
+use crate::model::{Incarnation, Seq, UserName};
+use crate::proto::message::{Encoded, Position, RequestId, Status};
 
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// The number of the last message, on disk or on its way.
     pub(super) last: Seq,
-    /// The last messages, oldest first, up to `last`.
+    /// The last messages, oldest first, up to `last`: at most `history_limit`, and [`WINDOW_BYTES`].
     pub(super) window: VecDeque<(Seq, Encoded)>,
+    pub(super) window_bytes: usize,
     /// The first number that each incarnation gave here, oldest first.
     pub(super) starts: Vec<(Incarnation, Seq)>,
     /// What it is about; empty if nobody has said.
@@ -41,12 +42,14 @@ pub(super) struct Room {
 }
 
 /// Where a client that comes back goes on.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resume {
-    /// It has what is up to here.
+    /// It has what is up to here, or does without it.
     pub(super) from: Seq,
-    /// So many after that are no longer in the window.
+    /// So many before that it does not get, although it was here before.
     pub(super) gone: u64,
+    /// It was not here before.
+    pub(super) first_visit: bool,
     /// What it has beyond this was never stored.
     pub(super) withdrawn_after: Option<Seq>,
 }
@@ -69,8 +72,13 @@ impl Room {
             if record.seq != expected || expected == Seq(0) {
                 break;
             }
+            let encoded = Encoded::from(record);
+            if room.window_bytes + encoded.event().len() > WINDOW_BYTES && !room.window.is_empty() {
+                break;
+            }
             expected = Seq(expected.0 - 1);
-            room.window.push_front((record.seq, encode(record)));
+            room.window_bytes += encoded.event().len();
+            room.window.push_front((Seq(expected.0 + 1), encoded));
         }
         room
     }
@@ -81,26 +89,37 @@ impl Room {
         if self.starts.last().is_none_or(|&(newest, _)| newest < incarnation) {
             self.starts.push((incarnation, self.last));
         }
+        self.window_bytes += encoded.event().len();
         self.window.push_back((self.last, encoded));
-        if self.window.len() > history_limit as usize {
-            self.window.pop_front();
+        self.shorten(history_limit);
+    }
+
+    /// Forgets the first messages that are more than may be kept in memory.
+    fn shorten(&mut self, history_limit: u32) {
+        while self.window.len() > history_limit as usize || (self.window_bytes > WINDOW_BYTES && self.window.len() > 1)
+        {
+            let Some((_, first)) = self.window.pop_front() else { return };
+            self.window_bytes -= first.event().len();
         }
     }
 
     /// Where a client goes on that has what is up to `after`, or is here for the first time.
-    pub(super) fn resume(&self, after: Option<Position>, current: Incarnation, backlog: u32) -> Resume {
+    pub(super) fn resume(&self, after: Option<Position>, current: Incarnation, settings: &Settings) -> Resume {
+        let last = |count: u32| Seq(self.last.0.saturating_sub(count.into()));
         let Some(after) = after else {
-            let backlog = u64::from(backlog).min(self.window.len() as u64);
-            return Resume { from: Seq(self.last.0.saturating_sub(backlog)), gone: 0, withdrawn_after: None };
+            let from = last(settings.join_backlog.min(settings.history_limit));
+            return Resume { from, gone: 0, first_visit: true, withdrawn_after: None };
         };
         let valid = self.valid_up_to(after.incarnation, current);
-        let from = after.seq.min(valid);
+        let has = after.seq.min(valid);
+        let from = has.max(last(settings.history_limit));
+        Resume { from, gone: from.0 - has.0, first_visit: false, withdrawn_after: (after.seq > valid).then_some(valid) }
+    }
+
+    /// The first message in memory, if there are some between it and `from` that are not.
+    pub(super) fn not_in_memory(&self, from: Seq) -> Option<Seq> {
         let first = self.window.front().map_or(self.last.next(), |&(seq, _)| seq);
-        Resume {
-            from,
-            gone: first.0.saturating_sub(from.next().0),
-            withdrawn_after: (after.seq > valid).then_some(valid),
-        }
+        (from.next() < first).then_some(first)
     }
 
     /// The last number that still means what it meant to who got it from `incarnation`: the last one that was on disk
@@ -119,7 +138,7 @@ impl Room {
     pub(super) fn page_after(&self, from: Seq, id: RequestId, out: &mut Vec<u8>) -> (Seq, bool) {
         let mut last = from;
         for (seq, encoded) in self.window.range(self.window.partition_point(|&(seq, _)| seq <= from)..) {
-            if last != from && out.len() + encoded.event().len() > PAGE_BYTES {
+            if !out.is_empty() && out.len() + encoded.event().len() > PAGE_BYTES {
                 return (last, false);
             }
             encoded.append_part(id, out);
@@ -128,23 +147,19 @@ impl Room {
         (self.last, true)
     }
 
-    /// Appends the latest messages before `before` as parts of an answer, at most `limit` and a page. Returns whether
-    /// there are messages before them.
-    pub(super) fn page_before(&self, before: Option<Seq>, limit: u32, id: RequestId, out: &mut Vec<u8>) -> bool {
-        let end = before.map_or(self.window.len(), |before| self.window.partition_point(|&(seq, _)| seq < before));
-        let mut start = end;
-        let mut bytes = 0;
+    /// The latest messages before `before` that are in memory, oldest first, at most `limit` and a page.
+    pub(super) fn latest_before(&self, before: Seq, limit: u32) -> Vec<Encoded> {
+        let end = self.window.partition_point(|&(seq, _)| seq < before);
+        let (mut latest, mut bytes) = (Vec::new(), 0);
         for (_, encoded) in self.window.range(..end).rev().take(limit as usize) {
             bytes += encoded.event().len();
-            if start != end && bytes > PAGE_BYTES {
+            if !latest.is_empty() && bytes > PAGE_BYTES {
                 break;
             }
-            start -= 1;
+            latest.push(encoded.clone());
         }
-        for (_, encoded) in self.window.range(start..end) {
-            encoded.append_part(id, out);
-        }
-        start > 0
+        latest.reverse();
+        latest
     }
 
     /// Whether a user is a member, here or not.
@@ -181,9 +196,4 @@ impl Room {
             self.too_many_changes = true;
         }
     }
-}
-
-fn encode(record: StoredRecord) -> Encoded {
-    let StoredRecord { room, seq, time, sender, message, body } = record;
-    Encoded::new(&Stored { room, seq, time, sender, message, body: Body::from_cbor(&body).ok() })
 }

@@ -29,6 +29,8 @@ pub(super) struct User {
     pub(super) refused: Bucket,
     /// Answers to posts that wait for the store.
     pub(super) unacknowledged: u32,
+    /// Pages that wait for the store.
+    pub(super) reads: u32,
     /// The key in `sessions` of the newest one that has posted a retry.
     pub(super) retried: u64,
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::journal::{RestoredRoom, StoreCommand};
+use crate::journal::{RestoredRoom, Span, StoreCommand};
 use crate::model::{Fingerprint, Seq, StoredRecord};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::message::{
@@ -317,14 +317,19 @@ impl World {
         id
     }
 
-    /// Asks for something that is answered at once.
+    /// Asks for something that is answered at once, or when the store has read it.
     fn ask(&mut self, session: SessionId, request: Request) -> Reply {
         let id = self.request(session, request);
-        let answer = self.peers.get(&session).unwrap().inbox.iter().rev().find_map(|message| match message {
-            ServerMessage::Reply(answered, reply) if *answered == id => Some(reply.clone()),
-            _ => None,
-        });
-        answer.expect("no answer")
+        loop {
+            let answer = self.peers.get(&session).unwrap().inbox.iter().rev().find_map(|message| match message {
+                ServerMessage::Reply(answered, reply) if *answered == id => Some(reply.clone()),
+                _ => None,
+            });
+            if let Some(answer) = answer {
+                return answer;
+            }
+            assert!(self.store_step(), "no answer");
+        }
     }
 
     fn join(&mut self, session: SessionId, after: Option<(u64, u64)>) -> Joined {
@@ -377,6 +382,10 @@ impl World {
                 let found = self.disk.records.iter().find(|record| record.sender == user && record.message == message);
                 let place = found.map(|record| (record.seq, record.time));
                 self.handle(Input::Store(StoreEvent::Found { token, place }));
+            }
+            StoreCommand::Read { token, span } => {
+                let (records, more) = page(self.disk.records.iter(), &span);
+                self.handle(Input::Store(StoreEvent::Page { token, records, more }));
             }
             StoreCommand::Change { .. } => panic!("nobody decides anything"),
         }
@@ -438,4 +447,30 @@ fn texts(inbox: &[ServerMessage]) -> Vec<String> {
         _ => None,
     });
     stored.map(|stored: &Stored| stored.body.as_ref().unwrap().text().to_owned()).collect()
+}
+
+/// What a store that keeps `records` finds in a span, and whether there is more.
+pub(crate) fn page<'a>(
+    records: impl DoubleEndedIterator<Item = &'a StoredRecord>,
+    span: &Span,
+) -> (Vec<StoredRecord>, bool) {
+    let within =
+        |record: &&StoredRecord| record.seq > span.after && record.seq < span.before && record.room == span.room;
+    let mut found: Vec<StoredRecord> = records.filter(within).cloned().collect();
+    if span.latest {
+        found.reverse();
+    }
+    let mut bytes = 0;
+    let fits = |record: &StoredRecord| {
+        bytes += record.body.len();
+        bytes <= span.bytes
+    };
+    let fitting = found.iter().map(fits).take_while(|fits| *fits).count();
+    let given = found.len().min(span.limit as usize).min(fitting.max(1));
+    let more = found.len() > given;
+    found.truncate(given);
+    if span.latest {
+        found.reverse();
+    }
+    (found, more)
 }

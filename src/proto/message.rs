@@ -36,7 +36,7 @@ pub use self::rooms::{
     Act, Acted, Ban, Create, HandOver, Invite, Kick, Leave, Membership, Mute, RoomInfo, RoomList, Rooms, SetTopic,
     Unban, Unmute,
 };
-use crate::model::{MessageId, Seq};
+use crate::model::{MessageId, Seq, StoredRecord};
 
 /// Bytes of the length that precedes a message on the wire.
 pub const PREFIX_BYTES: usize = 3;
@@ -376,6 +376,14 @@ impl Sighting {
             }
         }
         Err(Malformed("a message without number or identifier".to_owned()))
+    }
+}
+
+impl From<StoredRecord> for Encoded {
+    /// A body of a kind that this version doesn't know is left out.
+    fn from(record: StoredRecord) -> Self {
+        let StoredRecord { room, seq, time, sender, message, body } = record;
+        Self::new(&Stored { room, seq, time, sender, message, body: Body::from_cbor(&body).ok() })
     }
 }
 

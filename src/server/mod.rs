@@ -158,8 +158,12 @@ impl Server {
         raise_file_limit(config.max_connections);
         let listeners = listen::listen(&config.listen())?;
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let settings =
-            store::Settings { path: database.to_owned(), window: config.history_limit, keep: config.history_keep };
+        let settings = store::Settings {
+            path: database.to_owned(),
+            window: config.history_limit,
+            window_bytes: hub::WINDOW_BYTES,
+            keep: config.history_keep,
+        };
         let (store, restored) = Store::open(&settings, Timestamp::now())?;
         // Nothing is asked of the store before all is in place, and so nothing is told.
         let reports: Arc<OnceLock<Arc<Shared>>> = Arc::default();

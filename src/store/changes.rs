@@ -1,6 +1,6 @@
 //! What rooms are, who is in them and who may do what, on disk.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::journal::{Change, Sanction};
 use crate::model::{RoomName, UserName};
@@ -50,6 +50,14 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
         }
     }
     Ok(())
+}
+
+/// A room's identifier, if there is such a room.
+pub(super) fn find_room(connection: &Connection, room: RoomName) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT id FROM room WHERE name = ?1")?
+        .query_row([room.as_str()], |row| row.get(0))
+        .optional()
 }
 
 /// A room's identifier; the room is made if there is none.

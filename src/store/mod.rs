@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 mod changes;
 mod open;
+mod read;
 mod thread;
 mod upgrade;
 mod writer;
@@ -30,8 +31,10 @@ pub struct Settings {
     pub path: PathBuf,
     /// How long messages are kept.
     pub keep: Keep,
-    /// How many messages of each room are loaded at the start.
+    /// How many messages of each shared room are loaded at the start, the latest; direct ones are read when they are wanted.
     pub window: u32,
+    /// At most so many bytes of what they say, in each room.
+    pub window_bytes: usize,
 }
 
 /// How long messages are kept.

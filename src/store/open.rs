@@ -11,9 +11,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior, param
 
 use super::changes::{Kind, SERVER};
 use super::writer::{LAST, Store, place};
-use super::{Settings, upgrade};
-use crate::journal::{Restored, RestoredRoom, Sanction};
-use crate::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
+use super::{Settings, read, upgrade};
+use crate::journal::{Restored, RestoredRoom, Sanction, Span};
+use crate::model::{Incarnation, RoomName, Seq, Timestamp, UserName};
 
 /// "RSAC", in the header of our databases.
 const APPLICATION_ID: u32 = 0x5253_4143;
@@ -207,7 +207,7 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     // What may be refused is read before anything is written.
-    load_rooms(&transaction, settings.window)?;
+    load_rooms(&transaction, settings)?;
     // Not just counted: a database restored from a backup must not give a number that was given before.
     let incarnation = Incarnation(transaction.query_row(
         "INSERT INTO meta VALUES ('incarnation', ?1)
@@ -222,20 +222,28 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     connection.pragma_update(None, "synchronous", "FULL")?;
     let store = Store::new(connection, settings.keep, incarnation);
     store.prune_all(wall)?;
-    let rooms = load_rooms(&store.connection, settings.window)?;
+    let rooms = load_rooms(&store.connection, settings)?;
     let banned = load_sanctions(&store.connection, SERVER, Kind::Ban)?;
     let statuses = load_statuses(&store.connection)?;
     Ok((store, Restored { incarnation, rooms, banned, statuses }))
 }
 
-fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<RestoredRoom>> {
+fn load_rooms(connection: &Connection, settings: &Settings) -> rusqlite::Result<Vec<RestoredRoom>> {
     let mut statement = connection.prepare("SELECT id, name, last, topic, owner FROM room ORDER BY id")?;
     let rooms = statement.query_map([], |row| {
         let id = row.get(0)?;
         let room = name(row, 1, RoomName::from_wire)?;
         let last = Seq(row.get(2)?);
         place(id, last)?;
-        let window = load_window(connection, id, room, window)?;
+        let span = Span {
+            room,
+            after: Seq(0),
+            before: LAST.next(),
+            latest: true,
+            limit: if room.is_direct() { 0 } else { settings.window },
+            bytes: settings.window_bytes,
+        };
+        let (window, _) = read::records(connection, id, span)?;
         if window.last().is_some_and(|record| record.seq != last) {
             return Err(not_ours(2, format!("{last} is not the number of the last message in {room}")));
         }
@@ -252,25 +260,6 @@ fn load_rooms(connection: &Connection, window: u32) -> rusqlite::Result<Vec<Rest
         })
     })?;
     rooms.collect()
-}
-
-fn load_window(connection: &Connection, id: i64, room: RoomName, window: u32) -> rusqlite::Result<Vec<StoredRecord>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT * FROM (SELECT place - ?1, time, sender, id, body FROM message WHERE place BETWEEN ?1 AND ?2
-                         ORDER BY place DESC LIMIT ?3)
-         ORDER BY 1",
-    )?;
-    let records = statement.query_map(params![place(id, Seq(0))?, place(id, LAST)?, window], |row| {
-        Ok(StoredRecord {
-            room,
-            seq: Seq(row.get(0)?),
-            time: Timestamp(row.get(1)?),
-            sender: name(row, 2, UserName::from_wire)?,
-            message: MessageId(row.get(3)?),
-            body: row.get(4)?,
-        })
-    })?;
-    records.collect()
 }
 
 fn load_starts(connection: &Connection, id: i64) -> rusqlite::Result<Vec<(Incarnation, Seq)>> {
@@ -299,7 +288,7 @@ fn load_statuses(connection: &Connection) -> rusqlite::Result<Vec<(UserName, Vec
     statement.query_map([], |row| Ok((name(row, 0, UserName::from_wire)?, row.get(1)?)))?.collect()
 }
 
-fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn name<T>(row: &Row<'_>, column: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     read(&text).ok_or_else(|| not_ours(column, format!("{text:?} is not a name")))
 }

@@ -22,7 +22,12 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 const START: Timestamp = Timestamp(1_000 * DAY);
 
 fn settings(directory: &TempDir) -> Settings {
-    Settings { path: directory.path().join("rsachat.db"), keep: Keep::Count(100), window: 100 }
+    Settings {
+        path: directory.path().join("rsachat.db"),
+        keep: Keep::Count(100),
+        window: 100,
+        window_bytes: usize::MAX,
+    }
 }
 
 fn open(settings: &Settings) -> (Store, Restored) {

@@ -168,6 +168,9 @@ impl<F: FnMut(StoreEvent)> Turns<F> {
                     self.failing = Some(text.clone());
                     (self.report)(StoreEvent::Failing { text });
                 }
+                // Who wants to read does not wait for room on the disk.
+                let events = self.store.carry_out_readings(&mut self.batch);
+                events.into_iter().for_each(&mut self.report);
             }
         }
     }

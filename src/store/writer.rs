@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::{Keep, changes};
+use super::{Keep, changes, read};
 use crate::journal::{StoreCommand, StoreEvent};
 use crate::model::{Incarnation, RoomName, Seq, StoreToken, StoredRecord, Timestamp};
 
@@ -46,6 +46,7 @@ impl Store {
                     changes.iter().try_for_each(|change| changes::apply(&transaction, change))?;
                     stored(&mut events, *token);
                 }
+                StoreCommand::Read { token, span } => events.push(read::page(&transaction, *token, *span)?),
                 StoreCommand::Lookup { token, user, message } => {
                     let mut find =
                         transaction.prepare_cached("SELECT seq, time FROM posted WHERE sender = ?1 AND id = ?2")?;
@@ -62,6 +63,22 @@ impl Store {
         transaction.commit()?;
         self.rooms.extend(used.into_iter().map(|(name, (room, _))| (name, room)));
         Ok(events)
+    }
+
+    /// Answers those of a batch that only read, and says which are left. For when the others can't be carried out.
+    pub(super) fn carry_out_readings(&self, batch: &mut Vec<StoreCommand>) -> Vec<StoreEvent> {
+        let mut events = Vec::new();
+        batch.retain(|command| match command {
+            StoreCommand::Read { token, span } => match read::page(&self.connection, *token, *span) {
+                Ok(page) => {
+                    events.push(page);
+                    false
+                }
+                Err(_) => true,
+            },
+            _ => true,
+        });
+        events
     }
 
     /// Removes what is no longer kept, in every room.

@@ -65,6 +65,17 @@ pub(super) fn status(availability: Availability, arguments: &str) -> Action {
     Action::Status(SetStatus { availability, text: text(rest), seconds: time.map(seconds) })
 }
 
+/// How many messages, if it says so.
+pub(super) fn count(arguments: &str) -> Result<Option<u32>, String> {
+    match arguments {
+        "" => Ok(None),
+        count => match count.parse() {
+            Ok(count) if count > 0 => Ok(Some(count)),
+            _ => Err(format!("{count} is not a number of messages")),
+        },
+    }
+}
+
 pub(super) fn text(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }

@@ -63,6 +63,8 @@ pub enum Action {
     Leave,
     /// Show the last messages: so many, or as many as the server gives.
     History(Option<u32>),
+    /// Show those before the ones that were shown last.
+    Older(Option<u32>),
     /// Show who is here.
     People,
     /// Be in this room, and look at it.

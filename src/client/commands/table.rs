@@ -1,6 +1,6 @@
 //! The table of the slash commands.
 
-use super::arguments::{first_word, leading_time, none, only_user, room, server, status, text, user_and_rest};
+use super::arguments::{count, first_word, leading_time, none, only_user, room, server, status, text, user_and_rest};
 use super::{Action, Decision, Entry, Role, find};
 use crate::proto::message::{Availability, Body};
 
@@ -11,15 +11,18 @@ pub const TABLE: &[Entry] = &[
         aliases: &[],
         arguments: "[N]",
         help: "show the last N messages of this room",
-        details: "Without N, as many as the server keeps for reading back: 100, unless its operator decided otherwise.",
+        details: "Without N, as many as the server shows at once: 100, unless its operator decided otherwise.",
         role: Role::Everyone,
-        parse: |arguments| match arguments {
-            "" => Ok(Action::History(None)),
-            count => match count.parse() {
-                Ok(count) if count > 0 => Ok(Action::History(Some(count))),
-                _ => Err(format!("{count} is not a number of messages")),
-            },
-        },
+        parse: |arguments| count(arguments).map(Action::History),
+    },
+    Entry {
+        name: "older",
+        aliases: &[],
+        arguments: "[N]",
+        help: "show what is before the last history",
+        details: "Again and again, as far back as the server keeps it.",
+        role: Role::Everyone,
+        parse: |arguments| count(arguments).map(Action::Older),
     },
     Entry {
         name: "list",

@@ -1,9 +1,9 @@
 //! Questions to the server, from being asked by the user to being answered.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use super::io::{Answer, Ask};
+use super::io::{Answer, Ask, Until};
 use super::posts::{here, may_pass, retry_after};
 use super::room::{Broken, PARTS, PARTS_BYTES, Parts};
 use crate::model::{RoomName, Seq};
@@ -15,6 +15,8 @@ const ASKS: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Asks {
     open: VecDeque<Open>,
+    // With which message the last answer about a room began.
+    read_back_to: BTreeMap<RoomName, Seq>,
 }
 
 #[derive(Debug)]
@@ -23,8 +25,10 @@ struct Open {
     asked: Option<RequestId>,
     not_before: Option<Instant>,
     parts: Parts,
-    // Of an answer in several pages, those that came; the latest page first.
+    // Of an answer in several pages, those that came, the latest page first; before what, and how many there may be in all.
     history: VecDeque<Stored>,
+    until: Option<Seq>,
+    most: u32,
     bytes: usize,
 }
 
@@ -49,13 +53,27 @@ impl Asks {
         self.open.iter().any(|open| open.asked.is_some() && open.is_history())
     }
 
+    /// A room is forgotten.
+    pub(super) fn forget(&mut self, room: RoomName) {
+        self.read_back_to.remove(&room);
+    }
+
     /// Takes a question, or says why not.
     pub(super) fn push(&mut self, ask: Ask) -> Option<Answered> {
         if self.open.len() >= ASKS {
             return Some((ask, Err(here(ErrorCode::RateLimited, "too many questions wait for an answer"))));
         }
         let parts = Parts::default();
-        self.open.push_back(Open { ask, asked: None, not_before: None, parts, history: VecDeque::new(), bytes: 0 });
+        self.open.push_back(Open {
+            ask,
+            asked: None,
+            not_before: None,
+            parts,
+            history: VecDeque::new(),
+            until: None,
+            most: 0,
+            bytes: 0,
+        });
         None
     }
 
@@ -77,11 +95,12 @@ impl Asks {
         lost
     }
 
-    /// What can be asked now, encoded. Of rooms only what `inside` holds for.
+    /// What can be asked now, encoded. Of rooms only what `inside` holds for, and of their messages at most so many at once.
     pub(super) fn next(
         &mut self,
         now: Instant,
         inside: impl Fn(&RoomName) -> bool,
+        history_limit: u32,
         next_id: impl FnOnce() -> RequestId,
     ) -> Option<(RequestId, Vec<u8>)> {
         let reading = self.is_reading();
@@ -96,6 +115,14 @@ impl Asks {
         let id = next_id();
         open.asked = Some(id);
         open.not_before = None;
+        if let Ask::History { room, until, limit } = open.ask {
+            open.until = match until {
+                Until::Latest => None,
+                Until::Before(seq) => Some(seq),
+                Until::Older => self.read_back_to.get(&room).copied(),
+            };
+            open.most = limit.unwrap_or(u32::MAX).min(history_limit);
+        }
         Some((id, open.request().encode(id)))
     }
 
@@ -126,11 +153,15 @@ impl Asks {
                 return Ok(None);
             }
             (_, Reply::Error(refused)) => Err(refused),
-            (Ask::History { .. }, Reply::HistoryEnd(end)) => {
+            (Ask::History { room, .. }, Reply::HistoryEnd(end)) => {
+                let room = *room;
                 if !open.page(end.more) {
                     return Ok(None);
                 }
-                let messages = std::mem::take(&mut open.history).into();
+                let messages: Vec<Stored> = std::mem::take(&mut open.history).into();
+                if let Some(first) = messages.first() {
+                    self.read_back_to.insert(room, first.seq);
+                }
                 Ok(Answer::History { messages, more: end.more })
             }
             (Ask::People { .. }, Reply::People(list)) => Ok(Answer::People(list)),
@@ -150,9 +181,8 @@ impl Asks {
 impl Open {
     fn request(&self) -> Request {
         match &self.ask {
-            &Ask::History { room, limit, .. } => {
-                let missing = limit.map_or(u32::MAX, |limit| limit.saturating_sub(self.count()));
-                Request::History(History { room, before: self.before(), limit: missing })
+            &Ask::History { room, .. } => {
+                Request::History(History { room, before: self.before(), limit: self.most.saturating_sub(self.count()) })
             }
             &Ask::People { room } => Request::People(People { room }),
             &Ask::Whois { user } => Request::Whois(Whois { user }),
@@ -163,8 +193,7 @@ impl Open {
 
     /// The messages that are asked for come before this one.
     fn before(&self) -> Option<Seq> {
-        let Ask::History { before, .. } = self.ask else { return None };
-        self.history.front().map(|first| first.seq).or(before)
+        self.history.front().map(|first| first.seq).or(self.until)
     }
 
     fn is_history(&self) -> bool {
@@ -183,11 +212,7 @@ impl Open {
             self.bytes += message.body.as_ref().map_or(0, |body| body.text().len());
             self.history.push_front(message);
         }
-        let limit = match self.ask {
-            Ask::History { limit, .. } => limit.unwrap_or(u32::MAX),
-            _ => 0,
-        };
         self.asked = None;
-        !more || empty || self.count() >= limit || self.history.len() >= PARTS || self.bytes >= PARTS_BYTES
+        !more || empty || self.count() >= self.most || self.history.len() >= PARTS || self.bytes >= PARTS_BYTES
     }
 }

@@ -72,9 +72,9 @@ pub enum Ask {
     History {
         /// Of this room.
         room: RoomName,
-        /// Before this one; without it, up to the latest.
-        before: Option<Seq>,
-        /// At most so many; without it, as many as the server gives.
+        /// Up to where.
+        until: Until,
+        /// At most so many; without it, as many as the server gives at once.
         limit: Option<u32>,
     },
     /// Who is in a room.
@@ -95,6 +95,17 @@ pub enum Ask {
     /// To do something: a request that [`Reply::Done`](crate::proto::message::Reply::Done) answers. It is asked once, over
     /// no second connection.
     Do(Request),
+}
+
+/// Where earlier messages end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// With the latest.
+    Latest,
+    /// Before this one.
+    Before(Seq),
+    /// Before the first one of the last answer about that room; with the latest, if there was none.
+    Older,
 }
 
 /// The answer to an [`Ask`].

@@ -49,7 +49,7 @@ use crate::proto::handshake::client::{Job, Resumption};
 use crate::proto::link::{self, Client, Limits, Link};
 use crate::proto::message::{ErrorCode, MESSAGE_BYTES, RequestId, Welcome};
 
-pub use self::io::{Answer, Arrival, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Seen};
+pub use self::io::{Answer, Arrival, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Seen, Until};
 
 /// A connection has to be there by then.
 const CONNECT: Duration = Duration::from_secs(20);

@@ -94,6 +94,7 @@ impl Session {
     /// Forgets a room, and tells what becomes of that which was said there and not acknowledged.
     pub(super) fn forget(&mut self, name: RoomName, why: &Refused) {
         let Some(mut room) = self.rooms.remove(&name) else { return };
+        self.asks.forget(name);
         for fate in room.posts.refuse_all(why) {
             self.tell(name, fate);
         }
@@ -244,6 +245,7 @@ impl Session {
         let Phase::Linked(connection) = &mut self.phase else { return };
         let Some((welcome, _)) = &connection.welcome else { return };
         let message_bytes = usize::try_from(welcome.message_bytes).unwrap_or(usize::MAX);
+        let history_limit = welcome.history_limit;
         let requests = &mut self.requests;
         let next = &mut self.next_request;
         let mut next_id = || {
@@ -272,7 +274,7 @@ impl Session {
         }
         let rooms = &self.rooms;
         let inside = |room: &RoomName| rooms.get(room).is_some_and(|room| matches!(room.entry, Entry::Inside));
-        while let Some((id, bytes)) = self.asks.next(now, inside, &mut next_id) {
+        while let Some((id, bytes)) = self.asks.next(now, inside, history_limit, &mut next_id) {
             connection.outgoing.push(&bytes);
             requests.insert(id, Asked { by: Asker::User, at: now });
         }

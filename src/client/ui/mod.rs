@@ -20,7 +20,7 @@ use self::gate::Gate;
 use self::render::{Form, Piece, Renderer};
 use crate::client::commands::Action;
 use crate::client::driver::{Driver, Handle, Target, Told};
-use crate::client::session::{Answer, Ask, Command, Event, Outcome, Settings};
+use crate::client::session::{Answer, Ask, Command, Event, Outcome, Settings, Until};
 use crate::crypto::rsa::PrivateKey;
 use crate::error::{Error, Exit};
 use crate::model::{Fingerprint, RoomName, UserName};
@@ -208,7 +208,8 @@ pub fn show(term: &Term, pieces: Vec<Piece>) -> Result<(), Error> {
 fn command(action: &Action, room: RoomName) -> Option<Command> {
     Some(match action {
         Action::Say(body) => Command::Post { room, body: body.clone() },
-        Action::History(limit) => Command::Ask(Ask::History { room, before: None, limit: *limit }),
+        Action::History(limit) => Command::Ask(Ask::History { room, until: Until::Latest, limit: *limit }),
+        Action::Older(limit) => Command::Ask(Ask::History { room, until: Until::Older, limit: *limit }),
         Action::People => Command::Ask(Ask::People { room }),
         Action::Whois(user) => Command::Ask(Ask::Whois { user: *user }),
         Action::Join(room) => Command::Join { room: *room },

@@ -11,7 +11,7 @@ use jiff::Timestamp as Time;
 use jiff::tz::TimeZone;
 
 use crate::client::commands::Mistake;
-use crate::client::session::{Answer, Arrival, Ask, Event};
+use crate::client::session::{Answer, Arrival, Ask, Event, Until};
 use crate::model::{Timestamp, UserName};
 use crate::proto::message::{Availability, Body, Changed, ErrorCode, Refused, Status, Stored};
 use crate::term::{Look, Paint, sanitise, sanitise_lines};
@@ -108,8 +108,11 @@ impl Renderer {
             }
             Event::Withdrawn { messages, .. } => self.withdrawn(messages),
             Event::Missed { gone, .. } => {
-                let were = if *gone == 1 { "message was" } else { "messages were" };
-                vec![self.notice(&format!("{gone} earlier {were} said while you were away, and are gone"))]
+                let (were, are, them) =
+                    if *gone == 1 { ("message was", "is", "it") } else { ("messages were", "are", "them") };
+                vec![self.notice(&format!(
+                    "{gone} earlier {were} said while you were away, and {are} gone unless /older finds {them}"
+                ))]
             }
             Event::Presence(presence) => {
                 let mut pieces = Vec::new();
@@ -247,10 +250,13 @@ impl Renderer {
             Answer::History { messages, more } => {
                 let day = self.day.take();
                 let mut pieces = Vec::new();
+                let older = matches!(ask, Ask::History { until: Until::Older, .. });
                 if messages.is_empty() {
-                    pieces.push(self.notice("nothing has been said here yet"));
+                    let what = if older { "there is nothing before it" } else { "nothing has been said here yet" };
+                    pieces.push(self.notice(what));
                 } else {
-                    let what = if *more { "history; there is more before it" } else { "history, from its beginning" };
+                    let what =
+                        if *more { "history; /older shows what is before it" } else { "history, from its beginning" };
                     pieces.push(self.notice(what));
                     for message in messages {
                         pieces.extend(self.message(message));

@@ -161,6 +161,59 @@ fn history_is_read_backwards() {
     assert_eq!(read(None, 0), (vec![], true));
 }
 
+fn history(world: &mut World, session: SessionId, before: Option<u64>, limit: u32) -> Reply {
+    let room = RoomName::lobby();
+    world.ask(session, Request::History(History { room, before: before.map(Seq), limit }))
+}
+
+#[test]
+fn history_goes_back_beyond_what_is_in_memory() {
+    let (mut world, talker) = lobby_of(Settings { history_limit: 10, ..settings() }, 25, |number| number.to_string());
+    let mut read = |before: Option<u64>, limit| {
+        let Reply::HistoryEnd(end) = history(&mut world, talker, before, limit) else { panic!() };
+        (texts(&world.inbox(talker)), end.more)
+    };
+    assert_eq!(read(None, 100), (numbers(16..=25), true));
+    assert_eq!(read(Some(16), 100), (numbers(6..=15), true));
+    assert_eq!(read(Some(6), 100), (numbers(1..=5), false));
+    assert_eq!(read(Some(12), 4), (numbers(8..=11), true));
+}
+
+#[test]
+fn a_reading_waits_for_what_is_written_before_it_and_is_refused_while_that_fails() {
+    let (mut world, talker) = lobby_of(Settings { history_limit: 1, ..settings() }, 5, |number| number.to_string());
+    for what in ["6", "7"] {
+        world.post(talker, what);
+    }
+    world.inbox(talker);
+    world.handle(Input::Store(StoreEvent::Failing { text: "disk full".to_owned() }));
+    let room = RoomName::lobby();
+    let id = world.request(talker, Request::History(History { room, before: Some(Seq(7)), limit: 1 }));
+    // What is not on disk is not found.
+    let Some(StoreCommand::Read { token, .. }) = world.disk.waiting.pop_back() else { panic!() };
+    world.handle(Input::Store(StoreEvent::Page { token, records: Vec::new(), more: false }));
+    let inbox = world.inbox(talker);
+    let refused = |message: &ServerMessage| matches!(message, ServerMessage::Reply(answered, Reply::Error(refused)) if *answered == id && refused.code == ErrorCode::StorageUnavailable);
+    assert!(inbox.iter().any(refused), "{inbox:?}");
+    world.handle(Input::Store(StoreEvent::Recovered));
+    assert!(matches!(history(&mut world, talker, Some(7), 1), Reply::HistoryEnd(_)));
+    assert_eq!(texts(&world.inbox(talker)), ["6"]);
+}
+
+#[test]
+fn nobody_makes_the_store_read_without_end() {
+    let (mut world, talker) = lobby_of(Settings { history_limit: 1, ..settings() }, 5, |number| number.to_string());
+    let room = RoomName::lobby();
+    for _ in 0..8 {
+        world.request(talker, Request::History(History { room, before: Some(Seq(3)), limit: 1 }));
+    }
+    assert_eq!(world.refusals(talker), []);
+    world.request(talker, Request::History(History { room, before: Some(Seq(3)), limit: 1 }));
+    assert_eq!(world.refusals(talker), [ErrorCode::RateLimited]);
+    world.commit();
+    assert!(matches!(history(&mut world, talker, Some(3), 1), Reply::HistoryEnd(_)));
+}
+
 #[test]
 fn a_page_of_history_is_the_latest_that_fits() {
     let long = "x".repeat(8000);

@@ -198,7 +198,7 @@ pub struct Welcome {
     /// The longest text of a message, bytes.
     #[n(5)]
     pub message_bytes: u32,
-    /// How many messages of a room can be read back.
+    /// How many messages of a room can be read back at once.
     #[n(6)]
     pub history_limit: u32,
     /// Rooms to join without being asked: those of which the user is a member.

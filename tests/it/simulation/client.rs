@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rsachat::client::session::{
-    Answer, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Session, Settings,
+    Answer, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Session, Settings, Until,
 };
 use rsachat::crypto::rsa::PrivateKey;
 use rsachat::model::{RoomName, Seq, UserName};
@@ -45,7 +45,7 @@ struct Alive {
 /// What everybody is asked at the end.
 fn last_questions() -> [Ask; 2] {
     let room = RoomName::lobby();
-    [Ask::History { room, before: None, limit: None }, Ask::People { room }]
+    [Ask::History { room, until: Until::Latest, limit: None }, Ask::People { room }]
 }
 
 impl Client {
@@ -276,8 +276,12 @@ impl World {
                 let limit = self.rng.random_bool(0.5).then_some(5);
                 // What is on disk stays there: the last message before it is known.
                 let stored = self.disk.log.len() as u64;
-                let before = (stored > 0 && self.rng.random()).then(|| Seq(self.rng.random_range(1..=stored)));
-                self.ask(number, Ask::History { room, before, limit });
+                let until = match self.rng.random_range(0..4) {
+                    0 => Until::Older,
+                    1 => Until::Latest,
+                    _ => Until::Before(Seq(self.rng.random_range(1..=stored.max(1)))),
+                };
+                self.ask(number, Ask::History { room, until, limit });
             }
             1 => self.ask(number, Ask::People { room }),
             2 => self.ask(number, Ask::Whois { user: self.clients[0].user }),

@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use rsachat::journal::{Restored, RestoredRoom, StoreCommand, StoreEvent};
-use rsachat::model::{Incarnation, MessageId, RoomName, Seq, StoredRecord, Timestamp, UserName};
+use rsachat::journal::{Restored, RestoredRoom, Span, StoreCommand, StoreEvent};
+use rsachat::model::{Incarnation, MessageId, RoomName, Seq, StoreToken, StoredRecord, Timestamp, UserName};
 
 /// What survives a crash of the server.
 #[derive(Debug, Default)]
@@ -51,6 +51,7 @@ impl Disk {
                 StoreCommand::Lookup { token, user, message } => {
                     answers.push(StoreEvent::Found { token: *token, place: self.find(*user, *message) });
                 }
+                StoreCommand::Read { token, span } => answers.push(self.read(*token, span)),
                 StoreCommand::Change { .. } => panic!("nobody decides anything"),
             }
         }
@@ -68,6 +69,29 @@ impl Disk {
         }
         self.posted.entry((record.sender, record.message)).or_insert((record.seq, record.time));
         self.log.push((self.incarnation, record.clone()));
+    }
+
+    /// The answer to a reading.
+    pub(super) fn read(&self, token: StoreToken, span: &Span) -> StoreEvent {
+        let within = |record: &&StoredRecord| record.seq > span.after && record.seq < span.before;
+        let mut records: Vec<StoredRecord> = self.kept.iter().filter(within).cloned().collect();
+        if span.latest {
+            records.reverse();
+        }
+        let (mut bytes, mut given) = (0, 0);
+        for record in &records {
+            bytes += record.body.len();
+            if given == span.limit || (given > 0 && bytes > span.bytes) {
+                break;
+            }
+            given += 1;
+        }
+        let more = records.len() > given as usize;
+        records.truncate(given as usize);
+        if span.latest {
+            records.reverse();
+        }
+        StoreEvent::Page { token, records, more }
     }
 
     /// Where a message is or was.

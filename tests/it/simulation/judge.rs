@@ -179,7 +179,9 @@ impl Judge {
             }
             Output::Store(StoreCommand::Change { .. }) => panic!("nobody decides anything"),
             Output::Stopped => self.stopped = true,
-            Output::Store(StoreCommand::Lookup { .. }) | Output::Console(_) | Output::Log(_) => {}
+            Output::Store(StoreCommand::Lookup { .. } | StoreCommand::Read { .. })
+            | Output::Console(_)
+            | Output::Log(_) => {}
         }
         index
     }

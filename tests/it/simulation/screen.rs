@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use rsachat::client::session::{Answer, Arrival, Ask, Event, Seen};
+use rsachat::client::session::{Answer, Arrival, Ask, Event, Seen, Until};
 use rsachat::model::{Fingerprint, Incarnation, MessageId, Seq, StoredRecord, UserName};
 use rsachat::proto::message::{ErrorCode, Refused, Stored};
 
@@ -132,8 +132,8 @@ impl Screen {
             Event::Answered { ask, answer } => {
                 let at = self.asked.iter().position(|asked| *asked == ask).expect("an answer to a question");
                 self.asked.remove(at);
-                if let (Ask::History { before, limit, .. }, Ok(Answer::History { messages, .. })) = (&ask, &answer) {
-                    self.history(messages, *before, *limit, truth);
+                if let (Ask::History { until, limit, .. }, Ok(Answer::History { messages, .. })) = (&ask, &answer) {
+                    self.history(messages, *until, *limit, truth);
                 }
                 self.answers.push((ask, answer));
             }
@@ -180,13 +180,13 @@ impl Screen {
         self.withdrawn += gone.len();
     }
 
-    fn history(&self, messages: &[Stored], before: Option<Seq>, limit: Option<u32>, truth: Truth<'_>) {
+    fn history(&self, messages: &[Stored], until: Until, limit: Option<u32>, truth: Truth<'_>) {
         for message in messages {
             truth.said.find(self.incarnation, message);
         }
         assert!(messages.is_sorted_by(|a, b| a.seq.next() == b.seq), "a history with gaps");
         assert!(limit.is_none_or(|limit| messages.len() <= limit as usize), "a history longer than asked for");
-        if let (Some(before), Some(last)) = (before, messages.last()) {
+        if let (Until::Before(before), Some(last)) = (until, messages.last()) {
             assert_eq!(last.seq.next(), before, "a history that ends elsewhere than asked for");
         }
     }

@@ -41,6 +41,15 @@ impl World {
             if !std::mem::replace(&mut store.failing, true) {
                 store.reports.push_back(StoreEvent::Failing { text: "the disk is full".to_owned() });
             }
+            // Those that only read are answered all the same.
+            let disk = &self.disk;
+            store.batch.retain(|command| match command {
+                StoreCommand::Read { token, span } => {
+                    store.reports.push_back(disk.read(*token, span));
+                    false
+                }
+                _ => true,
+            });
             self.at_in(RETRY, Happening::Retry { run });
         } else {
             let batch = std::mem::take(&mut store.batch);
@@ -114,6 +123,7 @@ impl World {
                     self.seen.lookups += 1;
                     self.seen.found += u32::from(self.disk.find(*user, *message).is_some());
                 }
+                StoreCommand::Read { .. } => self.seen.reads += 1,
                 StoreCommand::Change { .. } => panic!("nobody decides anything"),
             }
         }

@@ -86,6 +86,7 @@ pub(super) struct Seen {
     pub(super) committed_untold: u32,
     pub(super) failed_commits: u32,
     pub(super) lookups: u32,
+    pub(super) reads: u32,
     pub(super) found: u32,
     pub(super) resumed: u32,
     pub(super) too_slow: u32,
@@ -109,6 +110,7 @@ impl std::ops::AddAssign for Seen {
         self.committed_untold += other.committed_untold;
         self.failed_commits += other.failed_commits;
         self.lookups += other.lookups;
+        self.reads += other.reads;
         self.found += other.found;
         self.resumed += other.resumed;
         self.too_slow += other.too_slow;
@@ -136,6 +138,7 @@ impl Seen {
             self.failed_commits,
             self.found,
             self.lookups - self.found,
+            self.reads,
             self.resumed,
             self.too_slow,
             self.pages,

@@ -175,7 +175,7 @@ fn the_queue_is_bounded() {
 #[test]
 fn history_comes_in_as_many_pages_as_it_takes() {
     let mut world = World::in_lobby(20);
-    let ask = Ask::History { room: lobby(), before: None, limit: Some(5) };
+    let ask = Ask::History { room: lobby(), until: Until::Latest, limit: Some(5) };
     world.command(Command::Ask(ask.clone()));
     let (id, request) = world.request();
     assert_eq!(request, Request::History(History { room: lobby(), before: None, limit: 5 }));
@@ -197,7 +197,7 @@ fn history_comes_in_as_many_pages_as_it_takes() {
 #[test]
 fn a_history_without_an_end_is_taken_to_a_bound() {
     let mut world = World::in_lobby(0);
-    world.command(Command::Ask(Ask::History { room: lobby(), before: None, limit: None }));
+    world.command(Command::Ask(Ask::History { room: lobby(), until: Until::Latest, limit: None }));
     for page in (0..100).rev() {
         let Some((id, _)) = world.requests.pop() else {
             assert!(matches!(world.events.last(), Some(Event::Answered { answer: Ok(_), .. })));
@@ -215,7 +215,7 @@ fn a_history_without_an_end_is_taken_to_a_bound() {
 fn a_history_that_repeats_itself_ends_the_connection() {
     for seqs in [[7, 7], [8, 6], [6, 9]] {
         let mut world = World::in_lobby(0);
-        world.command(Command::Ask(Ask::History { room: lobby(), before: Some(Seq(9)), limit: None }));
+        world.command(Command::Ask(Ask::History { room: lobby(), until: Until::Before(Seq(9)), limit: None }));
         let (id, _) = world.request();
         world.tell(&seqs.map(|seq| ServerMessage::Part(id, stored(seq, "bob", "x"))));
         assert!(world.link.is_none(), "{seqs:?}");
@@ -260,7 +260,7 @@ fn a_question_refused_for_now_is_asked_again_later() {
 #[test]
 fn earlier_messages_are_asked_for_one_after_the_other() {
     let mut world = World::in_lobby(0);
-    let history = |limit| Ask::History { room: lobby(), before: None, limit: Some(limit) };
+    let history = |limit| Ask::History { room: lobby(), until: Until::Latest, limit: Some(limit) };
     for ask in [history(1), history(2), Ask::People { room: lobby() }] {
         world.command(Command::Ask(ask));
     }

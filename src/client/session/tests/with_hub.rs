@@ -240,6 +240,10 @@ impl Town {
                     let place = place.map(|record| (record.seq, record.time));
                     self.hub(hub::Input::Store(StoreEvent::Found { token, place }));
                 }
+                Some(StoreCommand::Read { token, span }) => {
+                    let (records, more) = hub::tests::page(self.disk.iter(), &span);
+                    self.hub(hub::Input::Store(StoreEvent::Page { token, records, more }));
+                }
                 Some(StoreCommand::Change { .. }) => panic!("nobody decides anything"),
                 None => return,
             }

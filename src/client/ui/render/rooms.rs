@@ -1,7 +1,7 @@
 //! Rooms in words: which there are, and what is decided over them.
 
 use super::{Piece, Renderer, count};
-use crate::client::session::Ask;
+use crate::client::session::{Ask, Until};
 use crate::model::{RoomName, Timestamp, UserName};
 use crate::proto::message::{Act, Acted, Membership, Request, RoomInfo, RoomList};
 use crate::term::sanitise;
@@ -105,6 +105,7 @@ fn why(reason: Option<&str>) -> String {
 /// The command that asks this.
 pub(super) fn command(ask: &Ask) -> &'static str {
     match ask {
+        Ask::History { until: Until::Older, .. } => "/older",
         Ask::History { .. } => "/history",
         Ask::People { .. } => "/list",
         Ask::Whois { .. } => "/whois",

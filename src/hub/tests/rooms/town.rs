@@ -20,6 +20,7 @@ pub(crate) struct Town {
     pub(crate) inside: BTreeSet<(RoomName, SessionId)>,
     pub(crate) closed: BTreeMap<SessionId, CloseReason>,
     disk: Restored,
+    kept: Vec<StoredRecord>,
     asked: VecDeque<StoreCommand>,
     pub(crate) next: u64,
     /// The time before each request: so long that nobody is slowed down.
@@ -40,6 +41,7 @@ impl Town {
             inside: BTreeSet::new(),
             closed: BTreeMap::new(),
             disk,
+            kept: Vec::new(),
             asked: VecDeque::new(),
             next: 0,
             pace: Duration::from_secs(1),
@@ -81,7 +83,15 @@ impl Town {
     pub(crate) fn commit(&mut self) {
         while let Some(command) = self.asked.pop_front() {
             let token = match command {
-                StoreCommand::Append { token, .. } => token,
+                StoreCommand::Append { token, record } => {
+                    self.kept.push(record);
+                    token
+                }
+                StoreCommand::Read { token, span } => {
+                    let (records, more) = page(self.kept.iter(), &span);
+                    self.handle(Input::Store(StoreEvent::Page { token, records, more }));
+                    continue;
+                }
                 StoreCommand::Lookup { token, .. } => {
                     self.handle(Input::Store(StoreEvent::Found { token, place: None }));
                     continue;
