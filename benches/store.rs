@@ -17,6 +17,7 @@ fn commits(criterion: &mut Criterion) {
         keep: Keep::Count(100),
         window: 100,
         window_bytes: usize::MAX,
+        direct_days: 90,
     };
     let (store, _) = Store::open(&settings, WALL).expect("a new database");
     let (report, events) = channel();
@@ -41,7 +42,7 @@ fn commits(criterion: &mut Criterion) {
                         message: MessageId::new(Timestamp::now(), &mut rand::rng()),
                         body: vec![b'x'; 64],
                     };
-                    commands.push(StoreCommand::Append { token: StoreToken(last), record });
+                    commands.push(StoreCommand::Append { token: StoreToken(last), record, key: None });
                 }
                 queue.send(commands);
                 let mut stored = 0;

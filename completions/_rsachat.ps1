@@ -138,6 +138,8 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--room-creation', '--room-creation', [CompletionResultType]::ParameterName, 'Who may make rooms with /create')
             [CompletionResult]::new('--max-rooms', '--max-rooms', [CompletionResultType]::ParameterName, 'Rooms in all')
             [CompletionResult]::new('--max-rooms-per-user', '--max-rooms-per-user', [CompletionResultType]::ParameterName, 'Rooms that one user may own')
+            [CompletionResult]::new('--direct-days', '--direct-days', [CompletionResultType]::ParameterName, 'How long messages of direct conversations are kept, in days, whether they were read or not')
+            [CompletionResult]::new('--direct-quota', '--direct-quota', [CompletionResultType]::ParameterName, 'Messages of one direct conversation that wait for a user who is away')
             [CompletionResult]::new('--max-connections', '--max-connections', [CompletionResultType]::ParameterName, 'Connections in all')
             [CompletionResult]::new('--max-connections-per-address', '--max-connections-per-address', [CompletionResultType]::ParameterName, 'Connections from one IP address, or from one /64 network of IPv6')
             [CompletionResult]::new('--max-connections-per-user', '--max-connections-per-user', [CompletionResultType]::ParameterName, 'Connections of one user')

@@ -743,7 +743,7 @@ _rsachat() {
             return 0
             ;;
         rsachat__subcmd__serve)
-            opts="-h --data-dir --config --check --log-format --server-ip --server-port --admins --history-limit --history-keep --join-backlog --default-rooms --room-creation --max-rooms --max-rooms-per-user --max-connections --max-connections-per-address --max-connections-per-user --handshakes-per-second-per-address --handshake-burst-per-address --handshake-bytes --handshake-seconds --message-bytes --message-rate --message-burst --outbound-queue-bytes --idle-seconds --reactors --workers --color --no-input --help"
+            opts="-h --data-dir --config --check --log-format --server-ip --server-port --admins --history-limit --history-keep --join-backlog --default-rooms --room-creation --max-rooms --max-rooms-per-user --direct-days --direct-quota --max-connections --max-connections-per-address --max-connections-per-user --handshakes-per-second-per-address --handshake-burst-per-address --handshake-bytes --handshake-seconds --message-bytes --message-rate --message-burst --outbound-queue-bytes --idle-seconds --reactors --workers --color --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -812,6 +812,14 @@ _rsachat() {
                     return 0
                     ;;
                 --max-rooms-per-user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --direct-days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --direct-quota)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,7 +1,10 @@
 //! What the hub asks of the store, and what the store tells the hub: the contract between the two, which know nothing else
 //! of each other. Plain values; nothing here does anything.
 
-use crate::model::{Incarnation, MessageId, RoomName, Seq, StoreToken, StoredRecord, Timestamp, UserName};
+use crate::model::{
+    Epoch, Fingerprint, Incarnation, MessageId, RoomName, SenderKeyId, Seq, StoreToken, StoredRecord, Timestamp,
+    UserName,
+};
 
 /// What an earlier run left: where the hub begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +40,8 @@ pub struct RestoredRoom {
     pub banned: Vec<Sanction>,
     /// Who may not speak in it.
     pub muted: Vec<Sanction>,
+    /// Of a direct room, how far its messages have come with whom, and up to where they were shown.
+    pub progress: Vec<(UserName, Seq, Seq)>,
 }
 
 impl RestoredRoom {
@@ -44,8 +49,8 @@ impl RestoredRoom {
     #[must_use]
     pub fn new(room: RoomName) -> Self {
         let (window, starts, members, topic) = (Vec::new(), Vec::new(), Vec::new(), String::new());
-        let (banned, muted) = (Vec::new(), Vec::new());
-        Self { room, last: Seq(0), window, starts, topic, owner: None, members, banned, muted }
+        let (banned, muted, progress) = (Vec::new(), Vec::new(), Vec::new());
+        Self { room, last: Seq(0), window, starts, topic, owner: None, members, banned, muted, progress }
     }
 }
 
@@ -112,6 +117,34 @@ pub enum Change {
         /// Who.
         user: UserName,
     },
+    /// How far a direct room's messages have come with somebody.
+    Progress {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        user: UserName,
+        /// They came to him up to here.
+        delivered: Seq,
+        /// They were shown to him up to here.
+        read: Seq,
+    },
+    /// A sender key for the members of a room; one that is kept already is left as it is.
+    SenderKey {
+        /// The room.
+        room: RoomName,
+        /// Its name.
+        id: SenderKeyId,
+        /// The room's epoch.
+        epoch: Epoch,
+        /// Whose key it is.
+        sender: UserName,
+        /// What all members get.
+        head: Vec<u8>,
+        /// What each member gets besides, by his key.
+        parts: Vec<(Fingerprint, Vec<u8>)>,
+        /// When it came.
+        time: Timestamp,
+    },
     /// What somebody says of himself.
     Status {
         /// Who.
@@ -130,6 +163,8 @@ pub enum StoreCommand {
         token: StoreToken,
         /// The message.
         record: StoredRecord,
+        /// The sender key that opens it, if it is sealed.
+        key: Option<SenderKeyId>,
     },
     /// Look whether a message was written in the last 7 days, be it kept or not; answered by [`StoreEvent::Found`].
     Lookup {
@@ -146,6 +181,17 @@ pub enum StoreCommand {
         token: StoreToken,
         /// Which.
         span: Span,
+    },
+    /// Read sender keys, as a member with this key gets them; answered by [`StoreEvent::Keys`].
+    ReadKeys {
+        /// Ties the answer to this.
+        token: StoreToken,
+        /// The room.
+        room: RoomName,
+        /// Which.
+        ids: Vec<SenderKeyId>,
+        /// The member's key.
+        member: Fingerprint,
     },
     /// Write changes, all or none of them; answered by [`StoreEvent::Stored`].
     Change {
@@ -173,6 +219,21 @@ pub struct Span {
     pub bytes: usize,
 }
 
+/// A sender key, as one member gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptKey {
+    /// Its name.
+    pub id: SenderKeyId,
+    /// The room's epoch.
+    pub epoch: Epoch,
+    /// Whose key it is.
+    pub sender: UserName,
+    /// What all members get.
+    pub head: Vec<u8>,
+    /// What this member gets besides, if there is something for his key.
+    pub part: Option<Vec<u8>>,
+}
+
 /// What the store has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreEvent {
@@ -196,6 +257,13 @@ pub enum StoreEvent {
         records: Vec<StoredRecord>,
         /// Whether there are others in the span.
         more: bool,
+    },
+    /// The answer to a reading of sender keys.
+    Keys {
+        /// Its token.
+        token: StoreToken,
+        /// Those that are kept.
+        keys: Vec<KeptKey>,
     },
     /// Writing fails, for this reason since now. What was asked is kept, and tried again every second.
     Failing {

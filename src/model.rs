@@ -174,6 +174,12 @@ impl RoomName {
         }
     }
 
+    /// The name as this user sees it: of a direct room, `@` and who else is in it.
+    #[must_use]
+    pub fn seen_by(&self, user: UserName) -> String {
+        self.partner(user).map_or_else(|| self.to_string(), |partner| format!("@{partner}"))
+    }
+
     /// The name's text; of a shared room without the `#`.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -35,6 +35,7 @@ pub(crate) fn post(number: u64) -> Post {
         body: Body::Text { text: "Shall we meet at the usual place, or is it raining there, too?".to_owned() },
         retry: false,
         after: None,
+        urgent: false,
     }
 }
 
@@ -70,6 +71,7 @@ impl Crowd {
             creation: Creation::Everyone,
             max_rooms: 20,
             max_rooms_per_user: 3,
+            direct_quota: 5,
             admins: HashSet::new(),
         };
         let mut hub = Hub::new(settings, Restored::default());
@@ -78,7 +80,7 @@ impl Crowd {
         for number in 0..members {
             let user = user(&format!("user{number}"));
             let session = SessionId(number);
-            hub.handle(Input::Registered { user, fingerprint }, now, WALL);
+            hub.handle(Input::Registered { user, fingerprint, spki: [].into() }, now, WALL);
             hub.handle(Input::Opened { session, user, fingerprint, client: String::new() }, now, WALL);
             let request = Request::Join(Join { room: RoomName::lobby(), after: None });
             hub.handle(Input::Request { session, id: 1, request }, now, WALL);

@@ -4,8 +4,10 @@
 //! Each function takes any bytes and panics if the program does something with them that it must not.
 
 mod link;
+mod sealed;
 
 pub use link::{link_client, link_operations, link_server};
+pub use sealed::{sealed_message, sender_key, statement};
 
 use rsachat::crypto::rsa::PublicKey;
 use rsachat::proto::close::CloseReason;
@@ -18,7 +20,7 @@ use rsachat::proto::message::{PREFIX_BYTES, Request, ServerMessage};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 16] = [
     ("frame-header", frame_header),
     ("client-hello", client_hello),
     ("resume-hello", resume_hello),
@@ -29,6 +31,9 @@ pub const TARGETS: [Target; 13] = [
     ("server-message", server_message),
     ("close", close),
     ("public-key", public_key),
+    ("sender-key", sender_key),
+    ("statement", statement),
+    ("sealed-message", sealed_message),
     ("link-server", link_server),
     ("link-client", link_client),
     ("link-operations", link_operations),

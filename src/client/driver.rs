@@ -21,7 +21,8 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use self::dial::{Dial, Dialed};
-use super::session::{Attempt, Command, Event, Input, Network, Outcome, Output, Session, Settings};
+use super::memory::{Memory, MemoryError};
+use super::session::{Attempt, Command, Event, Input, Known, Network, Outcome, Output, Session, Settings};
 use crate::crypto::rsa::PrivateKey;
 use crate::model::Timestamp;
 
@@ -31,6 +32,8 @@ const WAKE: Token = Token(0);
 /// Reads in a row before anything else has its turn.
 const READS: usize = 16;
 const READ_BYTES: usize = 64 * 1024;
+/// How often it is looked whether another client has remembered something.
+const RECALL: Duration = Duration::from_secs(1);
 /// Bytes that wait for a server that doesn't read them; with more, it is taken for dead.
 const UNSENT_BYTES: usize = 8 << 20;
 
@@ -45,6 +48,7 @@ pub struct Target {
 
 /// What a session tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "the small one comes once")]
 pub enum Told {
     /// Something happened.
     Event(Event),
@@ -82,7 +86,7 @@ impl Handle {
 }
 
 impl Driver {
-    /// Starts a session. `tell` is called on its thread.
+    /// Starts a session. `tell` is called on its thread. Without a memory, it forgets whom it has met.
     ///
     /// # Errors
     /// What the system says if it has no thread or no poll to give.
@@ -90,6 +94,7 @@ impl Driver {
         settings: Settings,
         target: Target,
         identity: PrivateKey,
+        memory: Option<Memory>,
         tell: impl FnMut(Told) + Send + 'static,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -102,6 +107,8 @@ impl Driver {
             poll,
             commands,
             identity,
+            memory,
+            recalled: Instant::now(),
             tell,
             dial: Dial::new(target, waker),
             attempt: Attempt(0),
@@ -131,6 +138,9 @@ struct Shell<F> {
     poll: Poll,
     commands: Receiver<Command>,
     identity: PrivateKey,
+    // What is remembered for later sessions, if anything is; and when it was looked whether another client has written.
+    memory: Option<Memory>,
+    recalled: Instant,
     tell: F,
     dial: Dial,
     attempt: Attempt,
@@ -172,6 +182,10 @@ impl<F: FnMut(Told)> Shell<F> {
                     }
                     _ => self.dial.ready(event.token()),
                 }
+            }
+            if self.recalled.elapsed() >= RECALL {
+                self.recalled = Instant::now();
+                self.remember(Memory::news);
             }
             while let Ok(command) = self.commands.try_recv() {
                 self.input(Input::Command(command));
@@ -221,6 +235,24 @@ impl<F: FnMut(Told)> Shell<F> {
                     let answer = job.run(&self.identity, &mut rand::rng());
                     self.session.handle(Input::Network(attempt, Network::Answer(answer)), Instant::now());
                 }
+                Output::Work(id, job) => {
+                    let answer = job.run(&self.identity, &mut rand::rng());
+                    self.session.handle(Input::Worked(id, answer), Instant::now());
+                }
+                Output::Meet(user, pin) => self.remember(|memory| {
+                    let before = memory.meet(user, &pin, &mut rand::rng())?;
+                    Ok(before.map(|before| {
+                        let mut known = Known::default();
+                        known.recall(user, before);
+                        known
+                    }))
+                }),
+                Output::HasRead(room, seq) => {
+                    self.remember(|memory| memory.has_read(room, seq, &mut rand::rng()).map(|()| None));
+                }
+                Output::Decide(user, pin) => {
+                    self.remember(|memory| memory.decide(user, &pin, &mut rand::rng()).map(|()| None));
+                }
                 Output::Disconnect => self.hang_up(),
                 Output::Event(event) => (self.tell)(Told::Event(event)),
                 Output::Over { outcome, undelivered } => {
@@ -228,6 +260,20 @@ impl<F: FnMut(Told)> Shell<F> {
                     (self.tell)(Told::Over { outcome, undelivered });
                 }
             }
+        }
+    }
+
+    /// Reads or writes what is remembered, and tells the session what another client has.
+    fn remember(&mut self, what: impl FnOnce(&mut Memory) -> Result<Option<Known>, MemoryError>) {
+        match self.memory.as_mut().map(what) {
+            Some(Ok(Some(known))) => self.session.handle(Input::Recalled(known), Instant::now()),
+            Some(Err(error)) => {
+                // Said once: without it, this session goes on.
+                self.memory = None;
+                let text = format!("what is known of others' keys can't be remembered: {error}");
+                (self.tell)(Told::Event(Event::Notice(text)));
+            }
+            Some(Ok(None)) | None => {}
         }
     }
 

@@ -1,8 +1,11 @@
-//! The client: what a user's chat is ([`session`]), the socket under it ([`driver`]), and its faces ([`ui`]).
+//! The client: what a user's chat is ([`session`]), the socket under it ([`driver`]),
+//! what it remembers ([`memory`]), and its faces ([`ui`]).
 //!
 //! A face knows the session's events and commands, and nothing of connections.
 
 pub mod commands;
 pub mod driver;
+pub mod memory;
 pub mod session;
 pub mod ui;
+pub mod verification;

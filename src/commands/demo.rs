@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::throwaway;
 use crate::cli::DemoArgs;
 use crate::client::driver::{Driver, Handle, Target, Told};
-use crate::client::session::{Arrival, Command, Event, Outcome, Settings};
+use crate::client::session::{Arrival, Command, Event, Known, Outcome, Seal, Settings};
 use crate::client::ui::{self, About};
 use crate::config::{ServerConfig, ServerFlags, ServerPaths};
 use crate::crypto::rsa::{PrivateKey, PublicKey};
@@ -96,12 +96,12 @@ impl Stage {
         .map_err(super::serve::start_error)?;
         let address = server.addresses().first().ok_or_else(|| Error::failure("the server has no address"))?;
         let target = Target { host: address.ip().to_string(), port: address.port() };
-        let companion = companion(settings(&public, "bob")?, target.clone(), bob)?;
+        let companion = companion(settings(&public, bob.public(), "bob")?, target.clone(), bob)?;
         Ok((Self { server, public, target, companion, _directory: directory }, alice))
     }
 
     fn play(&self, term: &Term, alice: PrivateKey) -> Result<(), Error> {
-        let settings = settings(&self.public, "alice")?;
+        let settings = settings(&self.public, alice.public(), "alice")?;
         let about = About {
             me: settings.user,
             room: settings.room,
@@ -111,7 +111,7 @@ impl Stage {
             away: None,
         };
         if term.chats() {
-            ui::chat(term, &about, settings, self.target.clone(), alice).map(|_| ())
+            ui::chat(term, &about, settings, self.target.clone(), alice, None).map(|_| ())
         } else {
             script(term, &about, settings, self.target.clone(), alice)
         }
@@ -136,8 +136,17 @@ fn user(name: &str) -> Result<UserName, Error> {
     name.parse().map_err(Error::failure)
 }
 
-fn settings(server: &PublicKey, name: &str) -> Result<Settings, Error> {
-    Ok(Settings { server: server.clone(), user: user(name)?, room: RoomName::lobby(), give_up: Some(PATIENCE) })
+fn settings(server: &PublicKey, own: &PublicKey, name: &str) -> Result<Settings, Error> {
+    let (server, own, room) = (server.clone(), own.clone(), RoomName::lobby());
+    Ok(Settings {
+        server,
+        user: user(name)?,
+        own,
+        known: Known::default(),
+        receipts: true,
+        room,
+        give_up: Some(PATIENCE),
+    })
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
@@ -169,7 +178,7 @@ fn companion(settings: Settings, target: Target, key: PrivateKey) -> Result<Driv
 }
 
 fn start(settings: Settings, target: Target, key: PrivateKey, tell: Sender<Told>) -> Result<Driver, Error> {
-    Driver::start(settings, target, key, move |news| {
+    Driver::start(settings, target, key, None, move |news| {
         // Whoever listened may have left already.
         let _ = tell.send(news);
     })
@@ -210,7 +219,7 @@ fn script(term: &Term, about: &About, settings: Settings, target: Target, key: P
             Event::Message { message, .. } if who(&message) => Some(message),
             _ => None,
         })?;
-        ui::show(term, renderer.message(&message))
+        ui::show(term, renderer.message(&message, Seal::Open))
     };
     let mut talk = || -> Result<(), Error> {
         hear(&|message| message.sender != about.me)?;

@@ -35,6 +35,8 @@ pub struct ClientConfig {
     pub room: RoomName,
     /// Whether to ring when the user is mentioned.
     pub bell: bool,
+    /// Whether those who write to the user alone are told what he has read.
+    pub read_receipts: bool,
     /// Who types nothing for so long is away; never, if nothing.
     pub away: Option<Duration>,
 }
@@ -99,6 +101,7 @@ impl ClientConfig {
         let minutes = |away: Option<Duration>| away.map_or(0, |away| away.as_secs() / 60);
         put("away_minutes", (self.away != default.away).then(|| json!(minutes(self.away))));
         put("bell", (self.bell != default.bell).then(|| json!(self.bell)));
+        put("read_receipts", (self.read_receipts != default.read_receipts).then(|| json!(self.read_receipts)));
         fields
     }
 
@@ -170,6 +173,13 @@ impl ClientConfig {
             json!(AWAY),
             "On a terminal, who types nothing for so many minutes is shown as away, until something is typed. 0 is never.",
         );
+        let read_receipts = setting(
+            "read_receipts",
+            "true or false",
+            json!(true),
+            json!(true),
+            "Whether who writes to you alone is told what you have read. That it has come to you he is told in any case.",
+        );
         let minutes = |value: &Value| value.as_u64().filter(|minutes| *minutes <= 1440);
         Self {
             username: reader.read(username, |value| value.as_str()?.parse().ok()),
@@ -187,6 +197,7 @@ impl ClientConfig {
                 .flatten(),
             room: reader.read(room, |value| value.as_str()?.parse().ok()).unwrap_or_else(RoomName::lobby),
             bell: reader.read(bell, Value::as_bool).unwrap_or(true),
+            read_receipts: reader.read(read_receipts, Value::as_bool).unwrap_or(true),
             away: Some(Duration::from_secs(60 * reader.read(away, minutes).unwrap_or(AWAY)))
                 .filter(|away| !away.is_zero()),
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::UserName;
+use crate::model::{Fingerprint, UserName};
 
 /// The client's configuration.
 const USER_CONFIG: &str = "user_config.json";
@@ -106,6 +106,16 @@ impl ClientPaths {
     #[must_use]
     pub fn known_servers(&self) -> PathBuf {
         self.data.as_ref().unwrap_or(&self.working).join("known_servers")
+    }
+
+    /// What a user with this key remembers of others on this server.
+    #[must_use]
+    pub fn known_users(&self, user: &UserName, own: Fingerprint, server: Fingerprint) -> PathBuf {
+        let directory = self.data.as_ref().unwrap_or(&self.working).join("known_users");
+        let short = |Fingerprint(bytes): Fingerprint| {
+            bytes.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+        };
+        directory.join(format!("{user}-{}-{}.db", short(own), short(server)))
     }
 }
 

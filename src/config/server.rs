@@ -39,6 +39,10 @@ pub struct ServerConfig {
     pub max_rooms: u32,
     /// Rooms that a user may own.
     pub max_rooms_per_user: u32,
+    /// How long messages of direct rooms are kept, days.
+    pub direct_days: u32,
+    /// Messages of a direct room that wait for one of the two.
+    pub direct_quota: u32,
     /// Connections in all.
     pub max_connections: u32,
     /// Connections from one address; unlimited if nothing.
@@ -178,6 +182,18 @@ impl ServerConfig {
         });
         let max_rooms = reader.count("max_rooms", 500, 1..=2000, "Rooms in all.");
         let max_rooms_per_user = reader.count("max_rooms_per_user", 20, 0..=2000, "Rooms that one user may own.");
+        let direct_days = reader.count(
+            "direct_days",
+            90,
+            1..=36_500,
+            "How long messages of direct conversations are kept, in days, whether they were read or not.",
+        );
+        let direct_quota = reader.count(
+            "direct_quota",
+            1000,
+            1..=100_000,
+            "Messages of one direct conversation that wait for a user who is away. More are refused.",
+        );
         let max_connections = reader.count(
             "max_connections",
             10_000,
@@ -272,6 +288,8 @@ impl ServerConfig {
             room_creation: room_creation.unwrap_or(Creation::Everyone),
             max_rooms,
             max_rooms_per_user,
+            direct_days,
+            direct_quota,
             max_connections,
             max_connections_per_address: NonZeroU32::new(max_connections_per_address),
             max_connections_per_user,

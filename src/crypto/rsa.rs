@@ -60,6 +60,8 @@ pub enum Label {
     ClientHandshake,
     /// The content key of a sender key, for a member.
     SenderKey,
+    /// The key of what a client remembers, for its own user.
+    ClientMemory,
 }
 
 impl Label {
@@ -69,6 +71,7 @@ impl Label {
             Self::ClientHandshake => b"RSAC1 handshake client",
             // COSE has none (RFC 8230, section 3): and none is another one than those above.
             Self::SenderKey => b"",
+            Self::ClientMemory => b"RSAC1 client memory",
         }
     }
 }

@@ -3,7 +3,6 @@
 use super::cose::{self, Bad, SealedMessage, Signed};
 use super::padding::{pad, unpad};
 use super::sender_key::{MESSAGES_PER_KEY, OpenedKey, SenderKey};
-use crate::crypto::ed25519::SIGNATURE_BYTES;
 use crate::model::MessageId;
 
 /// A message that can't be read.
@@ -41,10 +40,4 @@ impl OpenedKey {
             .check(&cose::message_header(), &context, |bytes, signature| self.verifying.verify(bytes, signature))?;
         Ok((sealed.index, unpad(&padded).ok_or(Bad)?.to_vec()))
     }
-}
-
-/// How long a sealed message can be, by the length of what is sealed: padding, signature, structures.
-#[must_use]
-pub const fn sealed_bytes(payload: usize) -> usize {
-    payload + payload / 8 + 128 + SIGNATURE_BYTES + 64
 }

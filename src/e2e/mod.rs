@@ -21,13 +21,15 @@
 //! is to be trusted: it says whose signature it has checked.
 
 mod cose;
+mod job;
 mod membership;
 mod message;
 mod padding;
 mod sender_key;
 
+pub use self::job::{Answer, Job};
 pub use self::membership::{Context, Member, Membership};
-pub use self::message::{Unopened, sealed_bytes};
+pub use self::message::Unopened;
 pub use self::sender_key::{MESSAGES_PER_KEY, OpenedKey, Package, SenderKey, Unusable};
 
 #[cfg(test)]

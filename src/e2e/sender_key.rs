@@ -62,6 +62,9 @@ pub enum Unusable {
     /// It is no statement by the rules, or not for this room, epoch and sender.
     #[error("the sender's key for it does not belong here")]
     Foreign,
+    /// Its sender has sealed it to another key in the place of ours. Whoever has that one has passed it on to us.
+    #[error("its sender has sealed it to another key than yours, which somebody else has")]
+    Misdirected,
     /// The signature is not that of the key that it names.
     #[error("the sender's key for it was not signed by its sender")]
     Forged,
@@ -172,10 +175,18 @@ impl OpenedKey {
         if SenderKeyId(kdf::digest(&signed)) != id {
             return Err(Unusable::OtherKey);
         }
-        Self::read(id, context, &signed)
+        let opened = Self::from_statement(context, &signed)?;
+        // Who was told another key as ours, by a server that has that one, would never hear of it.
+        let is_ours = opened.membership.members().iter().any(|member| member.key == own);
+        if is_ours { Ok(opened) } else { Err(Unusable::Misdirected) }
     }
 
-    fn read(id: SenderKeyId, context: Context, signed: &[u8]) -> Result<Self, Unusable> {
+    /// Reads what was encrypted: a statement that its sender has signed. Whom it was sealed to is not looked at.
+    ///
+    /// # Errors
+    /// [`Unusable`], by its reason.
+    pub fn from_statement(context: Context, signed: &[u8]) -> Result<Self, Unusable> {
+        let id = SenderKeyId(kdf::digest(signed));
         let foreign = |Bad| Unusable::Foreign;
         let signed = Signed::read(signed).map_err(foreign)?;
         let statement: Statement = minicbor::decode(signed.unchecked_payload()).map_err(|_| Unusable::Foreign)?;

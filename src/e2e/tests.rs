@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use super::*;
 use crate::crypto::rsa::{PrivateKey, PublicKey, test_keys};
 use crate::model::{Epoch, MessageId, RoomName, SenderKeyId, UserName};
+use crate::proto::message::{Body, sealed_bytes};
 
 fn user(name: &str) -> UserName {
     name.parse().unwrap()
@@ -109,8 +110,8 @@ fn a_member_cant_pass_another_ones_statement_on_as_sealed_to_somebody_else() {
         let (head, recipients) = cose::encrypt_statement(&content_key, &[0; 12], &statement, &aad, recipient);
         open(&Package { id: key.id(), head, recipients }, context, other)
     };
-    // As it is, it opens, and says that it was sealed to alice and bob.
-    assert_eq!(seal(key.context()).unwrap().membership(), &both());
+    // As it is, it says that it was sealed to alice and bob, and to nobody else.
+    assert_eq!(seal(key.context()).unwrap_err(), Unusable::Misdirected);
     let carol = Context { room: RoomName::direct(user("alice"), user("carol")).unwrap(), ..key.context() };
     assert_eq!(seal(carol).unwrap_err(), Unusable::Forged);
 }
@@ -133,6 +134,19 @@ fn a_statement_holds_for_its_signer_alone() {
 }
 
 #[test]
+fn who_is_told_a_false_key_of_bobs_seals_nothing_that_reaches_him_unnoticed() {
+    // The server has told alice a key of its own as bob's; opens what she seals; and seals it for bob again.
+    let server = test_keys::server();
+    let (alice, false_bob) = (member("alice", test_keys::alice().public()), member("bob", server.public()));
+    let membership = Membership::direct(room(), alice, false_bob).unwrap();
+    let recipients = [test_keys::alice().public().clone(), server.public().clone(), test_keys::bob().public().clone()];
+    let (key, package) =
+        SenderKey::make(room(), user("alice"), &membership, &recipients, test_keys::alice(), &mut rand::rng()).unwrap();
+    assert!(open(&package, key.context(), server).is_ok());
+    assert_eq!(open(&package, key.context(), test_keys::bob()).unwrap_err(), Unusable::Misdirected);
+}
+
+#[test]
 fn a_key_seals_no_more_than_it_may() {
     let (mut key, _) = make();
     key.next = MESSAGES_PER_KEY - 1;
@@ -147,9 +161,10 @@ fn lengths_say_little_and_are_bounded() {
     let mut length = |payload: usize| key.seal(id(1), &vec![1; payload]).unwrap().len();
     assert_eq!(length(1), length(127));
     assert_eq!(length(1000), length(1020));
-    for payload in [0, 1, 127, 128, 1000, 16_000, 100_000, 1 << 20] {
-        let length = length(payload);
-        assert!(length <= sealed_bytes(payload), "{payload}: {length}");
+    for text in [0, 1, 100, 127, 128, 1000, 16_000, 100_000, 1 << 20] {
+        let body = Body::Action { text: "x".repeat(text) }.to_cbor();
+        let length = length(body.len());
+        assert!(length <= sealed_bytes(text), "{text}: {length}");
     }
 }
 

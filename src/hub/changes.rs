@@ -39,11 +39,14 @@ pub(super) enum Then {
 impl Hub {
     pub(super) fn create(&mut self, session: SessionId, id: RequestId, name: RoomName, at: At) -> Result<(), Refused> {
         let user = self.may(session, Right::Create)?;
+        if name.is_direct() {
+            return Err(refused(ErrorCode::Malformed, "nobody makes a direct room"));
+        }
         if self.rooms.contains_key(&name) {
             let text = format!("there is a room {name} already");
             return Err(refused_with_hint(ErrorCode::Conflict, text, format!("/join {name}, or choose another name")));
         }
-        if self.rooms.len() >= self.settings.max_rooms as usize {
+        if self.rooms.values().filter(|room| !room.is_direct).count() >= self.settings.max_rooms as usize {
             let text = format!("the server has {}, and takes no more", count(self.rooms.len(), "room"));
             return Err(refused(ErrorCode::Conflict, text));
         }
@@ -79,6 +82,9 @@ impl Hub {
     }
 
     pub(super) fn leave(&mut self, session: SessionId, id: RequestId, name: RoomName, at: At) -> Result<(), Refused> {
+        if name.is_direct() {
+            return self.leave_direct(session, id, name, at);
+        }
         let Some(user) = self.sessions.get(&session).map(|session| session.user) else { return Ok(()) };
         let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
         if room.is_everyones {
@@ -209,7 +215,7 @@ impl Hub {
     }
 
     /// A session gets nothing more of a room.
-    fn exit(&mut self, session: SessionId, name: RoomName, at: At) {
+    pub(super) fn exit(&mut self, session: SessionId, name: RoomName, at: At) {
         let Some(known) = self.sessions.get_mut(&session) else { return };
         let Some(place) = known.rooms.iter().position(|room| *room == name) else { return };
         known.rooms.swap_remove(place);
@@ -220,6 +226,7 @@ impl Hub {
         }
         self.outputs.push_back(Output::Exit { session, room: name });
         self.presence_changed(name, at.now);
+        self.tidy_direct(name);
     }
 
     /// Tells those who are in a room what was decided.
@@ -238,7 +245,7 @@ impl Hub {
         }
     }
 
-    fn sessions_of(&self, user: UserName) -> Vec<SessionId> {
+    pub(super) fn sessions_of(&self, user: UserName) -> Vec<SessionId> {
         self.users
             .get(&user)
             .map(|user| user.sessions.values().map(|(session, _)| *session).collect())

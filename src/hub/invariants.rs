@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::posts::Stage;
+use super::rooms::Room;
 use super::shutdown::Phase;
 use super::{Hub, PRESENCE_USERS, UNACKNOWLEDGED, WINDOW_BYTES};
 use crate::model::{RoomName, Seq, UserName};
@@ -82,7 +83,16 @@ impl Hub {
         }
         holds(present.is_empty(), || format!("in a room that doesn't know: {present:?}"))?;
         let memberships: usize = self.memberships.values().map(BTreeSet::len).sum();
-        let members: usize = self.rooms.values().map(|room| room.members.len()).sum();
+        let members: usize = self.rooms.values().filter(|room| !room.is_direct).map(|room| room.members.len()).sum();
+        let directs = self.rooms.iter().filter(|(_, room)| room.is_direct);
+        let two = |(name, room): (&RoomName, &Room)| {
+            let known = |user| self.directs.get(user).is_some_and(|rooms| rooms.contains(name));
+            room.members.len() == 2
+                && room.members.iter().all(known)
+                && !(room.present.is_empty() && room.last == Seq(0))
+        };
+        let of_users: usize = self.directs.values().map(BTreeSet::len).sum();
+        holds(directs.clone().count() * 2 == of_users && directs.clone().all(two), || "direct rooms".to_owned())?;
         let both = |(user, rooms): (&UserName, &BTreeSet<RoomName>)| {
             !rooms.is_empty()
                 && rooms.iter().all(|name| self.rooms.get(name).is_some_and(|room| room.members.contains(user)))
@@ -110,6 +120,10 @@ impl Hub {
         }
         let mut reads: HashMap<UserName, u32> = HashMap::new();
         for (token, reading) in &self.readings {
+            holds(token.0 < self.next_token, || format!("{token:?} was never given"))?;
+            *reads.entry(reading.user).or_default() += 1;
+        }
+        for (token, reading) in &self.key_readings {
             holds(token.0 < self.next_token, || format!("{token:?} was never given"))?;
             *reads.entry(reading.user).or_default() += 1;
         }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub creation: Creation,
     /// Rooms in all.
     pub max_rooms: u32,
+    /// Messages of a direct room that wait for one of the two.
+    pub direct_quota: u32,
     /// Rooms that a user may own.
     pub max_rooms_per_user: u32,
 }
@@ -56,6 +58,8 @@ pub enum Input {
         user: UserName,
         /// Of the user's key.
         fingerprint: Fingerprint,
+        /// The key, as DER SubjectPublicKeyInfo, for those who seal something to the user.
+        spki: Arc<[u8]>,
     },
     /// A user's key is no longer registered.
     Unregistered {

@@ -39,10 +39,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::journal::{Restored, StoreEvent};
-use crate::model::{Incarnation, MessageId, RoomName, SessionId, StoreToken, Timestamp, UserName};
+use crate::model::{Incarnation, MessageId, RoomName, Seq, SessionId, StoreToken, Timestamp, UserName};
 use crate::proto::message::{ServerMessage, Status};
 
 mod changes;
+mod direct;
 mod invariants;
 mod io;
 mod limits;
@@ -53,6 +54,7 @@ mod requests;
 mod rights;
 mod rooms;
 mod sanctions;
+mod sealed;
 mod sessions;
 mod shutdown;
 mod status;
@@ -64,6 +66,7 @@ use posts::Pending;
 use reading::Reading;
 use rooms::Room;
 use sanctions::Sanctions;
+use sealed::KeyReading;
 use sessions::{Session, User};
 use shutdown::Phase;
 
@@ -105,6 +108,8 @@ pub struct Hub {
     rooms: HashMap<RoomName, Room>,
     /// The rooms of which each user is a member, whether registered or not; those that everyone is in not counted.
     memberships: HashMap<UserName, BTreeSet<RoomName>>,
+    /// The direct rooms of each user, registered or not.
+    directs: HashMap<UserName, BTreeSet<RoomName>>,
     /// Who may not come to the server.
     banned: Sanctions,
     /// What users say of themselves, registered or not; nothing for those who are simply online.
@@ -118,6 +123,7 @@ pub struct Hub {
     changing: BTreeMap<StoreToken, Changing>,
     /// Pages that the store has not given yet.
     readings: BTreeMap<StoreToken, Reading>,
+    key_readings: BTreeMap<StoreToken, KeyReading>,
     /// Finds in `pending` what is under way already when it is posted again.
     in_flight: HashMap<(UserName, MessageId), StoreToken>,
     store_failing: bool,
@@ -136,8 +142,10 @@ impl Hub {
     /// A server without users, which remembers what was said before. Users come as [`Input::Registered`].
     #[must_use]
     pub fn new(settings: Settings, restored: Restored) -> Self {
+        // A direct room in which nothing was said is none; there may be a sender key for it.
+        let begun = restored.rooms.into_iter().filter(|room| !room.room.is_direct() || room.last > Seq(0));
         let mut rooms: HashMap<RoomName, Room> =
-            restored.rooms.into_iter().map(|room| (room.room, Room::restore(room, settings.history_limit))).collect();
+            begun.map(|room| (room.room, Room::restore(room, settings.history_limit))).collect();
         for name in &settings.default_rooms {
             let room = rooms.entry(*name).or_default();
             room.is_everyones = true;
@@ -151,9 +159,11 @@ impl Hub {
             .collect();
         let status_ends = statuses.iter().filter_map(|(user, status)| Some((status.until?, *user))).collect();
         let mut memberships: HashMap<UserName, BTreeSet<RoomName>> = HashMap::new();
+        let mut directs: HashMap<UserName, BTreeSet<RoomName>> = HashMap::new();
         for (name, room) in &rooms {
+            let of = if room.is_direct { &mut directs } else { &mut memberships };
             for user in &room.members {
-                memberships.entry(*user).or_default().insert(*name);
+                of.entry(*user).or_default().insert(*name);
             }
         }
         Self {
@@ -165,6 +175,7 @@ impl Hub {
             closing: HashSet::new(),
             rooms,
             memberships,
+            directs,
             banned: Sanctions::restore(restored.banned),
             statuses,
             status_ends,
@@ -172,6 +183,7 @@ impl Hub {
             pending: BTreeMap::new(),
             changing: BTreeMap::new(),
             readings: BTreeMap::new(),
+            key_readings: BTreeMap::new(),
             in_flight: HashMap::new(),
             store_failing: false,
             phase: Phase::Running,
@@ -195,7 +207,7 @@ impl Hub {
         }
         self.presence_timer(at);
         match input {
-            Input::Registered { user, fingerprint } => self.registered(user, fingerprint, at),
+            Input::Registered { user, fingerprint, spki } => self.registered(user, fingerprint, spki, at),
             Input::Unregistered { user } => self.unregistered(user, at),
             Input::Opened { session, user, fingerprint, client } => {
                 self.opened(session, user, fingerprint, &client, at);
@@ -205,6 +217,7 @@ impl Hub {
             Input::Store(StoreEvent::Stored { tokens }) => self.stored(&tokens, at),
             Input::Store(StoreEvent::Found { token, place }) => self.found(token, place, at),
             Input::Store(StoreEvent::Page { token, records, more }) => self.page(token, records, more, at),
+            Input::Store(StoreEvent::Keys { token, keys }) => self.kept_keys(token, keys, at),
             Input::Store(StoreEvent::Failing { text }) => self.store_fails(text),
             Input::Store(StoreEvent::Recovered) => self.store_recovers(),
             Input::Console(command) => self.console(&command, at),

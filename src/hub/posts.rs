@@ -8,7 +8,7 @@ use super::{At, Hub, LogEvent, Output, UNACKNOWLEDGED};
 use crate::journal::StoreCommand;
 use crate::model::{MessageId, RoomName, Seq, SessionId, StoreToken, StoredRecord, Timestamp, UserName};
 use crate::proto::message::{
-    Accepted, Body, Encoded, ErrorCode, Post, Refused, Reply, RequestId, ServerMessage, Stored,
+    Accepted, Body, Encoded, ErrorCode, Post, Refused, Reply, RequestId, ServerMessage, Stored, sealed_bytes,
 };
 
 /// When to post again what the store could not take.
@@ -41,7 +41,7 @@ impl Pending {
 #[derive(Debug)]
 pub(super) enum Stage {
     /// To look whether the message is stored; if not, it is posted then, unless the one before it was refused.
-    Looking { body: Body, after: Option<MessageId> },
+    Looking { body: Body, after: Option<MessageId>, urgent: bool },
     /// To write it, under this number.
     Writing(Seq, Timestamp),
 }
@@ -94,12 +94,18 @@ impl Hub {
         let (user, opened) = (asking.user, asking.opened);
         if !asking.rooms.contains(&post.room) {
             let known = self.rooms.contains_key(&post.room);
-            return Err(if known { not_in(post.room) } else { no_room(post.room) });
+            let visible = known && (!post.room.is_direct() || post.room.partner(user).is_some());
+            return Err(if visible { not_in(post.room) } else { no_room(post.room) });
         }
         if let Some(how_long) = self.rooms.get(&post.room).and_then(|room| room.muted.in_force(user, at.wall)) {
             return Err(refused(ErrorCode::Forbidden, format!("you are muted in {} {how_long}", post.room)));
         }
-        self.check_text(post.body.text())?;
+        Self::check_sealed(post.room, &post.body)?;
+        self.check_body(&post.body)?;
+        // What may be stored already is looked for first.
+        if !self.may_be_posted_already(user, opened, post.retry) {
+            self.check_partner(user, post.room, post.urgent, at)?;
+        }
         if self.store_failing {
             return Err(storage_unavailable());
         }
@@ -114,8 +120,8 @@ impl Hub {
         }
         let waiters = Waiters { first: (session, id), more: Vec::new() };
         if self.may_be_posted_already(user, opened, post.retry) {
-            let Post { room, message, body, after, .. } = post;
-            let stage = Stage::Looking { body, after };
+            let Post { room, message, body, after, urgent, .. } = post;
+            let stage = Stage::Looking { body, after, urgent };
             let token = self.wait_for_store(Pending { user, message, room, stage, waiters });
             self.outputs.push_back(Output::Store(StoreCommand::Lookup { token, user, message }));
         } else {
@@ -124,7 +130,7 @@ impl Hub {
         Ok(())
     }
 
-    fn is_in(&self, session: SessionId, room: RoomName) -> bool {
+    pub(super) fn is_in(&self, session: SessionId, room: RoomName) -> bool {
         self.sessions.get(&session).is_some_and(|session| session.rooms.contains(&room))
     }
 
@@ -152,8 +158,14 @@ impl Hub {
         retry || opened < user.retried
     }
 
-    fn check_text(&self, text: &str) -> Result<(), Refused> {
+    fn check_body(&self, body: &Body) -> Result<(), Refused> {
         let limit = self.settings.message_bytes as usize;
+        if let Body::Sealed { sealed, .. } = body {
+            let most = sealed_bytes(limit);
+            let text = || format!("the message has {} bytes when it is sealed, the server takes {most}", sealed.len());
+            return if sealed.len() <= most { Ok(()) } else { Err(refused(ErrorCode::TooLarge, text())) };
+        }
+        let text = body.text();
         if text.len() > limit {
             return Err(refused_with_hint(
                 ErrorCode::TooLarge,
@@ -214,13 +226,18 @@ impl Hub {
         let Some(room) = self.rooms.get_mut(&name) else { return };
         let (seq, time) = (room.last.next(), at.wall);
         let bytes = body.to_cbor();
+        let key = if let Body::Sealed { key, .. } = &body { Some(*key) } else { None };
         let encoded = Encoded::new(&Stored { room: name, seq, time, sender: user, message, body: Some(body) });
         self.outputs.push_back(Output::ToRoom { room: name, bytes: encoded.event().clone() });
+        let is_direct = room.is_direct;
         room.append(encoded, self.incarnation, self.settings.history_limit);
         let stage = Stage::Writing(seq, time);
         let token = self.wait_for_store(Pending { user, message, room: name, stage, waiters });
         let record = StoredRecord { room: name, seq, time, sender: user, message, body: bytes };
-        self.outputs.push_back(Output::Store(StoreCommand::Append { token, record }));
+        self.outputs.push_back(Output::Store(StoreCommand::Append { token, record, key }));
+        if is_direct {
+            self.announce_direct(name, user);
+        }
     }
 
     fn wait_for_store(&mut self, pending: Pending) -> StoreToken {
@@ -260,7 +277,8 @@ impl Hub {
 
     pub(super) fn found(&mut self, token: StoreToken, place: Option<(Seq, Timestamp)>, at: At) {
         let settled = self.settle(token, |stage| matches!(stage, Stage::Looking { .. }));
-        let Some(Pending { user, message, room, stage: Stage::Looking { body, after }, waiters }) = settled else {
+        let Some(Pending { user, message, room, stage: Stage::Looking { body, after, urgent }, waiters }) = settled
+        else {
             return;
         };
         if let Some((seq, time)) = place {
@@ -272,7 +290,10 @@ impl Hub {
             let refusal = if self.store_failing { storage_unavailable() } else { behind() };
             self.acknowledge(user, &waiters, &Reply::Error(refusal));
         } else if waiters.iter().any(|(session, _)| self.is_in(session, room)) {
-            self.publish(user, room, message, body, waiters, at);
+            match self.check_partner(user, room, urgent, at) {
+                Ok(()) => self.publish(user, room, message, body, waiters, at),
+                Err(refusal) => self.acknowledge(user, &waiters, &Reply::Error(refusal)),
+            }
         } else if waiters.iter().any(|(session, _)| self.sessions.contains_key(&session)) {
             // Who was put out while it was looked for does not speak there any more.
             self.acknowledge(user, &waiters, &Reply::Error(not_in(room)));
@@ -316,7 +337,7 @@ fn passes(refusal: &Refused) -> bool {
     matches!(refusal.code, ErrorCode::RateLimited | ErrorCode::StorageUnavailable | ErrorCode::ShuttingDown)
 }
 
-fn not_in(room: RoomName) -> Refused {
+pub(super) fn not_in(room: RoomName) -> Refused {
     refused_with_hint(ErrorCode::Forbidden, format!("you are not in {room}"), format!("join {room} first"))
 }
 

@@ -11,6 +11,10 @@ use crate::proto::message::{Changed, Presence, ServerMessage, Status};
 impl Hub {
     /// A room has changes to tell.
     pub(super) fn presence_changed(&mut self, room: RoomName, now: Instant) {
+        if room.is_direct() {
+            // There, who is connected is what counts.
+            return;
+        }
         self.presence_rooms.insert(room);
         self.presence_due.get_or_insert(now.checked_add(PRESENCE_DELAY).unwrap_or(now));
     }

@@ -37,8 +37,8 @@ impl Hub {
     /// Lets a session of a member into a room, as soon as it has what was said.
     pub(super) fn enter(&mut self, session: SessionId, id: RequestId, join: &Join, at: At) -> Result<(), Refused> {
         self.may_read(session, at)?;
-        let (room, _) = self.room_of_member(session, join.room)?;
-        let resume = room.resume(join.after, self.incarnation, &self.settings);
+        let (room, user) = self.room_of_member(session, join.room)?;
+        let resume = room.resume(user, join.after, self.incarnation, &self.settings);
         self.let_in(session, id, join.room, resume, Vec::new(), at)
     }
 

@@ -81,6 +81,10 @@ impl Hub {
                 Request::HandOver(to) => self.hand_over(session, id, &to, at),
                 Request::SetStatus(set) => self.set_status(session, id, set, at),
                 Request::SetIdle(set) => self.set_idle(session, id, &set, at),
+                Request::Keys(keys) => self.keys(session, id, &keys, at),
+                Request::AddSenderKey(add) => self.add_sender_key(session, id, *add, at),
+                Request::SenderKeys(keys) => self.sender_keys(session, id, keys, at),
+                Request::Seen(seen) => self.seen(session, id, &seen, at),
                 Request::Unknown(kind) => Err(refused_with_hint(
                     ErrorCode::UnknownRequest,
                     format!("this server doesn't know requests of type {kind}"),
@@ -136,6 +140,9 @@ impl Hub {
     pub(super) fn room_to_see(&self, session: SessionId, name: RoomName, at: At) -> Result<&Room, Refused> {
         let user = self.sessions.get(&session).map(|session| session.user);
         let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
+        if room.is_direct && !user.is_some_and(|user| room.has_member(user)) {
+            return Err(no_room(name));
+        }
         match user.and_then(|user| room.banned.in_force(user, at.wall)) {
             Some(how_long) => Err(banned(name, &how_long)),
             None => Ok(room),
@@ -155,6 +162,9 @@ impl Hub {
     fn join(&mut self, session: SessionId, id: RequestId, join: Join, at: At) -> Result<(), Refused> {
         let Some(user) = self.sessions.get(&session).map(|session| session.user) else { return Ok(()) };
         let name = join.room;
+        if name.is_direct() {
+            return self.join_direct(session, id, &join, at);
+        }
         let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
         if room.has_member(user) {
             return self.enter(session, id, &join, at);
@@ -179,12 +189,16 @@ impl Hub {
         self.may_read(session, at)?;
         self.tell_who_left(name, at.wall);
         let room = self.room_to_see(session, name, at)?;
-        let people = room.present.keys().take(PEOPLE).filter_map(|name| {
+        // In a direct room, who is connected; whether he looks at it is his business.
+        let present = room.present.keys().filter(|_| !room.is_direct);
+        let connected = room.members.iter().filter(|user| room.is_direct && self.online.contains(user));
+        let here: Vec<&UserName> = present.chain(connected).collect();
+        let people = here.iter().copied().take(PEOPLE).filter_map(|name| {
             let user = self.users.get(name)?;
             let status = self.status(*name, at.wall);
             Some(Person { user: *name, since: user.since()?, sessions: user.session_count(), status })
         });
-        let list = PeopleList { room: name, people: people.collect(), total: room.present.len() as u64 };
+        let list = PeopleList { room: name, people: people.collect(), total: here.len() as u64 };
         self.answer(session, id, Vec::new(), Reply::People(list), at);
         Ok(())
     }
@@ -192,7 +206,12 @@ impl Hub {
     fn list_rooms(&mut self, session: SessionId, id: RequestId, people: bool, at: At) -> Result<(), Refused> {
         self.may_read(session, at)?;
         let Some(user) = self.sessions.get(&session).map(|session| session.user) else { return Ok(()) };
-        let mut rooms: Vec<RoomInfo> = self.rooms.iter().map(|(name, room)| self.info(*name, room, user)).collect();
+        let mut rooms: Vec<RoomInfo> = self
+            .rooms
+            .iter()
+            .filter(|(_, room)| !room.is_direct || room.has_member(user))
+            .map(|(name, room)| self.info(*name, room, user))
+            .collect();
         rooms.sort_unstable_by_key(|info| info.room);
         if people {
             let mut names = PEOPLE;
@@ -217,6 +236,7 @@ impl Hub {
             present: room.present.len() as u64,
             joined: room.has_member(user),
             last: room.last,
+            receipts: room.receipts(name),
             ..RoomInfo::new(name)
         }
     }

@@ -71,7 +71,7 @@ impl Hub {
     /// Who asks, if he may do this in a room.
     pub(super) fn may_in(&self, session: SessionId, name: RoomName, right: Right, at: At) -> Result<UserName, Refused> {
         let user = self.asking(session)?;
-        let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
+        let room = self.rooms.get(&name).filter(|room| !room.is_direct).ok_or_else(|| no_room(name))?;
         let standing = self.standing(user, Some(room));
         // An owner whom an admin has put out decides nothing, least of all that he may come back.
         if let Some(how_long) = room.banned.in_force(user, at.wall).filter(|_| standing < Standing::Admin) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::direct::Progress;
 use super::sanctions::Sanctions;
 use super::{PAGE_BYTES, PRESENCE_USERS, Settings, WINDOW_BYTES};
 use crate::journal::RestoredRoom;
@@ -25,6 +26,10 @@ pub(super) struct Room {
     pub(super) is_everyones: bool,
     /// Who is a member, where not everyone is.
     pub(super) members: BTreeSet<UserName>,
+    /// Whether it is that of two users.
+    pub(super) is_direct: bool,
+    /// Of a direct room, how far its messages have come with whom.
+    pub(super) progress: BTreeMap<UserName, Progress>,
     /// Who may not become one.
     pub(super) banned: Sanctions,
     /// Who may not speak.
@@ -61,7 +66,19 @@ impl Room {
             starts: restored.starts,
             topic: restored.topic,
             owner: restored.owner,
-            members: restored.members.into_iter().collect(),
+            members: restored
+                .room
+                .pair()
+                .map_or_else(|| restored.members.into_iter().collect(), |(first, second)| [first, second].into()),
+            is_direct: restored.room.is_direct(),
+            progress: restored
+                .progress
+                .into_iter()
+                // What was told of messages that a crash has taken is told no more.
+                .map(|(user, delivered, read)| {
+                    (user, Progress { delivered: delivered.min(restored.last), read: read.min(restored.last) })
+                })
+                .collect(),
             banned: Sanctions::restore(restored.banned),
             muted: Sanctions::restore(restored.muted),
             ..Self::default()
@@ -103,11 +120,27 @@ impl Room {
         }
     }
 
+    /// Keeps no message in memory.
+    pub(super) fn forget_window(&mut self) {
+        self.window.clear();
+        self.window.shrink_to_fit();
+        self.window_bytes = 0;
+    }
+
     /// Where a client goes on that has what is up to `after`, or is here for the first time.
-    pub(super) fn resume(&self, after: Option<Position>, current: Incarnation, settings: &Settings) -> Resume {
+    pub(super) fn resume(
+        &self,
+        user: UserName,
+        after: Option<Position>,
+        current: Incarnation,
+        settings: &Settings,
+    ) -> Resume {
         let last = |count: u32| Seq(self.last.0.saturating_sub(count.into()));
         let Some(after) = after else {
-            let from = last(settings.join_backlog.min(settings.history_limit));
+            // In a direct room, what the user has not got from anywhere, too.
+            let got = self.progress.get(&user).map_or(Seq(0), |progress| progress.delivered);
+            let wanted = if self.is_direct { got } else { self.last };
+            let from = last(settings.join_backlog).min(wanted).max(last(settings.history_limit));
             return Resume { from, gone: 0, first_visit: true, withdrawn_after: None };
         };
         let valid = self.valid_up_to(after.incarnation, current);
@@ -187,7 +220,7 @@ impl Room {
     }
 
     fn note_change(&mut self, user: UserName, was_here: bool) {
-        if self.too_many_changes {
+        if self.too_many_changes || self.is_direct {
             return;
         }
         self.changes.entry(user).or_insert(was_here);

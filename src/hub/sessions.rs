@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use super::io::{ConsoleCommand, LogEvent, Output};
 use super::limits::{Bucket, Reading};
@@ -19,6 +20,8 @@ const CLIENT_BYTES: usize = 64;
 pub(super) struct User {
     /// Of the registered key.
     pub(super) key: Option<Fingerprint>,
+    /// The last registered key, as DER SubjectPublicKeyInfo.
+    pub(super) spki: Arc<[u8]>,
     /// The user's sessions, oldest first, with when they began.
     pub(super) sessions: BTreeMap<u64, (SessionId, Timestamp)>,
     /// What the user may post.
@@ -66,11 +69,15 @@ pub(super) struct Session {
 }
 
 impl Hub {
-    pub(super) fn registered(&mut self, user: UserName, fingerprint: Fingerprint, at: At) {
+    pub(super) fn registered(&mut self, user: UserName, fingerprint: Fingerprint, spki: Arc<[u8]>, at: At) {
         let known = self.users.entry(user).or_default();
-        let replaced = known.key.replace(fingerprint).is_some_and(|old| old != fingerprint);
-        if replaced {
+        known.spki = spki;
+        let before = known.key.replace(fingerprint);
+        if before.is_some_and(|before| before != fingerprint) {
             self.close_for_key(user, "your key was replaced by another one in the server's keys directory", at);
+        }
+        if before != Some(fingerprint) {
+            self.tell_key_changed(user);
         }
     }
 
@@ -132,6 +139,7 @@ impl Hub {
                 message_bytes: self.settings.message_bytes,
                 history_limit: self.settings.history_limit,
                 rooms: self.rooms_of(user),
+                waiting: self.waiting_for(user),
             }),
         );
         if let Some(oldest) = oldest {
@@ -192,6 +200,7 @@ impl Hub {
             if let Some(room) = self.rooms.get_mut(&name) {
                 room.leave(user);
                 self.presence_changed(name, at.now);
+                self.tidy_direct(name);
             }
         }
         if let Some(known) = self.users.get_mut(&user) {

@@ -50,12 +50,16 @@ impl Hub {
 
     /// What others are told of a user.
     pub(super) fn status(&self, user: UserName, wall: Timestamp) -> Status {
-        let said = self.statuses.get(&user).filter(|status| status.until.is_none_or(|until| until > wall));
-        match said {
+        match self.status_in_force(user, wall) {
             Some(status) => status.clone(),
             None if self.is_nobody_there(user) => Status { availability: Availability::Away, ..Status::ONLINE },
             None => Status::ONLINE,
         }
+    }
+
+    /// What a user says of himself, if he does.
+    pub(super) fn status_in_force(&self, user: UserName, wall: Timestamp) -> Option<&Status> {
+        self.statuses.get(&user).filter(|status| status.until.is_none_or(|until| until > wall))
     }
 
     fn is_nobody_there(&self, user: UserName) -> bool {
@@ -88,7 +92,7 @@ impl Hub {
         let rooms = sessions.filter_map(|(session, _)| self.sessions.get(session)).flat_map(|session| &session.rooms);
         let rooms: Vec<_> = rooms.copied().collect();
         for name in rooms {
-            if let Some(room) = self.rooms.get_mut(&name) {
+            if let Some(room) = self.rooms.get_mut(&name).filter(|room| !room.is_direct) {
                 room.statuses.insert(user);
                 self.presence_changed(name, at.now);
             }

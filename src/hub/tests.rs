@@ -13,6 +13,7 @@ use crate::proto::message::{
     Request, RequestId, RoomInfo, Stored, Welcome, Whois,
 };
 
+mod direct;
 mod joining;
 mod posting;
 mod properties;
@@ -33,12 +34,18 @@ fn settings() -> Settings {
         creation: Creation::Everyone,
         max_rooms: 20,
         max_rooms_per_user: 3,
+        direct_quota: 5,
         admins: HashSet::from([name("admin")]),
     }
 }
 
 fn name(text: &str) -> UserName {
     text.parse().unwrap()
+}
+
+/// Has a key that is not looked at.
+fn registered(user: UserName, fingerprint: Fingerprint) -> Input {
+    Input::Registered { user, fingerprint, spki: Arc::from(user.as_str().as_bytes()) }
 }
 
 fn key(user: UserName) -> Fingerprint {
@@ -282,7 +289,7 @@ impl World {
 
     fn register(&mut self, user: &str) {
         let user = name(user);
-        self.handle(Input::Registered { user, fingerprint: key(user) });
+        self.handle(registered(user, key(user)));
     }
 
     fn open(&mut self, user: &str) -> SessionId {
@@ -354,7 +361,14 @@ impl World {
     fn post_as(&mut self, session: SessionId, what: &str, message: MessageId, retry: bool) -> RequestId {
         self.request(
             session,
-            Request::Post(Post { room: RoomName::lobby(), message, body: text(what), retry, after: None }),
+            Request::Post(Post {
+                room: RoomName::lobby(),
+                message,
+                body: text(what),
+                retry,
+                after: None,
+                urgent: false,
+            }),
         )
     }
 
@@ -369,7 +383,7 @@ impl World {
     fn store_step(&mut self) -> bool {
         let Some(command) = self.disk.waiting.pop_front() else { return false };
         match command {
-            StoreCommand::Append { token, record } => {
+            StoreCommand::Append { token, record, .. } => {
                 let last = self.disk.records.last().map_or(Seq(0), |record| record.seq);
                 assert_eq!(record.seq, last.next(), "a gap on disk");
                 if self.disk.starts.last().is_none_or(|start| start.0 < self.incarnation) {
@@ -387,7 +401,7 @@ impl World {
                 let (records, more) = page(self.disk.records.iter(), &span);
                 self.handle(Input::Store(StoreEvent::Page { token, records, more }));
             }
-            StoreCommand::Change { .. } => panic!("nobody decides anything"),
+            StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. } => panic!("nobody decides anything"),
         }
         true
     }

@@ -67,13 +67,10 @@ impl Registry {
     pub fn changes(&self, newer: &Self) -> Vec<Change> {
         let gone =
             self.keys.keys().filter(|user| newer.find(user).is_none()).map(|user| Change::Removed { user: *user });
-        let now = newer.iter().filter_map(|(user, key)| {
-            let fingerprint = key.fingerprint();
-            match self.find(&user) {
-                None => Some(Change::Added { user, fingerprint }),
-                Some(old) if old.fingerprint() == fingerprint => None,
-                Some(_) => Some(Change::Replaced { user, fingerprint }),
-            }
+        let now = newer.iter().filter_map(|(user, key)| match self.find(&user) {
+            None => Some(Change::Added { user, key: key.clone() }),
+            Some(old) if old == key => None,
+            Some(_) => Some(Change::Replaced { user, key: key.clone() }),
         });
         let mut changes: Vec<Change> = gone.chain(now).collect();
         changes.sort_by_key(Change::user);
@@ -82,14 +79,14 @@ impl Registry {
 }
 
 /// A difference between two registries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A user who was not there before.
     Added {
         /// Who.
         user: UserName,
-        /// The key's.
-        fingerprint: Fingerprint,
+        /// The key.
+        key: PublicKey,
     },
     /// A user who is no longer there.
     Removed {
@@ -100,8 +97,8 @@ pub enum Change {
     Replaced {
         /// Who.
         user: UserName,
-        /// The new key's.
-        fingerprint: Fingerprint,
+        /// The new key.
+        key: PublicKey,
     },
 }
 

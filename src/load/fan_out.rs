@@ -202,7 +202,7 @@ impl Run<'_> {
     fn post_from(&mut self, sender: usize, due: Instant) {
         let Outgoing { request, message } = self.tally.send(sender, due);
         let body = Body::Text { text: self.text.clone() };
-        let post = Post { room: RoomName::lobby(), message, body, retry: false, after: None };
+        let post = Post { room: RoomName::lobby(), message, body, retry: false, after: None, urgent: false };
         if let Some(member) = self.crowd.member(sender) {
             member.ask(request, &Request::Post(post));
         }

@@ -20,6 +20,7 @@ mod answer;
 mod people;
 mod request;
 mod rooms;
+mod sealed;
 mod values;
 
 use std::sync::Arc;
@@ -36,15 +37,33 @@ pub use self::rooms::{
     Act, Acted, Ban, Create, HandOver, Invite, Kick, Leave, Membership, Mute, RoomInfo, RoomList, Rooms, SetTopic,
     Unban, Unmute,
 };
+pub use self::sealed::{
+    AddSenderKey, KeptSenderKey, KeyChanged, KeyList, Keys, Receipt, Recipient, Seen, SenderKeyList, SenderKeys,
+    UserKey, Waiting,
+};
 use crate::model::{MessageId, Seq, StoredRecord};
 
 /// Bytes of the length that precedes a message on the wire.
 pub const PREFIX_BYTES: usize = 3;
-/// The largest message a client accepts, prefix not counted. A server accepts its `message_bytes` and
-/// [`POST_OVERHEAD`].
+/// The largest message a client accepts, prefix not counted. For a server, see [`longest_request`].
 pub const MESSAGE_BYTES: usize = 1 << 20;
-/// Room for everything in a post but its text: names, identifiers, CBOR.
-pub const POST_OVERHEAD: usize = 512;
+/// Room for everything in a post but what it says: names, identifiers, CBOR.
+const POST_OVERHEAD: usize = 512;
+/// The longest request but for a post.
+const REQUEST_BYTES: usize = 24 << 10;
+
+/// How long what is said can be when it is sealed, by the length of its text: structures, signature, and the padding,
+/// which adds an eighth at most.
+#[must_use]
+pub const fn sealed_bytes(text: usize) -> usize {
+    text + text / 8 + 320
+}
+
+/// The longest message that a server accepts that takes texts of so many bytes, prefix not counted.
+#[must_use]
+pub fn longest_request(text: usize) -> usize {
+    (sealed_bytes(text) + POST_OVERHEAD).max(REQUEST_BYTES)
+}
 
 /// Ties an answer to its request; chosen by the client, never 0.
 pub type RequestId = u64;
@@ -101,6 +120,14 @@ pub enum Request {
     SetStatus(SetStatus),
     /// Say whether somebody is at this session.
     SetIdle(SetIdle),
+    /// What are these users' public keys.
+    Keys(Keys),
+    /// Keep a sender key.
+    AddSenderKey(Box<AddSenderKey>),
+    /// What sender keys are kept.
+    SenderKeys(SenderKeys),
+    /// What has come of a direct room.
+    Seen(Seen),
     /// A type this version doesn't know; answered with [`ErrorCode::UnknownRequest`].
     Unknown(u64),
 }
@@ -124,6 +151,12 @@ pub enum ServerMessage {
     Acted(Acted),
     /// The user is a member of a room now, or no longer.
     Membership(Membership),
+    /// Something was said in a direct room that the session is not in.
+    Waiting(Waiting),
+    /// How far a direct room's messages have come.
+    Receipt(Receipt),
+    /// Somebody has another key.
+    KeyChanged(KeyChanged),
     /// A type this version doesn't know: skipped.
     Unknown(u64),
 }
@@ -145,6 +178,10 @@ pub enum Reply {
     User(UserInfo),
     /// To [`Rooms`].
     Rooms(RoomList),
+    /// To [`Keys`].
+    Keys(KeyList),
+    /// To [`SenderKeys`].
+    SenderKeys(SenderKeyList),
     /// It could not be done.
     Error(Refused),
 }
@@ -169,6 +206,10 @@ mod kind {
     pub(super) const HAND_OVER: u64 = 17;
     pub(super) const SET_STATUS: u64 = 18;
     pub(super) const SET_IDLE: u64 = 19;
+    pub(super) const KEYS: u64 = 20;
+    pub(super) const ADD_SENDER_KEY: u64 = 21;
+    pub(super) const SENDER_KEYS: u64 = 22;
+    pub(super) const SEEN: u64 = 23;
     pub(super) const DONE: u64 = 32;
     pub(super) const JOINED: u64 = 33;
     pub(super) const ACCEPTED: u64 = 34;
@@ -176,6 +217,8 @@ mod kind {
     pub(super) const PEOPLE_LIST: u64 = 36;
     pub(super) const USER_INFO: u64 = 37;
     pub(super) const ROOM_LIST: u64 = 38;
+    pub(super) const KEY_LIST: u64 = 39;
+    pub(super) const SENDER_KEY_LIST: u64 = 40;
     pub(super) const PART: u64 = 62;
     pub(super) const ERROR: u64 = 63;
     pub(super) const TICKET: u64 = 64;
@@ -184,6 +227,9 @@ mod kind {
     pub(super) const PRESENCE: u64 = 67;
     pub(super) const ACTED: u64 = 68;
     pub(super) const MEMBERSHIP: u64 = 69;
+    pub(super) const WAITING: u64 = 70;
+    pub(super) const RECEIPT: u64 = 71;
+    pub(super) const KEY_CHANGED: u64 = 72;
 }
 
 impl Request {
@@ -210,6 +256,10 @@ impl Request {
             Self::HandOver(body) => encode(kind::HAND_OVER, id, body),
             Self::SetStatus(body) => encode(kind::SET_STATUS, id, body),
             Self::SetIdle(body) => encode(kind::SET_IDLE, id, body),
+            Self::Keys(body) => encode(kind::KEYS, id, body),
+            Self::AddSenderKey(body) => encode(kind::ADD_SENDER_KEY, id, body),
+            Self::SenderKeys(body) => encode(kind::SENDER_KEYS, id, body),
+            Self::Seen(body) => encode(kind::SEEN, id, body),
             Self::Unknown(kind) => encode(*kind, id, &Done {}),
         }
     }
@@ -240,6 +290,10 @@ impl Request {
             kind::HAND_OVER => Self::HandOver(body.decode()?),
             kind::SET_STATUS => Self::SetStatus(body.decode()?),
             kind::SET_IDLE => Self::SetIdle(body.decode()?),
+            kind::KEYS => Self::Keys(body.decode()?),
+            kind::ADD_SENDER_KEY => Self::AddSenderKey(body.decode()?),
+            kind::SENDER_KEYS => Self::SenderKeys(body.decode()?),
+            kind::SEEN => Self::Seen(body.decode()?),
             other => {
                 body.skip()?;
                 Self::Unknown(other)
@@ -263,6 +317,8 @@ impl ServerMessage {
                 Reply::People(body) => encode(kind::PEOPLE_LIST, *id, body),
                 Reply::User(body) => encode(kind::USER_INFO, *id, body),
                 Reply::Rooms(body) => encode(kind::ROOM_LIST, *id, body),
+                Reply::Keys(body) => encode(kind::KEY_LIST, *id, body),
+                Reply::SenderKeys(body) => encode(kind::SENDER_KEY_LIST, *id, body),
                 Reply::Error(body) => encode(kind::ERROR, *id, body),
             },
             Self::Part(id, body) => encode(kind::PART, *id, body),
@@ -272,6 +328,9 @@ impl ServerMessage {
             Self::Presence(body) => encode(kind::PRESENCE, 0, body),
             Self::Acted(body) => encode(kind::ACTED, 0, body),
             Self::Membership(body) => encode(kind::MEMBERSHIP, 0, body),
+            Self::Waiting(body) => encode(kind::WAITING, 0, body),
+            Self::Receipt(body) => encode(kind::RECEIPT, 0, body),
+            Self::KeyChanged(body) => encode(kind::KEY_CHANGED, 0, body),
             Self::Unknown(kind) => encode(*kind, 0, &Done {}),
         }
     }
@@ -293,11 +352,11 @@ impl ServerMessage {
             kind::PEOPLE_LIST => Self::Reply(id, Reply::People(body.decode()?)),
             kind::USER_INFO => Self::Reply(id, Reply::User(body.decode()?)),
             kind::ROOM_LIST => Self::Reply(id, Reply::Rooms(body.decode()?)),
+            kind::KEY_LIST => Self::Reply(id, Reply::Keys(body.decode()?)),
+            kind::SENDER_KEY_LIST => Self::Reply(id, Reply::SenderKeys(body.decode()?)),
             kind::ERROR => Self::Reply(id, Reply::Error(body.decode()?)),
             kind::PART => Self::Part(id, body.decode()?),
-            kind::TICKET | kind::WELCOME | kind::MESSAGE | kind::PRESENCE | kind::ACTED | kind::MEMBERSHIP
-                if id != 0 =>
-            {
+            kind::TICKET..=kind::KEY_CHANGED if id != 0 => {
                 return Err(Malformed("an event with the id of a request".to_owned()));
             }
             kind::TICKET => Self::Ticket(body.decode()?),
@@ -306,6 +365,9 @@ impl ServerMessage {
             kind::PRESENCE => Self::Presence(body.decode()?),
             kind::ACTED => Self::Acted(body.decode()?),
             kind::MEMBERSHIP => Self::Membership(body.decode()?),
+            kind::WAITING => Self::Waiting(body.decode()?),
+            kind::RECEIPT => Self::Receipt(body.decode()?),
+            kind::KEY_CHANGED => Self::KeyChanged(body.decode()?),
             other => {
                 body.skip()?;
                 Self::Unknown(other)

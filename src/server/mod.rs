@@ -48,14 +48,14 @@ use reactor::{Reactor, Shared, WAKER};
 use workers::Workers;
 
 use crate::config::ServerConfig;
-use crate::crypto::rsa::PrivateKey;
+use crate::crypto::rsa::{PrivateKey, PublicKey};
 use crate::hub::{self, ConsoleCommand, Hub, Input};
 use crate::keys::registry::{Change, Loaded};
 use crate::keys::watch::{Update, Watch};
-use crate::model::{Fingerprint, Timestamp};
+use crate::model::{Fingerprint, Timestamp, UserName};
 use crate::proto::handshake::client::SOFTWARE;
 use crate::proto::link::Limits;
-use crate::proto::message::POST_OVERHEAD;
+use crate::proto::message::longest_request;
 use crate::store::{self, OpenError, Running, Store};
 use crate::term::sanitise;
 
@@ -163,6 +163,7 @@ impl Server {
             window: config.history_limit,
             window_bytes: hub::WINDOW_BYTES,
             keep: config.history_keep,
+            direct_days: config.direct_days,
         };
         let (store, restored) = Store::open(&settings, Timestamp::now())?;
         // Nothing is asked of the store before all is in place, and so nothing is told.
@@ -192,7 +193,7 @@ impl Server {
         let hub = Hub::new(hub_settings(config), restored);
         let switchboard = Switchboard::new(hub, mailboxes.clone(), store.sender(), tell.clone());
         let users = registered.registry.iter();
-        switchboard.step(None, users.map(|(user, key)| Input::Registered { user, fingerprint: key.fingerprint() }));
+        switchboard.step(None, users.map(|(user, key)| registered_with(user, key)));
         let (workers, threads) =
             Workers::start(count(config.workers), &contexts, || alarm("worker")).map_err(StartError::System)?;
         let shared = Arc::new(Shared {
@@ -309,13 +310,13 @@ fn apply(update: Update, shared: &Shared, contexts: &Contexts) {
     let inputs = update.changes.into_iter().map(|change| {
         let user = change.user();
         match change {
-            Change::Added { fingerprint, .. } => {
-                tracing::info!(%user, %fingerprint, "user registered");
-                Input::Registered { user, fingerprint }
+            Change::Added { key, .. } => {
+                tracing::info!(%user, fingerprint = %key.fingerprint(), "user registered");
+                registered_with(user, &key)
             }
-            Change::Replaced { fingerprint, .. } => {
-                tracing::info!(%user, %fingerprint, "user's key replaced");
-                Input::Registered { user, fingerprint }
+            Change::Replaced { key, .. } => {
+                tracing::info!(%user, fingerprint = %key.fingerprint(), "user's key replaced");
+                registered_with(user, &key)
             }
             Change::Removed { .. } => {
                 tracing::info!(%user, "user removed");
@@ -326,6 +327,10 @@ fn apply(update: Update, shared: &Shared, contexts: &Contexts) {
     shared.switchboard.step(None, inputs.collect::<Vec<_>>());
 }
 
+fn registered_with(user: UserName, key: &PublicKey) -> Input {
+    Input::Registered { user, fingerprint: key.fingerprint(), spki: Arc::from(key.spki_der()) }
+}
+
 fn hub_settings(config: &ServerConfig) -> hub::Settings {
     hub::Settings {
         server: SOFTWARE.to_owned(),
@@ -333,6 +338,7 @@ fn hub_settings(config: &ServerConfig) -> hub::Settings {
         message_bytes: config.message_bytes,
         message_rate: config.message_rate,
         message_burst: config.message_burst,
+        direct_quota: config.direct_quota,
         history_limit: config.history_limit,
         join_backlog: config.join_backlog,
         default_rooms: config.default_rooms.clone(),
@@ -347,7 +353,7 @@ fn limits(config: &ServerConfig) -> Limits {
     Limits {
         handshake_bytes: config.handshake_bytes,
         handshake: config.handshake_time,
-        message_bytes: config.message_bytes as usize + POST_OVERHEAD,
+        message_bytes: longest_request(config.message_bytes as usize),
         // Clients ask first, after less silence; a server that still hears nothing asks too.
         ping: config.idle_time * 3 / 5,
         idle: config.idle_time,

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::sender_keys;
 use crate::journal::{Change, Sanction};
 use crate::model::{RoomName, UserName};
 
@@ -39,6 +40,18 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
         Change::Unban { room, user } => lift(connection, *room, Kind::Ban, *user)?,
         Change::Mute { room, sanction } => impose(connection, Some(*room), Kind::Mute, *sanction)?,
         Change::Unmute { room, user } => lift(connection, Some(*room), Kind::Mute, *user)?,
+        Change::Progress { room, user, delivered, read } => {
+            let id = room_id(connection, *room)?;
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO progress VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET delivered = excluded.delivered, read = excluded.read",
+            )?;
+            insert.execute(params![id, user.as_str(), delivered.0, read.0])?;
+        }
+        Change::SenderKey { room, id, epoch, sender, head, parts, time } => {
+            let room = room_id(connection, *room)?;
+            sender_keys::add(connection, room, *id, (*epoch, *sender, head, *time), parts)?;
+        }
         Change::Status { user, status: Some(status) } => {
             let mut insert = connection.prepare_cached(
                 "INSERT INTO status VALUES (?1, ?2) ON CONFLICT DO UPDATE SET status = excluded.status",

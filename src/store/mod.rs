@@ -16,6 +16,7 @@ use std::path::PathBuf;
 mod changes;
 mod open;
 mod read;
+mod sender_keys;
 mod thread;
 mod upgrade;
 mod writer;
@@ -29,8 +30,10 @@ pub use writer::Store;
 pub struct Settings {
     /// The database's file; made if it isn't there, in a directory that is.
     pub path: PathBuf,
-    /// How long messages are kept.
+    /// How long messages of shared rooms are kept, and those of direct ones.
     pub keep: Keep,
+    /// Days.
+    pub direct_days: u32,
     /// How many messages of each shared room are loaded at the start, the latest; direct ones are read when they are wanted.
     pub window: u32,
     /// At most so many bytes of what they say, in each room.

@@ -18,7 +18,7 @@ use crate::model::{Incarnation, RoomName, Seq, Timestamp, UserName};
 /// "RSAC", in the header of our databases.
 const APPLICATION_ID: u32 = 0x5253_4143;
 /// The format that this version writes; earlier ones it brings to this one.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Why a database was not opened. The text says what is wrong, [`OpenError::hint`] what to do about it.
@@ -202,7 +202,8 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
         FORMAT => {}
         0 => transaction.execute_batch(SCHEMA)?,
         1 => upgrade::from_1(&transaction, SCHEMA)?,
-        _ => upgrade::from_2(&transaction, SCHEMA)?,
+        2 => upgrade::from_2(&transaction, SCHEMA)?,
+        _ => upgrade::from_3(&transaction, SCHEMA)?,
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
@@ -220,7 +221,8 @@ fn begin(mut connection: Connection, settings: &Settings, wall: Timestamp) -> ru
     // The database was made with a rollback journal, so that its header is in the file itself from the first moment.
     let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    let store = Store::new(connection, settings.keep, incarnation);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let store = Store::new(connection, settings, incarnation);
     store.prune_all(wall)?;
     let rooms = load_rooms(&store.connection, settings)?;
     let banned = load_sanctions(&store.connection, SERVER, Kind::Ban)?;
@@ -257,6 +259,7 @@ fn load_rooms(connection: &Connection, settings: &Settings) -> rusqlite::Result<
             members: load_members(connection, id)?,
             banned: load_sanctions(connection, id, Kind::Ban)?,
             muted: load_sanctions(connection, id, Kind::Mute)?,
+            progress: load_progress(connection, id)?,
         })
     })?;
     rooms.collect()
@@ -281,6 +284,14 @@ fn load_sanctions(connection: &Connection, id: i64, kind: Kind) -> rusqlite::Res
         Ok(Sanction { user: name(row, 0, UserName::from_wire)?, until: until.map(Timestamp) })
     })?;
     sanctions.collect()
+}
+
+fn load_progress(connection: &Connection, id: i64) -> rusqlite::Result<Vec<(UserName, Seq, Seq)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT user, delivered, read FROM progress WHERE room = ?1 ORDER BY user")?;
+    let progress = statement
+        .query_map([id], |row| Ok((name(row, 0, UserName::from_wire)?, Seq(row.get(1)?), Seq(row.get(2)?))))?;
+    progress.collect()
 }
 
 fn load_statuses(connection: &Connection) -> rusqlite::Result<Vec<(UserName, Vec<u8>)>> {

@@ -1,4 +1,4 @@
--- Format 3. Times are milliseconds since 1970, names are without their '#', bodies are the CBOR of the wire.
+-- Format 4. Times are milliseconds since 1970, names are without their '#', bodies are the CBOR of the wire.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -35,6 +35,38 @@ CREATE TABLE sanction (
 CREATE TABLE status (
     user   TEXT PRIMARY KEY,
     status BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- How far the messages of a direct room have come with its users.
+CREATE TABLE progress (
+    room      INTEGER NOT NULL REFERENCES room (id),
+    user      TEXT NOT NULL,
+    delivered INTEGER NOT NULL,
+    read      INTEGER NOT NULL,
+    PRIMARY KEY (room, user)
+) STRICT, WITHOUT ROWID;
+
+-- What opens sealed messages, itself sealed to the members. Kept as long as messages are that it opens.
+CREATE TABLE sender_key (
+    room   INTEGER NOT NULL REFERENCES room (id),
+    id     BLOB NOT NULL,
+    epoch  BLOB NOT NULL,
+    sender TEXT NOT NULL,
+    head   BLOB NOT NULL,
+    time   INTEGER NOT NULL,
+    -- The number of the last message that it opens; 0 for none yet.
+    used   INTEGER NOT NULL,
+    PRIMARY KEY (room, id)
+) STRICT, WITHOUT ROWID;
+
+-- What each member needs besides, by the fingerprint of his key.
+CREATE TABLE sender_key_part (
+    room   INTEGER NOT NULL,
+    id     BLOB NOT NULL,
+    member BLOB NOT NULL,
+    part   BLOB NOT NULL,
+    PRIMARY KEY (room, id, member),
+    FOREIGN KEY (room, id) REFERENCES sender_key (room, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
 -- In the order of rooms and, in each, of numbers.

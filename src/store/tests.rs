@@ -16,6 +16,7 @@ use crate::journal::{Change, Restored, RestoredRoom, Sanction, StoreCommand, Sto
 use crate::model::{Incarnation, MessageId, RoomName, Seq, StoreToken, StoredRecord, Timestamp, UserName};
 
 mod refused;
+mod sealed;
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 /// When the tests begin: far enough from 1970 for days to be subtracted.
@@ -27,6 +28,7 @@ fn settings(directory: &TempDir) -> Settings {
         keep: Keep::Count(100),
         window: 100,
         window_bytes: usize::MAX,
+        direct_days: 90,
     }
 }
 
@@ -59,7 +61,7 @@ fn append(seq: u64) -> StoreCommand {
 }
 
 fn append_at(seq: u64, time: Timestamp) -> StoreCommand {
-    StoreCommand::Append { token: StoreToken(seq), record: record(seq, time) }
+    StoreCommand::Append { token: StoreToken(seq), record: record(seq, time), key: None }
 }
 
 fn lookup(token: u64, sender: &str, number: u64) -> StoreCommand {
@@ -179,6 +181,7 @@ fn rooms_are_kept_apart() {
     let elsewhere = |seq| StoreCommand::Append {
         token: StoreToken(100 + seq),
         record: StoredRecord { room: other, message: id(100 + seq), ..record(seq, START) },
+        key: None,
     };
     store.carry_out(&[append(1), elsewhere(1), append(2), elsewhere(2), append(3), append(4)]).unwrap();
     drop(store);
@@ -250,8 +253,11 @@ fn a_message_is_found_by_its_writer_and_identifier() {
 fn one_identifier_twice_is_found_where_it_was_first() {
     let directory = TempDir::new().unwrap();
     let (mut store, _) = open(&settings(&directory));
-    let again =
-        StoreCommand::Append { token: StoreToken(9), record: StoredRecord { message: id(1), ..record(2, START) } };
+    let again = StoreCommand::Append {
+        token: StoreToken(9),
+        record: StoredRecord { message: id(1), ..record(2, START) },
+        key: None,
+    };
     store.carry_out(&[append(1), again]).unwrap();
     assert_eq!(store.carry_out(&[lookup(3, "alice", 1)]).unwrap(), [found(3, Some(1))]);
 }
@@ -284,7 +290,7 @@ fn with_turns(run: impl FnOnce(&mut Turns<Box<dyn FnMut(StoreEvent)>>, &Receiver
 
 fn big(seq: u64) -> StoreCommand {
     let record = StoredRecord { body: vec![7; 100_000], ..record(seq, START) };
-    StoreCommand::Append { token: StoreToken(seq), record }
+    StoreCommand::Append { token: StoreToken(seq), record, key: None }
 }
 
 #[test]
@@ -430,7 +436,23 @@ fn a_database_of_the_second_format_is_brought_to_this_one() {
     assert_eq!(tables(&store), TABLES);
 }
 
-const TABLES: &str = "member,message,meta,posted,room,sanction,start,status";
+#[test]
+fn a_database_of_the_third_format_is_brought_to_this_one() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    Connection::open(&settings.path).unwrap().execute_batch(include_str!("tests/format_3.sql")).unwrap();
+    let (mut store, before) = open(&settings);
+    assert_eq!((seqs(&before), &*before.rooms[0].topic), (vec![4, 5], "work"));
+    assert_eq!((&before.rooms[1].members[..], before.rooms[1].banned.len()), (&[user("bob")][..], 1));
+    assert_eq!(before.statuses, [(user("bob"), vec![0xa1])]);
+    store.carry_out(&[append(6), change(1, [sealed::sender_key(1, "alice", START)])]).unwrap();
+    drop(store);
+    let (store, loaded) = open(&settings);
+    assert_eq!((seqs(&loaded), &loaded.rooms[1]), (vec![4, 5, 6], &before.rooms[1]));
+    assert_eq!(tables(&store), TABLES);
+}
+
+const TABLES: &str = "member,message,meta,posted,progress,room,sanction,sender_key,sender_key_part,start,status";
 
 fn tables(store: &Store) -> String {
     let tables = "SELECT group_concat(name ORDER BY name) FROM sqlite_schema WHERE type = 'table'";

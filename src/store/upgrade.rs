@@ -27,6 +27,11 @@ pub(super) fn from_2(connection: &Connection, schema: &str) -> rusqlite::Result<
         "ALTER TABLE room ADD COLUMN topic TEXT NOT NULL DEFAULT '';
          ALTER TABLE room ADD COLUMN owner TEXT;",
     )?;
+    from_3(connection, schema)
+}
+
+/// From format 3, in which nothing was sealed.
+pub(super) fn from_3(connection: &Connection, schema: &str) -> rusqlite::Result<()> {
     // The other tables are as they were.
     connection.execute_batch(&schema.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))
 }

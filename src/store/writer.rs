@@ -4,31 +4,46 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use super::{Keep, changes, read};
+use super::open::name;
+use super::{Keep, Settings, changes, read, sender_keys};
 use crate::journal::{StoreCommand, StoreEvent};
-use crate::model::{Incarnation, RoomName, Seq, StoreToken, StoredRecord, Timestamp};
+use crate::model::{Incarnation, RoomName, SenderKeyId, Seq, StoreToken, StoredRecord, Timestamp};
 
 /// How long the identifiers of posts are kept, milliseconds.
 const POSTED_KEPT: u64 = 7 * DAY;
-const DAY: u64 = 24 * 60 * 60 * 1000;
+pub(super) const DAY: u64 = 24 * 60 * 60 * 1000;
 /// Bits of a message's place that are its number; those above are its room.
 const SEQ_BITS: u32 = 40;
 /// Above every message of a room.
 pub(super) const LAST: Seq = Seq((1 << SEQ_BITS) - 1);
 
+/// How long messages are kept.
+#[derive(Debug, Clone, Copy)]
+struct Retention {
+    shared: Keep,
+    direct: Keep,
+}
+
+impl Retention {
+    fn of(self, room: RoomName) -> Keep {
+        if room.is_direct() { self.direct } else { self.shared }
+    }
+}
+
 /// A database that was opened, and is not running yet.
 #[derive(Debug)]
 pub struct Store {
     pub(super) connection: Connection,
-    keep: Keep,
+    retention: Retention,
     incarnation: Incarnation,
     /// The identifiers of rooms in which this incarnation has said something: known only when committed.
     rooms: HashMap<RoomName, i64>,
 }
 
 impl Store {
-    pub(super) fn new(connection: Connection, keep: Keep, incarnation: Incarnation) -> Self {
-        Self { connection, keep, incarnation, rooms: HashMap::new() }
+    pub(super) fn new(connection: Connection, settings: &Settings, incarnation: Incarnation) -> Self {
+        let retention = Retention { shared: settings.keep, direct: Keep::Days(settings.direct_days) };
+        Self { connection, retention, incarnation, rooms: HashMap::new() }
     }
 
     /// Carries out a batch and commits it; returns the answers. After an error nothing of it is done.
@@ -38,8 +53,8 @@ impl Store {
         let mut events = Vec::new();
         for command in batch {
             match command {
-                StoreCommand::Append { token, record } => {
-                    work.append(record)?;
+                StoreCommand::Append { token, record, key } => {
+                    work.append(record, *key)?;
                     stored(&mut events, *token);
                 }
                 StoreCommand::Change { token, changes } => {
@@ -47,6 +62,9 @@ impl Store {
                     stored(&mut events, *token);
                 }
                 StoreCommand::Read { token, span } => events.push(read::page(&transaction, *token, *span)?),
+                StoreCommand::ReadKeys { token, room, ids, member } => {
+                    events.push(sender_keys::read(&transaction, *token, *room, ids, *member)?);
+                }
                 StoreCommand::Lookup { token, user, message } => {
                     let mut find =
                         transaction.prepare_cached("SELECT seq, time FROM posted WHERE sender = ?1 AND id = ?2")?;
@@ -59,7 +77,7 @@ impl Store {
                 }
             }
         }
-        let used = work.finish(self.keep)?;
+        let used = work.finish(self.retention)?;
         transaction.commit()?;
         self.rooms.extend(used.into_iter().map(|(name, (room, _))| (name, room)));
         Ok(events)
@@ -68,26 +86,34 @@ impl Store {
     /// Answers those of a batch that only read, and says which are left. For when the others can't be carried out.
     pub(super) fn carry_out_readings(&self, batch: &mut Vec<StoreCommand>) -> Vec<StoreEvent> {
         let mut events = Vec::new();
-        batch.retain(|command| match command {
-            StoreCommand::Read { token, span } => match read::page(&self.connection, *token, *span) {
-                Ok(page) => {
-                    events.push(page);
+        batch.retain(|command| {
+            let read = match command {
+                StoreCommand::Read { token, span } => read::page(&self.connection, *token, *span),
+                StoreCommand::ReadKeys { token, room, ids, member } => {
+                    sender_keys::read(&self.connection, *token, *room, ids, *member)
+                }
+                _ => return true,
+            };
+            match read {
+                Ok(event) => {
+                    events.push(event);
                     false
                 }
                 Err(_) => true,
-            },
-            _ => true,
+            }
         });
         events
     }
 
     /// Removes what is no longer kept, in every room.
     pub(super) fn prune_all(&self, wall: Timestamp) -> rusqlite::Result<()> {
-        let mut rooms = self.connection.prepare_cached("SELECT id, last FROM room")?;
-        let rooms =
-            rooms.query_map([], |row| Ok((row.get(0)?, Seq(row.get(1)?))))?.collect::<rusqlite::Result<Vec<_>>>()?;
-        for (room, last) in rooms {
-            prune(&self.connection, self.keep, room, last, wall)?;
+        let mut rooms = self.connection.prepare_cached("SELECT id, name, last FROM room")?;
+        let rooms = rooms
+            .query_map([], |row| Ok((row.get(0)?, name(row, 1, RoomName::from_wire)?, Seq(row.get(2)?))))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        for (id, room, last) in rooms {
+            prune(&self.connection, self.retention.of(room), id, last, wall)?;
+            sender_keys::prune(&self.connection, id, last, wall)?;
         }
         prune_posted(&self.connection, wall)
     }
@@ -131,7 +157,7 @@ impl<'a> Work<'a> {
         Ok(Self { transaction, incarnation, known, used, newest, insert_message, insert_posted })
     }
 
-    fn append(&mut self, record: &StoredRecord) -> rusqlite::Result<()> {
+    fn append(&mut self, record: &StoredRecord, key: Option<SenderKeyId>) -> rusqlite::Result<()> {
         let StoredRecord { room, seq, time, sender, message, body } = record;
         let id = if let Some((id, last)) = self.used.get_mut(room) {
             *last = *seq;
@@ -147,7 +173,7 @@ impl<'a> Work<'a> {
         self.insert_message.execute(params![place(id, *seq)?, time.0, sender.as_str(), message.0, body])?;
         self.insert_posted.execute(params![sender.as_str(), message.0, seq.0, time.0])?;
         self.newest = self.newest.max(*time);
-        Ok(())
+        key.map_or(Ok(()), |key| sender_keys::mark_used(self.transaction, id, key, *seq))
     }
 
     /// The first message of this incarnation in a room.
@@ -159,11 +185,11 @@ impl<'a> Work<'a> {
         Ok(id)
     }
 
-    fn finish(self, keep: Keep) -> rusqlite::Result<HashMap<RoomName, (i64, Seq)>> {
-        for &(room, last) in self.used.values() {
+    fn finish(self, retention: Retention) -> rusqlite::Result<HashMap<RoomName, (i64, Seq)>> {
+        for (name, &(room, last)) in &self.used {
             let mut update = self.transaction.prepare_cached("UPDATE room SET last = ?2 WHERE id = ?1")?;
             update.execute(params![room, last.0])?;
-            prune(self.transaction, keep, room, last, self.newest)?;
+            prune(self.transaction, retention.of(*name), room, last, self.newest)?;
         }
         if !self.used.is_empty() {
             prune_posted(self.transaction, self.newest)?;

@@ -135,6 +135,10 @@ class RequestType(enum.IntEnum):
     HAND_OVER = 17
     SET_STATUS = 18
     SET_IDLE = 19
+    KEYS = 20
+    ADD_SENDER_KEY = 21
+    SENDER_KEYS = 22
+    SEEN = 23
 
 
 class ActKind(enum.IntEnum):
@@ -239,6 +243,21 @@ class Closed(Rsac1Error):
 # --- CONVENTIONS ------------------------------------------------------------------------------------------
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
+
+
+def direct_room(one: str, other: str) -> str:
+    """The name of the direct room of two users (CONVENTIONS, Names)."""
+    if one == other:
+        raise ValueError("nobody has a direct room with himself")
+    return "@" + "@".join(sorted((one, other)))
+
+
+def direct_users(room: str) -> Optional[tuple[str, ...]]:
+    """The two users of a direct room, in the order of their names; None if it is another room."""
+    users = tuple(room[1:].split("@"))
+    if room[:1] != "@" or len(users) != 2 or users[0] >= users[1] or not all(map(NAME.fullmatch, users)):
+        return None
+    return users
 
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -749,6 +768,11 @@ def _whole(raw: bytes, major: int, what: str) -> None:
     """Whether it is one whole item, well-formed, and of that major type."""
     if not raw or raw[0] >> 5 != major:
         raise ProtocolError(f"something else where {what} should be")
+    as_whole(raw)
+
+
+def as_whole(raw: bytes) -> None:
+    """Whether it is one whole item, in the encoding that senders must use, and nothing after it."""
     cursor = Cursor(raw)
     cursor.skip()
     cursor.end()
@@ -796,6 +820,14 @@ def as_name(raw: bytes) -> str:
     name = as_text(raw)
     if not NAME.fullmatch(name):
         raise ProtocolError("a name that can't be one")
+    return name
+
+
+def as_room(raw: bytes) -> str:
+    """The name of a room, a direct one among them."""
+    name = as_text(raw)
+    if not NAME.fullmatch(name) and direct_users(name) is None:
+        raise ProtocolError("a room's name that can't be one")
     return name
 
 
@@ -874,7 +906,7 @@ class Body:
         return cls(*values)
 
 
-SAID, DONE = 0, 1
+SAID, DONE, SEALED = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -885,18 +917,29 @@ class Text(Body):
 
 
 @dataclass(frozen=True)
+class Sealed(Body):
+    """The map in a what that is sealed: what is in it, the module sealed tells."""
+
+    key: bytes = required(0, as_bytes_of(32))
+    sealed: bytes = required(1, as_bytes)
+
+
+@dataclass(frozen=True)
 class What:
-    """What a message says (MESSAGES, Types of fields).  The text is None if the kind is not known."""
+    """What a message says (MESSAGES, Types of fields).  There is neither text nor sealed if the kind is not known."""
 
     kind: int
     text: Optional[str]
+    sealed: Optional[Sealed] = None
 
     def encode(self) -> list:
-        return [self.kind, {0: self.text}]
+        return [self.kind, {0: self.text} if self.sealed is None else {0: self.sealed.key, 1: self.sealed.sealed}]
 
     @classmethod
     def decode(cls, raw: bytes) -> "What":
         kind, body = as_variant(raw)
+        if kind == SEALED:
+            return cls(kind, None, Sealed.decode(body))
         return cls(kind, Text.decode(body).text if kind in (SAID, DONE) else None)
 
 
@@ -961,10 +1004,28 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Receipt(Body):
+    """How far a user's clients have got a room's messages, and shown them; also event 71 (Direct rooms)."""
+
+    room: str = required(0, as_room)
+    user: str = required(1, as_name)
+    delivered: int = required(2, as_integer)
+    read: int = required(3, as_integer)
+
+
+@dataclass(frozen=True)
+class Waiting(Body):
+    """A direct room in which there is something new; also event 70 (Direct rooms)."""
+
+    room: str = required(0, as_room)
+    last: int = required(1, as_integer)
+
+
+@dataclass(frozen=True)
 class Info(Body):
     """What is said about a room (MESSAGES, Types of fields)."""
 
-    room: str = required(0, as_name)
+    room: str = required(0, as_room)
     topic: str = required(1, as_text)
     owner: Optional[str] = optional(2, as_name)
     members: int = required(3, as_integer)
@@ -972,6 +1033,8 @@ class Info(Body):
     joined: bool = required(5, as_bool)
     last: int = required(6, as_integer)
     people: tuple[str, ...] = required(7, as_array(as_name))
+    sealed: bool = required(8, as_bool)
+    receipts: tuple[Receipt, ...] = required(9, as_array(Receipt.decode))
 
 
 @dataclass(frozen=True)
@@ -1013,7 +1076,7 @@ class Accepted(Body):
 
 @dataclass(frozen=True)
 class HistoryEnd(Body):
-    room: str = required(0, as_name)
+    room: str = required(0, as_room)
     more: bool = required(1, as_bool)
 
 
@@ -1027,7 +1090,7 @@ class Person(Body):
 
 @dataclass(frozen=True)
 class PeopleList(Body):
-    room: str = required(0, as_name)
+    room: str = required(0, as_room)
     people: tuple[Person, ...] = required(1, as_array(Person.decode))
     total: int = required(2, as_integer)
 
@@ -1048,10 +1111,39 @@ class RoomList(Body):
 
 
 @dataclass(frozen=True)
+class KeyOf(Body):
+    """Somebody's public key, in a KeyList."""
+
+    user: str = required(0, as_name)
+    key: bytes = required(1, as_bytes)
+
+
+@dataclass(frozen=True)
+class KeyList(Body):
+    keys: tuple[KeyOf, ...] = required(0, as_array(KeyOf.decode))
+
+
+@dataclass(frozen=True)
+class SealedSenderKey(Body):
+    """A sender key as the server has it, in a SenderKeyList.  The part is the user's own."""
+
+    id: bytes = required(0, as_bytes_of(32))
+    epoch: bytes = required(1, as_bytes_of(32))
+    sender: str = required(2, as_name)
+    head: bytes = required(3, as_bytes)
+    part: Optional[bytes] = optional(4, as_bytes)
+
+
+@dataclass(frozen=True)
+class SenderKeyList(Body):
+    keys: tuple[SealedSenderKey, ...] = required(0, as_array(SealedSenderKey.decode))
+
+
+@dataclass(frozen=True)
 class Message(Body):
     """Event 66; as an answer, a Part."""
 
-    room: str = required(0, as_name)
+    room: str = required(0, as_room)
     seq: int = required(1, as_number)
     time: int = required(2, as_integer)
     sender: str = required(3, as_name)
@@ -1093,12 +1185,13 @@ class Welcome(Body):
     time: int = required(4, as_integer)
     longest_text: int = required(5, as_u32)
     history_limit: int = required(6, as_u32)
-    rooms: tuple[str, ...] = required(7, as_array(as_name))
+    rooms: tuple[str, ...] = required(7, as_array(as_room))
+    waiting: tuple[Waiting, ...] = required(8, as_array(Waiting.decode))
 
 
 @dataclass(frozen=True)
 class Presence(Body):
-    room: str = required(0, as_name)
+    room: str = required(0, as_room)
     came: tuple[str, ...] = required(1, as_array(as_name))
     left: tuple[str, ...] = required(2, as_array(as_name))
     statuses: tuple[StatusOf, ...] = required(3, as_array(StatusOf.decode))
@@ -1106,17 +1199,22 @@ class Presence(Body):
 
 @dataclass(frozen=True)
 class Acted(Body):
-    room: str = required(0, as_name)
+    room: str = required(0, as_room)
     by: str = required(1, as_name)
     act: Optional[Act] = optional(2, Act.decode)
 
 
 @dataclass(frozen=True)
 class Membership(Body):
-    room: str = required(0, as_name)
+    room: str = required(0, as_room)
     member: bool = required(1, as_bool)
     by: str = required(2, as_name)
     why: Optional[str] = optional(3, as_text)
+
+
+@dataclass(frozen=True)
+class KeyChanged(Body):
+    user: str = required(0, as_name)
 
 
 @dataclass(frozen=True)
@@ -1129,10 +1227,13 @@ class CloseReason(Body):
 
 PART = 62
 ANSWERS = {
-    32: Done, 33: Joined, 34: Accepted, 35: HistoryEnd, 36: PeopleList, 37: UserInfo, 38: RoomList, PART: Message,
-    63: Error,
+    32: Done, 33: Joined, 34: Accepted, 35: HistoryEnd, 36: PeopleList, 37: UserInfo, 38: RoomList, 39: KeyList,
+    40: SenderKeyList, PART: Message, 63: Error,
 }
-EVENTS = {64: TicketEvent, 65: Welcome, 66: Message, 67: Presence, 68: Acted, 69: Membership}
+EVENTS = {
+    64: TicketEvent, 65: Welcome, 66: Message, 67: Presence, 68: Acted, 69: Membership, 70: Waiting, 71: Receipt,
+    72: KeyChanged,
+}
 
 ANSWERED_BY = {
     RequestType.JOIN: Joined,
@@ -1154,6 +1255,10 @@ ANSWERED_BY = {
     RequestType.HAND_OVER: Done,
     RequestType.SET_STATUS: Done,
     RequestType.SET_IDLE: Done,
+    RequestType.KEYS: KeyList,
+    RequestType.ADD_SENDER_KEY: Done,
+    RequestType.SENDER_KEYS: SenderKeyList,
+    RequestType.SEEN: Done,
 }
 
 
@@ -1177,6 +1282,11 @@ def decode_message(data: bytes) -> tuple[int, int, Any]:
         raise ProtocolError("an event with a request id")
     known = ANSWERS.get(type_) or EVENTS.get(type_)
     return type_, request, known.decode(body) if known else None
+
+
+def longest_request(longest_text: int) -> int:
+    """How long a message of the client may be, without its length (LIMITS)."""
+    return max(24576, longest_text + longest_text // 8 + 832)
 
 
 def decode_close(plaintext: bytes) -> CloseReason:
@@ -1440,7 +1550,7 @@ class Session:
         """Put a request into the stream, without sending it yet.  Gives its id."""
         number = self.expect(self.new_request(), type_, body.get(0))
         message = encode_message(type_, number, body)
-        if self.welcome is not None and len(message) - 3 > self.welcome.longest_text + 512:
+        if self.welcome is not None and len(message) - 3 > longest_request(self.welcome.longest_text):
             raise ValueError("a message over the server's limit")
         self._outgoing += message
         return number
@@ -1481,11 +1591,13 @@ class Session:
                 return answer, everything
 
     def queue_post(
-        self, room: str, what: What, id_: bytes, retry: bool = False, after: Optional[bytes] = None
+        self, room: str, what: What, id_: bytes, retry: bool = False, after: Optional[bytes] = None,
+        urgent: bool = False,
     ) -> int:
         """Queue a Post (Posting)."""
         behind = {} if after is None else {4: after}
-        return self.queue(RequestType.POST, {0: room, 1: id_, 2: what.encode(), 3: retry, **behind})
+        pressing = {5: True} if urgent else {}
+        return self.queue(RequestType.POST, {0: room, 1: id_, 2: what.encode(), 3: retry, **behind, **pressing})
 
     def post(self, room: str, text: str, id_: Optional[bytes] = None, retry: bool = False) -> Any:
         """Post what is said, and wait for the answer (Posting)."""
@@ -1744,6 +1856,12 @@ class Session:
             if isinstance(event, Membership):
                 if not event.member:
                     self.inside.discard(event.room)
+            elif isinstance(event, Waiting):
+                if event.room in self.inside:
+                    raise ProtocolError("a Waiting of a room that this session is in")
+            elif isinstance(event, KeyChanged):
+                if event.user == self.welcome.user or direct_room(self.welcome.user, event.user) not in self.inside:
+                    raise ProtocolError("a KeyChanged of somebody with whom this session is in no direct room")
             elif event.room not in self.inside:
                 raise ProtocolError(f"a {type(event).__name__} of a room that this session is not in")
             if not isinstance(event, Acted) or (event.act and event.act.body):

@@ -7,10 +7,12 @@ import concurrent.futures
 import contextlib
 import copy
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,15 +27,20 @@ from typing import Any, Callable, Iterator, Optional
 import cbor2
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import rsac1
+import sealed
 from rsac1 import (
-    DONE, SAID, Accepted, Act, Acted, ActKind, Availability, Banned, Cut, Closed, CloseCode, Direction, Done, Error,
-    ErrorCode, FrameReader, Handshake, HistoryEnd, Info, Joined, Kind, Membership, Message, Muted, Named, PeopleList,
-    Position, Presence, ProtocolError, PutOut, Refusal, RefusalCode, Refused, RequestType, RoomList, RoomView, Session,
-    ServerNotAuthentic, Status, Text, Ticket, TimedOut, UserInfo, What, Wire, fingerprint, frame, header, login,
-    request_key, resume, show_fingerprint, versions,
+    DONE, SAID, SEALED, Accepted, Act, Acted, ActKind, Availability, Banned, Cut, Closed, CloseCode, Direction, Done,
+    Error, ErrorCode, FrameReader, Handshake, HistoryEnd, Info, Joined, KeyChanged, KeyList, Kind, Membership, Message,
+    Muted, Named, PeopleList, Position, Presence, ProtocolError, PutOut, Receipt, Refusal, RefusalCode, Refused,
+    RequestType, RoomList, RoomView, Sealed, SenderKeyList, Session, ServerNotAuthentic, Status, Text, Ticket, TimedOut,
+    UserInfo, Waiting, What, Wire, direct_room, fingerprint, frame, header, login, request_key, resume,
+    show_fingerprint, versions,
 )
+from sealed import DoesNotOpen, OwnSenderKey, SenderKey
 
 LOBBY = "common"
 WAIT = 20.0
@@ -140,6 +147,16 @@ class Site:
         file = self.data.parent / f"key_{user}.pem"
         file.write_bytes(pem)
         self.run("keys", "add", "--data-dir", self.data, file)
+        self.keys[user] = key
+
+    def replace(self, user: str, key: rsa.RSAPrivateKey) -> None:
+        """Put another key into the place of a user's."""
+        pem = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        file = self.data / "keys" / f"new-{user}"
+        file.write_bytes(pem)
+        file.rename(self.data / "keys" / f"key_{user}.pem")
         self.keys[user] = key
 
     def register_generated(self, user: str, passphrase: str) -> None:
@@ -486,6 +503,9 @@ def client_decoding(site: Site) -> None:
         "a negative type": "832001a0",
         "text that is not UTF-8": "83183f01a20001016" + "1ff",
         "a bad name": "83182301a20063" + "426f62" + "01f4",
+        "a direct room whose users are in another order": "83184600a2006a" + b"@bob@alice".hex() + "0101",
+        "a direct room of one user": "83184600a2006c" + b"@alice@alice".hex() + "0101",
+        "a direct room where a user should be": "83184800a1006a" + b"@alice@bob".hex(),
         "the number 0": "83182201a200000100",
         "a Joined with a name and no info": "83182101a4006163" + "01f502000300",
         "an info without its people": "83182601a10081a6" + "0061630160" + "0300040005f40600",
@@ -509,7 +529,7 @@ def client_decoding(site: Site) -> None:
 def as_vector(value: Any) -> Any:
     """A decoded body in the form in which it stands in the vectors."""
     if isinstance(value, What):
-        return [value.kind, {"0": value.text}]
+        return [value.kind, {"0": value.text} if value.sealed is None else as_vector(value.sealed)]
     if isinstance(value, Act):
         return [value.kind, as_vector(value.body)]
     if isinstance(value, rsac1.Body):
@@ -789,7 +809,7 @@ def first_visit(site: Site) -> None:
     with site.session("alice") as session:
         answer, parts = session.join(RoomView(LOBBY))
         info = expect_type(answer, Joined).info
-        expected = Info(LOBBY, "", None, len(site.keys), info.present, joined=True, last=0, people=())
+        expected = Info(LOBBY, "", None, len(site.keys), info.present, True, 0, (), sealed=False, receipts=())
         same(answer, Joined(expected, caught_up=True, last=0, gone=0, withdrawn_after=None), "the answer")
         same(parts, [], "the backlog")
 
@@ -921,7 +941,7 @@ def people(site: Site) -> None:
 @check("an unknown request is answered with an error, and the connection goes on")
 def unknown_request(site: Site) -> None:
     with site.session("alice") as alice:
-        for type_ in (0, 20, 31, 99, 2**64 - 1):
+        for type_ in (0, 24, 31, 99, 2**64 - 1):
             expect_error(alice.request(type_, {0: "anything", 77: [{}]}), ErrorCode.UNKNOWN_REQUEST)
         expect_type(alice.request(RequestType.WHOIS, {0: "bob"}), UserInfo)
 
@@ -1169,7 +1189,7 @@ def create(site: Site) -> None:
         told(bob)
         expect(room in rooms_of(site, "alice"), "the room is not in its maker's Welcome")
         expect(room not in rooms_of(site, "bob"), "the room is in somebody else's Welcome")
-        expected = Info(room, "", "alice", members=1, present=0, joined=True, last=0, people=())
+        expected = Info(room, "", "alice", 1, 0, joined=True, last=0, people=(), sealed=False, receipts=())
         same(info_of(alice, room), expected, "the room")
         same(info_of(bob, room), dataclasses.replace(expected, joined=False), "the room")
         expect_error(alice.post(room, "not joined yet"), ErrorCode.FORBIDDEN)
@@ -1556,7 +1576,7 @@ def room_list(site: Site) -> None:
         do(alice, RequestType.SET_TOPIC, room, "lists")
         do(alice, RequestType.INVITE, room, "carol")
         expect_type(dave.post(room, "here"), Accepted)
-        expected = Info(room, "lists", "alice", members=3, present=2, joined=True, last=1, people=("alice", "dave"))
+        expected = Info(room, "lists", "alice", 3, 2, True, 1, ("alice", "dave"), sealed=False, receipts=())
         for session in (alice, dave, carol):
             same(info_of(session, room, people=True), expected, "the room")
             same(info_of(session, room), dataclasses.replace(expected, people=()), "the room")
@@ -1707,6 +1727,1053 @@ def retry_after_cut(site: Site) -> None:
         same([part.id for part in again.history(LOBBY, 10)[1]], [id_ for id_, _ in posts], "the history")
         same([each.seq for each in answers], [each.seq for each in again.history(LOBBY, 10)[1]], "the numbers")
         again.close()
+
+
+# --- Direct rooms, keys, and what is sealed ---------------------------------------------------------------
+
+SITES = itertools.count(1)
+
+
+@contextlib.contextmanager
+def another(site: Site, *settings: str) -> Iterator[Site]:
+    """A server of its own for a check, with the same users, and the same key, which takes long to make."""
+    number = next(SITES)
+    new = Site(site.program, site.data.parent / f"direct-{number}", ["--admins", "bob", *settings])
+    for name in ("server_private_key.pem", "server_public_key.pem"):
+        shutil.copy(site.data / name, new.data / name)
+    for user in ("alice", "bob", "carol", "dave"):
+        new.register(user, site.keys[user])
+    new.start()
+    try:
+        yield new
+    except BaseException:
+        if new.server in Server.running:
+            new.server.end(signal.SIGKILL)
+        raise
+    same(new.server.end(), 0, "the exit status")
+
+
+class Talker:
+    """One session in a direct room, that seals what its user says and opens what it hears."""
+
+    def __init__(self, site: Site, session: Session, other: str):
+        self.session = session
+        self.user = session.welcome.user
+        self.room = direct_room(self.user, other)
+        self.view = RoomView(self.room)
+        self.private_key = site.keys[self.user]
+        self.pinned: dict[str, rsa.RSAPublicKey] = {}
+        self.own: Optional[OwnSenderKey] = None
+        self.opened: dict[bytes, SenderKey] = {}
+
+    def join(self) -> tuple[Joined, list[Message]]:
+        answer, parts = self.session.join(self.view)
+        return expect_type(answer, Joined), parts
+
+    def pin(self) -> None:
+        """Ask for both keys, and trust them."""
+        users = rsac1.direct_users(self.room)
+        for each in expect_type(ask(self.session, RequestType.KEYS, list(users)), KeyList).keys:
+            self.pinned[each.user] = rsac1.decode_public_key(each.key)
+        same(set(self.pinned), set(users), "the users whose keys are known")
+
+    def add_key(self, key: Optional[OwnSenderKey] = None) -> OwnSenderKey:
+        """Make a sender key, and hand it to the server."""
+        if not self.pinned:
+            self.pin()
+        self.own = key or sealed.make_sender_key(self.room, self.user, self.private_key, self.pinned)
+        expect_type(self.session.request(RequestType.ADD_SENDER_KEY, self.own.add_body()), Done)
+        return self.own
+
+    def seal(self, text: str, kind: int = SAID) -> tuple[bytes, What]:
+        """A message for this room: its id, and what is posted."""
+        own, id_ = self.own or self.add_key(), new_id()
+        return id_, What(SEALED, None, Sealed(own.id, sealed.seal_message(own, id_, What(kind, text))))
+
+    def post(self, id_: bytes, what: What, retry: bool = False, urgent: bool = False) -> Any:
+        number = self.session.queue_post(self.room, what, id_, retry, urgent=urgent)
+        self.session.flush()
+        return self.session.answer(number)[0]
+
+    def say(self, text: str, kind: int = SAID, urgent: bool = False) -> Any:
+        return self.post(*self.seal(text, kind), urgent=urgent)
+
+    def said(self, *texts: str) -> list[int]:
+        """Say what must be accepted: the numbers."""
+        return [expect_type(self.say(text), Accepted).seq for text in texts]
+
+    def open(self, message: Message) -> What:
+        """Open a message of this room, under a sender key that the server is asked for if it is new."""
+        what = message.what
+        expect(what is not None and what.sealed is not None, f"something that is not sealed: {message!r}")
+        key = self.opened.get(what.sealed.key)
+        if key is None:
+            answer = ask(self.session, RequestType.SENDER_KEYS, self.room, [what.sealed.key])
+            [found] = expect_type(answer, SenderKeyList).keys
+            same(found.id, what.sealed.key, "the id of the sender key")
+            expect(found.part is not None, "a sender key without the own part")
+            if not self.pinned:
+                self.pin()
+            key = self.opened[found.id] = sealed.open_sender_key(
+                self.room, found.epoch, found.sender, found.id, found.head, found.part, self.private_key,
+                {fingerprint(self.pinned[found.sender])},
+            )
+        number, content = sealed.open_message(key, message.sender, message.id, what.sealed.sealed)
+        key.take(number)
+        return content
+
+    def hear(self) -> What:
+        return self.open(self.session.message(self.view))
+
+    def seen(self, delivered: int, read: Optional[int] = None) -> None:
+        do(self.session, RequestType.SEEN, self.room, delivered, read)
+
+    def receipts(self) -> dict[str, tuple[int, int]]:
+        """How far both are, in the info of a new Joined; who is not there has got nothing."""
+        receipts = expect_type(self.session.join(RoomView(self.room))[0], Joined).info.receipts
+        expect(all(each.room == self.room for each in receipts), "a receipt of another room")
+        return {user: (0, 0) for user in rsac1.direct_users(self.room)} | {
+            each.user: (each.delivered, each.read) for each in receipts
+        }
+
+
+def talk(site: Site, session: Session, other: str) -> Talker:
+    """A session that joins the direct room with somebody."""
+    talker = Talker(site, session, other)
+    talker.join()
+    return talker
+
+
+def waits(site: Site, user: str) -> dict[str, int]:
+    """What a new Welcome says is waiting."""
+    with site.session(user) as session:
+        return {each.room: each.last for each in session.welcome.waiting}
+
+
+def drained(session: Session) -> list:
+    """All events that have come up to now, but for those of the other rooms."""
+    expect_type(session.request(RequestType.WHOIS, {0: "alice"}), UserInfo)
+    events = list(session.events)
+    session.events.clear()
+    return events
+
+
+def vector_keys(vectors: dict) -> dict[str, rsa.RSAPrivateKey]:
+    """The private keys of the vectors, by the names of the users."""
+    keys = {}
+    for each in (vectors["first"], vectors["second"]):
+        pem = (VECTORS.parent.parent / each["private_key"]).read_bytes()
+        key = serialization.load_pem_private_key(pem, None)
+        same(fingerprint(key.public_key()).hex(), each["fingerprint"], "the fingerprint")
+        keys[each["user"]] = key
+    return keys
+
+
+def does_not_open(what: str, action: Callable[[], Any]) -> None:
+    try:
+        raised(DoesNotOpen, action)
+    except Failure as failure:
+        raise Failure(f"{what}: {failure}") from None
+
+
+@check("the vectors: sender keys and sealed messages, and those that must not open")
+def vectors_sealed(site: Site) -> None:
+    vectors = json.loads((VECTORS / "sealed.json").read_text())
+    keys = vector_keys(vectors)
+    room, sender, epoch = vectors["room"], vectors["sender"], bytes.fromhex(vectors["epoch"])
+    same(room, direct_room(*keys), "the room")
+    membership = sealed.membership_of({user: key.public_key() for user, key in keys.items()})
+    same(sealed.epoch_of(room, membership), epoch, "the epoch")
+    users = {fingerprint(key.public_key()): user for user, key in keys.items()}
+    pinned = {fingerprint(keys[sender].public_key())}
+    made = vectors["sender_key"]
+    same({users[bytes.fromhex(each["member"])] for each in made["recipients"]}, set(keys), "the recipients")
+    for each in made["recipients"]:
+        reader = keys[users[bytes.fromhex(each["member"])]]
+        id_, head, part = (bytes.fromhex(text) for text in (made["id"], made["head"], each["part"]))
+        key = sealed.open_sender_key(room, epoch, sender, id_, head, part, reader, pinned)
+        same(key.membership, membership, "the membership")
+        for message in vectors["messages"]:
+            id_, data = bytes.fromhex(message["message_id"]), bytes.fromhex(message["sealed"])
+            number, what = sealed.open_message(key, sender, id_, data)
+            same(number, message["index"], f"the number of {message['name']}")
+            same(cbor2.dumps(what.encode(), canonical=True).hex(), message["body"], message["name"])
+            same(key.take(number), 0, "what is missing before it")
+    everybody = set(users)
+    for each in vectors["sender_keys_that_do_not_open"]:
+        epoch_, id_, head, part = (bytes.fromhex(each[name]) for name in ("epoch", "id", "head", "part_for_bob"))
+        does_not_open(each["name"], lambda: sealed.open_sender_key(
+            each["room"], epoch_, each["sender"], id_, head, part, keys["bob"], everybody
+        ))
+    for each in vectors["messages_that_do_not_open"]:
+        id_, data = bytes.fromhex(each["message_id"]), bytes.fromhex(each["sealed"])
+        does_not_open(each["name"], lambda: sealed.open_message(key, sender, id_, data))
+
+
+@check("sender keys: what is made opens for its members alone, and only if all of it is as the page says")
+def sender_keys_checked(site: Site) -> None:
+    room, users = "@alice@bob", {user: site.keys[user] for user in ("alice", "bob")}
+    members = {user: key.public_key() for user, key in users.items()}
+    marks = {user: fingerprint(key) for user, key in members.items()}
+    own = sealed.make_sender_key(room, "alice", users["alice"], members)
+    same(set(own.parts), set(marks.values()), "the recipients")
+    expect(len(own.head) <= 4096 and all(len(part) <= 1024 for part in own.parts.values()), "it is too long")
+
+    def attempt(
+        *, head: bytes = own.head, part: bytes = own.parts[marks["bob"]], epoch: bytes = own.epoch,
+        id_: bytes = own.id, pinned: Any = (marks["alice"],), reader: rsa.RSAPrivateKey = users["bob"],
+    ) -> SenderKey:
+        return sealed.open_sender_key(room, epoch, "alice", id_, head, part, reader, pinned)
+
+    def forged(
+        change: Callable[[dict], Any], epoch: bytes = own.epoch, signer: str = "alice",
+        pinned: Any = (marks["alice"],), spoil: Callable[[bytes], bytes] = bytes, signed_for: bytes = b"",
+    ) -> None:
+        """A statement that is changed before it is signed, or after it."""
+        statement = {
+            0: own.key.encode(), 1: own.verifying_key.encode(),
+            2: [0, [["alice", marks["alice"]], ["bob", marks["bob"]]]],
+            3: rsac1.encode_public_key(members["alice"]),
+        }
+        change(statement)
+        encoded = cbor2.dumps(statement, canonical=True)
+        secret = users.get(signer, site.keys["dave"])
+        signed = spoil(sealed.sign_statement(room, signed_for or epoch, "alice", encoded, secret))
+        id_ = hashlib.sha256(signed).digest()
+        head, parts = sealed.encrypt_signed(room, epoch, "alice", id_, signed, members.values())
+        attempt(head=head, part=parts[marks["bob"]], id_=id_, epoch=epoch, pinned=pinned)
+
+    same(attempt().key.encode(), own.key.encode(), "the key")
+    same(attempt(part=own.parts[marks["alice"]], reader=users["alice"]).id, own.id, "the key for its own maker")
+    forged(lambda statement: None)
+    wrong: dict[str, Callable[[], Any]] = {
+        "another reader": lambda: attempt(reader=site.keys["dave"]),
+        "a signer who is not pinned": lambda: attempt(pinned=(marks["bob"],)),
+        "a byte behind the part": lambda: attempt(part=own.parts[marks["bob"]] + b"\0"),
+        "nothing": lambda: attempt(head=b"", part=b""),
+        "nested arrays": lambda: attempt(head=b"\x81" * 4000, part=b"\x00"),
+    }
+    # Every header there is, changed, and one more.
+    clear = cbor2.loads(own.head + b"\x81" + own.parts[marks["bob"]])
+    protected, unprotected, ciphertext, [[_, headers, content_key]] = clear
+    for name, items in {
+        "another algorithm": [cbor2.dumps({1: 1}), unprotected, ciphertext],
+        "one more protected header": [cbor2.dumps({1: 3, 3: 0}), unprotected, ciphertext],
+        "one more header": [protected, {**unprotected, 3: 0}, ciphertext],
+        "no IV": [protected, {}, ciphertext],
+        "a short IV": [protected, {5: unprotected[5][:11]}, ciphertext],
+        "no ciphertext": [protected, unprotected, None],
+    }.items():
+        head = b"\x84" + b"".join(cbor2.dumps(item, canonical=True) for item in items)
+        wrong[name] = lambda head=head: attempt(head=head)
+    for name, recipient in {
+        "a recipient of another algorithm": [b"", {**headers, 1: -40}, content_key],
+        "a recipient with a protected header": [b"\xa0", headers, content_key],
+        "a recipient with one more header": [b"", {**headers, 5: b""}, content_key],
+        "a recipient with another key's name": [b"", {**headers, 4: marks["alice"]}, content_key],
+        "a recipient without a name": [b"", {1: -41}, content_key],
+        "a recipient with recipients": [b"", headers, content_key, []],
+        "another content key": [b"", headers, rsac1.oaep_encrypt(members["bob"], b"", bytes(32))],
+        "a content key that is too short": [b"", headers, rsac1.oaep_encrypt(members["bob"], b"", bytes(16))],
+        "a content key with a label": [b"", headers, rsac1.oaep_encrypt(members["bob"], b"x", bytes(32))],
+    }.items():
+        wrong[name] = lambda recipient=recipient: attempt(part=cbor2.dumps(recipient, canonical=True))
+    wrong["a tag before it"] = lambda: attempt(head=b"\xd8\x60" + own.head)
+    wrong["another encoding"] = lambda: attempt(head=b"\x98\x04" + own.head[1:])
+
+    # What is signed, and signed wrongly.
+    def put(key: int, value: Any) -> Callable[[dict], Any]:
+        return lambda statement: statement.__setitem__(key, value)
+
+    def of(*members_: tuple[str, bytes]) -> tuple[Callable[[dict], Any], bytes]:
+        epoch = sealed.epoch_of(room, members_)
+        return put(2, [0, [list(member) for member in members_]]), epoch
+
+    alice, bob = ("alice", marks["alice"]), ("bob", marks["bob"])
+    for name, change in {
+        "a key without its algorithm": put(0, cbor2.dumps({1: 4, 5: bytes(12), -1: bytes(32)})),
+        "a key of 16 bytes": put(0, cbor2.dumps({1: 4, 3: 3, 5: bytes(12), -1: bytes(16)})),
+        "a base IV of 8 bytes": put(0, cbor2.dumps({1: 4, 3: 3, 5: bytes(8), -1: bytes(32)})),
+        "a verifying key of another curve": put(1, cbor2.dumps({1: 1, 3: -8, -1: 7, -2: bytes(57)})),
+        "a verifying key with its secret": put(1, cbor2.dumps({1: 1, 3: -8, -1: 6, -2: bytes(32), -4: bytes(32)})),
+        "a membership of another epoch": of(alice, ("bob", bytes(32)))[0],
+        "a membership of another kind": put(2, [1, [list(alice), list(bob)]]),
+        "no membership": lambda statement: statement.pop(2),
+        "another signer": put(3, rsac1.encode_public_key(members["bob"])),
+        "no signer": lambda statement: statement.pop(3),
+    }.items():
+        wrong[name] = lambda change=change: forged(change, pinned=tuple(marks.values()))
+    dave = rsac1.encode_public_key(site.keys["dave"].public_key())
+    wrong["a changed signature"] = lambda: forged(lambda statement: None, spoil=lambda data: flip(data, len(data) - 1))
+    wrong["a byte behind the signature"] = lambda: forged(lambda statement: None, spoil=lambda data: data + b"\0")
+    wrong["a signature for another epoch"] = lambda: forged(lambda statement: None, signed_for=bytes(32))
+    wrong["somebody else's signature"] = lambda: forged(lambda statement: None, signer="dave")
+    wrong["a signer who is no member"] = lambda: forged(
+        put(3, dave), signer="dave", pinned=(fingerprint(site.keys["dave"].public_key()),)
+    )
+    wrong["the other member's signature"] = lambda: forged(
+        put(3, rsac1.encode_public_key(members["bob"])), signer="bob", pinned=tuple(marks.values())
+    )
+    for name, membership in {
+        "a membership of another room": (alice, ("carol", marks["bob"])),
+        "a membership in another order": (bob, alice),
+        "a membership of one": (alice,),
+        "a membership of three": (alice, bob, ("dave", bytes(32))),
+        "a membership with another key for its reader": (alice, ("bob", bytes(32))),
+    }.items():
+        change, epoch = of(*membership)
+        wrong[name] = lambda change=change, epoch=epoch: forged(change, epoch)
+    for name, action in wrong.items():
+        does_not_open(name, action)
+
+
+@check("sealed messages: what is made opens, in its length, and only if all of it is as the page says")
+def sealed_checked(site: Site) -> None:
+    def right(length: int) -> bool:
+        exponent = length.bit_length() - 1
+        return length >= 128 and length % (1 << (exponent - exponent.bit_length())) == 0
+
+    for length in (*range(1, 2100), 8191, 8192, 8193, 15000):
+        expected = next(each for each in itertools.count(length) if right(each))
+        same(sealed.padded_length(length), expected, f"the padded length of {length}")
+
+    members = {user: site.keys[user].public_key() for user in ("alice", "carol")}
+    own = sealed.make_sender_key("@alice@carol", "alice", site.keys["alice"], members)
+    key = sealed.open_sender_key(
+        own.room, own.epoch, "alice", own.id, own.head, own.parts[fingerprint(members["carol"])], site.keys["carol"],
+        {fingerprint(members["alice"])},
+    )
+    for start in (own.key.base_iv, bytes(12), b"\xff" * 12):
+        own.key.base_iv = key.key.base_iv = start
+        for what in (What(SAID, "x"), What(DONE, "waves"), What(SAID, "x" * 14000), What(SAID, "Grüße 👋\0")):
+            id_ = new_id()
+            data = sealed.seal_message(own, id_, what)
+            number, found = sealed.open_message(key, "alice", id_, data)
+            same((key.take(number), found), (0, what), "what was sealed")
+            same(key.take(number) < 0, True, "whether it is told again")
+    # What it looks like without the help of a COSE library.
+    what, id_ = What(SAID, "hi"), new_id()
+    number, data = own.next, sealed.seal_message(own, id_, what)
+    protected, unprotected, ciphertext = cbor2.loads(data)
+    same((protected, unprotected), (bytes.fromhex("a10103"), {6: number.to_bytes(8, "big")}), "the headers")
+    context = cbor2.dumps(["rsachat message", own.room, own.epoch, "alice", own.id, number, id_])
+    nonce = (int.from_bytes(own.key.base_iv, "big") ^ number).to_bytes(12, "big")
+    plaintext = AESGCM(own.key.k).decrypt(nonce, ciphertext, cbor2.dumps(["Encrypt0", protected, context]))
+    protected, unprotected, payload, signature = cbor2.loads(plaintext)
+    same((protected, unprotected), (bytes.fromhex("a10127"), {}), "the inner headers")
+    same(payload, bytes.fromhex("8200a10062686980").ljust(128, b"\0"), "the padded what")
+    signed = cbor2.dumps(["Signature1", protected, context, payload])
+    Ed25519PublicKey.from_public_bytes(own.verifying_key.x).verify(signature, signed)
+
+    body = cbor2.dumps([0, {0: "hi"}])
+    other = sealed.make_sender_key("@alice@carol", "alice", site.keys["alice"], members)
+    liar = copy.copy(own)
+    liar.signing_key = other.signing_key
+    wrong = {
+        "no padding": (own, body.ljust(128, b"\x80")),
+        "padding that is not zero": (own, (body + b"\x80").ljust(127, b"\0") + b"\1"),
+        "padding that is too long": (own, (body + b"\x80").ljust(256, b"\0")),
+        "padding that is too short": (own, body + b"\x80"),
+        "nothing but zeros": (own, bytes(128)),
+        "no what": (own, b"\x80".ljust(128, b"\0")),
+        "another kind": (own, sealed.pad(cbor2.dumps([3, {0: "hi"}]))),
+        "something sealed in it": (own, sealed.pad(cbor2.dumps([2, {0: bytes(32), 1: b""}]))),
+        "bytes behind the what": (own, sealed.pad(body + b"\0")),
+        "a what in another encoding": (own, sealed.pad(bytes.fromhex("9802") + body[1:])),
+        "the signature of another sender key": (liar, sealed.pad(body)),
+        "another sender key": (other, sealed.pad(body)),
+    }
+    for name, (with_key, padded) in wrong.items():
+        id_, number = new_id(), own.next
+        data = sealed.seal_bytes(with_key, id_, number, padded)
+        does_not_open(name, lambda: sealed.open_message(key, "alice", id_, data))
+    id_, number = new_id(), own.next
+    data = sealed.seal_bytes(own, id_, number, sealed.pad(body))
+    same(sealed.open_message(key, "alice", id_, data), (number, What(SAID, "hi")), "what was sealed")
+    does_not_open("another sender", lambda: sealed.open_message(key, "carol", id_, data))
+    does_not_open("another id", lambda: sealed.open_message(key, "alice", new_id(), data))
+    protected, unprotected, ciphertext = cbor2.loads(data)
+    for name, items in {
+        "another algorithm": [b"\xa1\x01\x01", unprotected, ciphertext],
+        "one more protected header": [cbor2.dumps({1: 3, 3: 0}), unprotected, ciphertext],
+        "one more header": [protected, {3: 0, **unprotected}, ciphertext],
+        "another number": [protected, {6: (number + 1).to_bytes(8, "big")}, ciphertext],
+        "a number in 7 bytes": [protected, {6: number.to_bytes(7, "big")}, ciphertext],
+        "a number in 9 bytes": [protected, {6: number.to_bytes(9, "big")}, ciphertext],
+        "an IV": [protected, {5: nonce}, ciphertext],
+        "no number": [protected, {}, ciphertext],
+        "a fourth item": [protected, unprotected, ciphertext, b""],
+    }.items():
+        does_not_open(name, lambda: sealed.open_message(key, "alice", id_, cbor2.dumps(items, canonical=True)))
+    for place in range(len(data)):
+        does_not_open(f"a bit of byte {place}", lambda: sealed.open_message(key, "alice", id_, flip(data, place)))
+
+
+@check("direct rooms: two users talk, and read what only they can open")
+def direct_talk(site: Site) -> None:
+    with another(site) as direct, direct.sessions("alice", "carol") as (alice, carol):
+        one, two = Talker(direct, alice, "carol"), Talker(direct, carol, "alice")
+        for talker in (one, two):
+            answer, parts = talker.join()
+            info = answer.info
+            same((parts, answer.last, answer.gone, answer.caught_up), ([], 0, 0, True), "the first visit")
+            same((info.room, info.topic, info.owner, info.members, info.joined, info.last, info.people, info.sealed),
+                 ("@alice@carol", "", None, 2, True, 0, (), True), "what is said about the room")
+        said = [(one, "hello", SAID), (two, "Grüße 👋", SAID), (one, "waves", DONE), (two, "x" * 8192, SAID)]
+        said += [(one, f"line {index}", SAID) for index in range(20)]
+        for seq, (talker, text, kind) in enumerate(said, 1):
+            id_, what = talker.seal(text, kind)
+            accepted = expect_type(talker.post(id_, what), Accepted)
+            same(accepted.seq, seq, "the number")
+            for hearer in (one, two):
+                message = hearer.session.message(hearer.view)
+                same(message, Message("@alice@carol", seq, accepted.time, talker.user, id_, what), "the event")
+                same(hearer.open(message), What(kind, text), "what was said")
+        same({key.next for key in one.opened.values()}, {2, 22}, "the numbers under the two sender keys")
+
+        # History has it too, in pages, for those who have not joined it on this connection.
+        with direct.session("carol") as later:
+            reader = Talker(direct, later, "alice")
+            end, parts = later.history("@alice@carol", 10)
+            same((end.more, [part.seq for part in parts]), (True, list(range(15, 25))), "a page")
+            parts = later.history("@alice@carol", 100, 15)[1] + parts
+            texts = [(reader.open(part), part.sender) for part in parts]
+            same(texts, [(What(kind, text), talker.user) for talker, text, kind in said], "the history")
+        for session in (alice, carol):
+            same(drained(session), [], "what was told besides")
+
+
+@check("direct rooms: what waits is told in the Welcome, and to the sessions of both that are not in the room")
+def direct_waiting(site: Site) -> None:
+    room = "@alice@carol"
+    with another(site) as direct, direct.sessions("alice", "alice", "bob", "dave") as (alice, other, bob, dave):
+        one = talk(direct, alice, "carol")
+        same(one.said("are you there?", "hello?"), [1, 2], "the numbers")
+        same(drained(other), [Waiting(room, 1), Waiting(room, 2)], "what the sender's other session is told")
+        same([drained(session) for session in (bob, dave)], [[], []], "what others are told")
+        for user in ("alice", "bob", "dave"):
+            same(waits(direct, user), {}, f"what waits for {user}")
+        with direct.session("carol") as carol:
+            same(carol.welcome.waiting, (Waiting(room, 2),), "what waits for carol")
+            expect(room not in carol.welcome.rooms, "a direct room is among the rooms of the Welcome")
+            one.said("now?")
+            same(drained(carol), [Waiting(room, 3)], "what is told")
+            two = Talker(direct, carol, "alice")
+            _, parts = two.join()
+            same([two.open(part).text for part in parts], ["are you there?", "hello?", "now?"], "what waited")
+            one.said("at last")
+            same(two.hear().text, "at last", "what is said")
+            same(drained(carol), [], "what is told of a room that the session is in")
+            # To have joined is not to have got.
+            same(waits(direct, "carol"), {room: 4}, "what waits")
+            two.seen(3)
+            same(waits(direct, "carol"), {room: 4}, "what waits")
+            two.seen(4)
+            same(waits(direct, "carol"), {}, "what waits")
+            two.said("I am")
+        same(waits(direct, "carol"), {}, "what waits for who has posted, and had all before it")
+        same(waits(direct, "alice"), {room: 5}, "what waits")
+        expect(Waiting(room, 5) in drained(other), "the other session is not told")
+
+
+@check("direct rooms: on a first visit comes what has not been delivered, and not only the latest few")
+def direct_undelivered(site: Site) -> None:
+    settings = ["--join-backlog", "2", "--history-limit", "6"]
+    with another(site, *settings, *GENEROUS) as direct, direct.session("alice") as alice:
+        one = talk(direct, alice, "carol")
+        one.said("first", "second", "third", "fourth")
+        with direct.session("carol") as carol:
+            two = Talker(direct, carol, "alice")
+            _, parts = two.join()
+            same([part.seq for part in parts], [1, 2, 3, 4], "what has not been delivered")
+            two.seen(4)
+        with direct.session("carol") as carol:
+            _, parts = Talker(direct, carol, "alice").join()
+            same([part.seq for part in parts], [3, 4], "the latest few, where all is delivered")
+        one.said(*(f"line {index}" for index in range(10)))
+        with direct.session("carol") as carol:
+            answer, parts = Talker(direct, carol, "alice").join()
+            same([part.seq for part in parts], list(range(9, 15)), "as much as the history limit allows")
+            same(answer.gone, 0, "gone")
+
+
+@check("receipts: Seen is told to who is in the room, and in a Joined; nothing goes back")
+def direct_receipts(site: Site) -> None:
+    room = "@alice@carol"
+    with another(site) as direct, direct.sessions("alice", "alice", "carol", "bob") as (alice, other, carol, bob):
+        one, two = talk(direct, alice, "carol"), talk(direct, carol, "alice")
+        one.said("one", "two", "three")
+        for session in (alice, other, carol):
+            drained(session)
+
+        def told_both(*expected: Receipt) -> None:
+            for session in (alice, carol):
+                same(drained(session), list(expected), "what was told")
+            if expected:
+                last = expected[-1]
+                same(one.receipts()["carol"], (last.delivered, last.read), "the receipt in a Joined")
+
+        two.seen(1)
+        told_both(Receipt(room, "carol", 1, 0))
+        two.seen(2, 1)
+        told_both(Receipt(room, "carol", 2, 1))
+        two.seen(2, 2)
+        told_both(Receipt(room, "carol", 2, 2))
+        for delivered, read in ((2, 2), (1, 1), (0, None), (0, 0), (2, None)):
+            two.seen(delivered, read)
+            told_both()
+        two.seen(3)
+        told_both(Receipt(room, "carol", 3, 2))
+        same(two.receipts()["carol"], (3, 2), "the own receipt in a Joined")
+        # There is nothing behind the last message to be got or read.
+        two.seen(100, 100)
+        told_both(Receipt(room, "carol", 3, 3))
+        one.said("four")
+        same(two.receipts()["carol"], (3, 3), "the receipt")
+        for session in (alice, carol):
+            drained(session)
+        two.seen(3, 2**64 - 1)
+        delivered, read = one.receipts()["carol"]
+        expect(read <= delivered <= 4, f"more is read than there is, or was delivered: {read} of {delivered}")
+        same(drained(other), [Waiting(room, 4)], "what is told outside of the room")
+        same(drained(bob), [], "what others are told")
+        # Only from within.
+        expect_type(ask(other, RequestType.SEEN, room, 1), Error)
+        joined(bob)
+        for wrong in (LOBBY, "no-such-room", "@alice@bob", room):
+            expect_type(ask(bob, RequestType.SEEN, wrong, 0), Error)
+
+
+@check("receipts: who posts has his own message if he had all before it, and no receipt says so")
+def direct_own_receipts(site: Site) -> None:
+    room = "@alice@carol"
+    with another(site) as direct, direct.sessions("alice", "carol") as (alice, carol):
+        one, two = talk(direct, alice, "carol"), talk(direct, carol, "alice")
+        one.said("one")
+        same(two.receipts()["alice"][0], 1, "what alice has")
+        two.said("before carol has got what was said")
+        same(one.receipts()["carol"][0], 0, "what carol has")
+        two.seen(2)
+        two.said("and after it")
+        same(one.receipts()["carol"][0], 3, "what carol has")
+        receipts = [event for event in drained(alice) if isinstance(event, Receipt) and event.user == "carol"]
+        same([each.delivered for each in receipts], [2], "what was told: what was seen, and not what was posted")
+
+
+@check("do not disturb: refused, but for what is urgent and from an admin, or the owner of a room of both")
+def direct_do_not_disturb(site: Site) -> None:
+    with another(site) as direct, direct.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        one, admin = talk(direct, alice, "carol"), talk(direct, bob, "carol")
+        do(carol, RequestType.SET_STATUS, Availability.DO_NOT_DISTURB, "busy")
+
+        def disturbs(talker: Talker, urgent: bool) -> bool:
+            answer = talker.say("a moment?", urgent=urgent)
+            if isinstance(answer, Error):
+                same(answer.code, ErrorCode.FORBIDDEN, "the error's code")
+                expect(not answer.retry_after, "a time after which to ask again")
+                talker.own = None  # its number is missing
+            return isinstance(answer, Accepted)
+
+        same([disturbs(one, False), disturbs(one, True)], [False, False], "whether anybody may")
+        same([disturbs(admin, False), disturbs(admin, True)], [False, True], "whether an admin may")
+        room = new_room(alice)
+        same(disturbs(one, True), False, "whether the owner of a room may, in which she is not")
+        do(alice, RequestType.INVITE, room, "carol")
+        same([disturbs(one, False), disturbs(one, True)], [False, True], "whether the owner of a common room may")
+        do(alice, RequestType.LEAVE, room)
+        same(disturbs(one, True), False, "whether the owner may who has left")
+        # She may speak herself, and nothing else is kept from her.
+        two = talk(direct, carol, "alice")
+        expect_type(two.say("not now"), Accepted)
+        joined(alice)
+        expect_type(alice.post(LOBBY, "carol is busy"), Accepted)
+        # It is over when she says so, or in time; who is only idle may be disturbed.
+        do(carol, RequestType.SET_STATUS, Availability.AWAY)
+        same(disturbs(one, False), True, "whether one may who is away")
+        do(carol, RequestType.SET_STATUS, Availability.DO_NOT_DISTURB, None, 1)
+        same(disturbs(one, False), False, "whether one may before it is over")
+        begun = time.monotonic()
+        while not disturbs(one, False):
+            expect(time.monotonic() - begun < WAIT, "it does not end")
+            alice.attend(0.05)
+        do(carol, RequestType.SET_IDLE, True)
+        same(disturbs(one, True), True, "whether one may who is idle")
+        # It holds while she is not connected.
+        do(carol, RequestType.SET_STATUS, Availability.DO_NOT_DISTURB)
+        carol.close()
+        gone(alice, "carol")
+        same(disturbs(one, False), False, "whether one may who is not there")
+
+
+@check("the quota: what waits for somebody is as much as the operator allows, and no more")
+def direct_quota(site: Site) -> None:
+    with another(site, "--direct-quota", "3", *GENEROUS) as direct, direct.sessions("alice", "bob") as (alice, bob):
+        one, admin = talk(direct, alice, "carol"), talk(direct, bob, "carol")
+        first = one.seal("line 1")
+        accepted = expect_type(one.post(*first), Accepted)
+        one.said("line 2", "line 3")
+        for urgent in (False, True):
+            error = one.say("line 4", urgent=urgent)
+            expect_error(error, ErrorCode.CONFLICT)
+            expect(not error.retry_after, "a time after which to ask again")
+        admin.said("a", "b", "c")
+        expect_error(admin.say("d", urgent=True), ErrorCode.CONFLICT)
+        one.own = None
+        with direct.session("carol") as carol:
+            two = talk(direct, carol, "alice")
+            expect_error(one.say("she is there, and has got nothing"), ErrorCode.CONFLICT)
+            one.own = None
+            two.seen(2)
+            one.said("line 4", "line 5")
+            expect_error(one.say("line 6"), ErrorCode.CONFLICT)
+            one.own = None
+            two.seen(5)
+            one.said("line 6")
+            same([part.seq for part in carol.history(two.room, 10)[1]], [1, 2, 3, 4, 5, 6], "the numbers")
+        same(one.post(*first, retry=True), accepted, "the answer to a retry of the first")
+
+
+@check("direct rooms: strangers and admins see none, and get NotFound for whatever they ask about it")
+def direct_strangers(site: Site) -> None:
+    room, missing = "@alice@carol", "@alice@nobody"
+    with another(site) as direct, direct.sessions("alice", "carol", "bob", "dave") as (alice, carol, bob, dave):
+        one, two = talk(direct, alice, "carol"), talk(direct, carol, "alice")
+        one.said("between us")
+        two.seen(1, 1)
+        key, mark = one.own, fingerprint(direct.keys["dave"].public_key())
+        for session in (bob, dave):
+            for name in (room, missing):
+                for type_, *body in (
+                    (RequestType.JOIN, name),
+                    (RequestType.JOIN, name, {0: session.welcome.incarnation, 1: 1}),
+                    (RequestType.POST, name, new_id(), What(SEALED, None, Sealed(key.id, b"x")).encode(), False),
+                    (RequestType.POST, name, new_id(), What(SAID, "may I?").encode(), False),
+                    (RequestType.POST, name, new_id(), What(SEALED, None, Sealed(key.id, b"x")).encode(), True),
+                    (RequestType.HISTORY, name, None, 10),
+                    (RequestType.PEOPLE, name),
+                    (RequestType.LEAVE, name),
+                    (RequestType.SET_TOPIC, name, "mine"),
+                    (RequestType.INVITE, name, "dave"),
+                    (RequestType.KICK, name, "alice"),
+                    (RequestType.BAN, name, "alice"),
+                    (RequestType.UNBAN, name, "alice"),
+                    (RequestType.MUTE, name, "alice"),
+                    (RequestType.UNMUTE, name, "alice"),
+                    (RequestType.HAND_OVER, name, "alice"),
+                    (RequestType.ADD_SENDER_KEY, name, key.id, key.epoch, key.head, []),
+                    (RequestType.ADD_SENDER_KEY, name, bytes(32), bytes(32), b"", [{0: mark, 1: b""}]),
+                    (RequestType.SENDER_KEYS, name, [key.id]),
+                    (RequestType.SEEN, name, 1, 1),
+                ):
+                    do_not(ErrorCode.NOT_FOUND, session, type_, *body)
+            rooms = expect_type(ask(session, RequestType.ROOMS, True), RoomList).rooms
+            expect(all(not info.sealed and not info.room.startswith("@") for info in rooms), "a direct room is listed")
+            same(drained(session), [], "what was told")
+        with direct.session("dave") as dave:
+            same((dave.welcome.rooms, dave.welcome.waiting), ((LOBBY,), ()), "the rooms of the Welcome")
+        for each in (one, two):
+            same([event for event in drained(each.session) if not isinstance(event, (Receipt, Message))], [], "events")
+
+
+@check("direct rooms: nobody makes or owns one, not even its members")
+def direct_no_owner(site: Site) -> None:
+    with another(site) as direct, direct.sessions("alice", "bob", "dave") as (alice, bob, dave):
+        one, admin = talk(direct, alice, "bob"), talk(direct, bob, "alice")
+        one.said("hello")
+        for session, other in ((alice, "bob"), (bob, "alice")):
+            for type_, *body in (
+                (RequestType.SET_TOPIC, "ours"), (RequestType.INVITE, "dave"), (RequestType.KICK, other),
+                (RequestType.BAN, other), (RequestType.UNBAN, other), (RequestType.MUTE, other),
+                (RequestType.UNMUTE, other), (RequestType.HAND_OVER, other),
+            ):
+                do_not(ErrorCode.NOT_FOUND, session, type_, one.room, *body)
+        for session in (alice, bob, dave):
+            for room in (one.room, "@alice@dave", "@dave@nobody"):
+                expect_type(ask(session, RequestType.CREATE, room), Error)
+        same(expect_type(ask(alice, RequestType.JOIN, one.room), Joined).info.owner, None, "the owner")
+        expect_type(one.say("still here"), Accepted)
+        expect_type(admin.say("me too"), Accepted)
+
+
+@check("only what is sealed is said in a direct room, and only there; and no more than a text may become")
+def direct_only_sealed(site: Site) -> None:
+    settings = ["--message-bytes", "1001"]
+    with another(site, *settings) as direct, direct.sessions("alice", "carol") as (alice, carol):
+        one, two = talk(direct, alice, "carol"), talk(direct, carol, "alice")
+        room = new_room(alice)
+        key = one.add_key()
+
+        def post(name: str, what: What, retry: bool = False) -> Any:
+            number = alice.queue_post(name, what, new_id(), retry)
+            alice.flush()
+            return alice.answer(number)[0]
+
+        for retry in (False, True):
+            for what in (What(SAID, "in the clear"), What(DONE, "speaks up")):
+                expect_error(post(one.room, what, retry), ErrorCode.MALFORMED)
+            for name in (room,):
+                expect_error(post(name, What(SEALED, None, Sealed(key.id, b"x")), retry), ErrorCode.MALFORMED)
+        longest = 1001 + 1001 // 8 + 320
+        expect_type(post(one.room, What(SEALED, None, Sealed(key.id, bytes(longest)))), Accepted)
+        expect_error(post(one.room, What(SEALED, None, Sealed(key.id, bytes(longest + 1)))), ErrorCode.TOO_LARGE)
+        same(carol.message(two.view).what.sealed.sealed, bytes(longest), "what is as long as may be")
+        # Any text that the server would take in the clear can be said.
+        for length in (1, 900, 1001):
+            one.said("x" * length)
+            same(two.hear().text, "x" * length, "what was said")
+        expect_error(carol.post("@carol@dave", "not joined"), ErrorCode.NOT_FOUND)
+        with direct.session("carol") as outside:
+            expect_error(Talker(direct, outside, "alice").post(*two.seal("not joined")), ErrorCode.FORBIDDEN)
+
+
+@check("a sealed post that is retried is stored once, and as it was")
+def direct_retry(site: Site) -> None:
+    with another(site) as direct, direct.session("carol") as carol:
+        two = talk(direct, carol, "alice")
+        with direct.session("alice") as alice:
+            one = talk(direct, alice, "carol")
+            first = one.seal("said once")
+            accepted = expect_type(one.post(*first), Accepted)
+            second = one.seal("never said")
+            alice.drop()
+        with welcomed(resume(direct.connect(), alice.ticket)) as alice:
+            one.session = alice
+            one.join()
+            same(one.post(*first, retry=True), accepted, "the answer to a retry")
+            same(expect_type(one.post(*second, retry=True), Accepted).seq, 2, "the number of what was not stored")
+            same([two.hear().text for _ in range(2)], ["said once", "never said"], "what was said")
+            parts = alice.history(one.room, 10)[1]
+            same([(part.id, part.what) for part in parts], [first, second], "the history")
+
+
+@check("AddSenderKey: for members alone, by the keys that they have now, in several requests of one user")
+def add_sender_key(site: Site) -> None:
+    room = "@alice@carol"
+    with another(site, *GENEROUS) as direct, direct.sessions("alice", "carol", "dave") as (alice, carol, dave):
+        for session, other in ((alice, "carol"), (carol, "alice"), (dave, "alice"), (alice, "dave")):
+            talk(direct, session, other)
+        marks = {user: fingerprint(key.public_key()) for user, key in direct.keys.items()}
+        ids = (bytes([number]) * 32 for number in itertools.count(1))
+        epoch = b"e" * 32
+
+        def add(
+            session: Session, id_: bytes, *recipients: tuple[bytes, bytes], head: bytes = b"head", name: str = room
+        ) -> Any:
+            given = [{0: recipient, 1: part} for recipient, part in recipients]
+            return ask(session, RequestType.ADD_SENDER_KEY, name, id_, epoch, head, given)
+
+        def kept(session: Session, id_: bytes, name: str = room) -> list[tuple]:
+            keys = expect_type(ask(session, RequestType.SENDER_KEYS, name, [id_]), SenderKeyList).keys
+            return [(each.id, each.epoch, each.sender, each.head, each.part) for each in keys]
+
+        # One request after another adds those who are missing.
+        id_ = next(ids)
+        same(kept(alice, id_), [], "what is not there yet")
+        expect_type(add(alice, id_), Done)
+        same(kept(carol, id_), [(id_, epoch, "alice", b"head", None)], "what is there without a part")
+        expect_type(add(alice, id_, (marks["alice"], b"for alice")), Done)
+        expect_type(add(alice, id_, (marks["carol"], b"for carol")), Done)
+        for session, part in ((alice, b"for alice"), (carol, b"for carol")):
+            same(kept(session, id_), [(id_, epoch, "alice", b"head", part)], "what is there")
+        # Not from another user, and not for another room.
+        add(carol, id_, (marks["carol"], b"forged"), head=b"forged")
+        same(kept(carol, id_), [(id_, epoch, "alice", b"head", b"for carol")], "what is there")
+        id_ = next(ids)
+        expect_type(add(alice, id_), Done)
+        add(carol, id_, (marks["carol"], b"forged"))
+        same(kept(carol, id_), [(id_, epoch, "alice", b"head", None)], "what another user has added to")
+        same(kept(alice, id_, "@alice@dave"), [], "what is asked for in another room")
+        # Members, by the keys that they have.
+        for recipients in (
+            [(marks["dave"], b"")], [(marks["alice"], b""), (marks["dave"], b"")], [(marks["bob"], b"")],
+            [(bytes(32), b"")], [(marks["carol"], b""), (marks["alice"], b""), (bytes(32), b"")],
+        ):
+            id_ = next(ids)
+            expect_error(add(alice, id_, *recipients), ErrorCode.CONFLICT)
+            same(kept(alice, id_), [], "what was refused")
+        for other in (LOBBY, new_room(alice)):
+            expect_error(add(alice, next(ids), name=other), ErrorCode.CONFLICT)
+            expect_error(ask(alice, RequestType.SENDER_KEYS, other, [bytes(32)]), ErrorCode.CONFLICT)
+        expect_error(add(alice, next(ids), name="no-such-room"), ErrorCode.NOT_FOUND)
+        # The sizes, and how many.
+        head, part = b"h" * 4096, b"p" * 1024
+        id_ = next(ids)
+        expect_type(add(alice, id_, *[(marks["carol"], part)] * 16, head=head), Done)
+        same(kept(carol, id_), [(id_, epoch, "alice", head, part)], "the longest")
+        for recipients, head in (
+            ([], b"h" * 4097), ([(marks["carol"], b"p" * 1025)], b""),
+            ([(marks["alice"], b""), (marks["carol"], b"p" * 1025)], b""), ([(marks["carol"], b"")] * 17, b""),
+        ):
+            id_ = next(ids)
+            expect_error(add(alice, id_, *recipients, head=head), ErrorCode.MALFORMED)
+            same(kept(alice, id_), [], "what was refused")
+        for session in (alice, carol, dave):
+            same(drained(session), [], "what was told of it")
+
+
+@check("AddSenderKey counts as a change, and what is asked for too fast is refused for a while")
+def add_sender_key_rate(site: Site) -> None:
+    with another(site, "--message-burst", "5", "--message-rate", "1") as direct, direct.session("alice") as alice:
+        one = talk(direct, alice, "carol")
+        numbers = [
+            alice.queue(RequestType.ADD_SENDER_KEY, {0: one.room, 1: bytes([at]) * 32, 2: bytes(32), 3: b"", 4: []})
+            for at in range(20)
+        ]
+        alice.flush()
+        answers = [alice.answer(number)[0] for number in numbers]
+        refused = [answer for answer in answers if isinstance(answer, Error)]
+        expect(10 <= len(refused) < 20, f"{len(refused)} of 20 were refused")
+        for error in refused:
+            expect_error(error, ErrorCode.RATE_LIMITED)
+            expect(bool(error.retry_after), "no time after which to ask again")
+
+
+@check("SenderKeys: 32 at most; a sender key is kept while a message needs it, and 16 of those that none needs")
+def sender_keys(site: Site) -> None:
+    with another(site, *GENEROUS) as direct, direct.sessions("alice", "carol") as (alice, carol):
+        one, two = talk(direct, alice, "carol"), talk(direct, carol, "alice")
+        one.said("under the first")
+        used, unused = one.own, [bytes([at]) * 32 for at in range(1, 33)]
+
+        def kept(*ids: bytes) -> set[bytes]:
+            keys = expect_type(ask(carol, RequestType.SENDER_KEYS, one.room, list(ids)), SenderKeyList).keys
+            return {key.id for key in keys}
+
+        def add(session: Session, id_: bytes) -> None:
+            do(session, RequestType.ADD_SENDER_KEY, one.room, id_, bytes(32), b"", [])
+
+        for id_ in unused[:16]:
+            add(alice, id_)
+        same(kept(*unused), set(unused[:16]), "those that are kept")
+        add(carol, b"c" * 32)
+        same(kept(*unused[:16], b"c" * 32), {*unused[:16], b"c" * 32}, "those of two senders")
+        for id_ in unused[16:]:
+            add(alice, id_)
+        same(len(kept(*unused)), 16, "how many are kept")
+        expect(unused[31] in kept(*unused), "the latest is not kept")
+        same(kept(used.id, b"c" * 32), {used.id, b"c" * 32}, "what is needed, and the other sender's")
+        same(two.hear().text, "under the first", "what it opens")
+        same(kept(), set(), "none")
+        same(len(kept(*unused[:32])), 16, "as many as may be asked for")
+        do_not(ErrorCode.MALFORMED, carol, RequestType.SENDER_KEYS, one.room, [bytes(32), *unused])
+
+
+@check("Keys: those of the registered users asked for, as DER; 64 at most")
+def keys(site: Site) -> None:
+    with site.session("alice") as alice:
+        def known(*users: str) -> dict[str, bytes]:
+            found = expect_type(ask(alice, RequestType.KEYS, list(users)), KeyList).keys
+            return {each.user: each.key for each in found}
+
+        users = ("alice", "bob", "carol", "dave")
+        expected = {user: rsac1.encode_public_key(site.keys[user].public_key()) for user in users}
+        same(known(*users), expected, "the keys")
+        same(known("carol", "nobody"), {"carol": expected["carol"]}, "those of who is registered")
+        same(known(), {}, "nobody's")
+        strangers = [f"user-{number}" for number in range(63)]
+        same(known(*strangers, "dave"), {"dave": expected["dave"]}, "as many as may be asked for")
+        do_not(ErrorCode.MALFORMED, alice, RequestType.KEYS, [*strangers, "dave", "carol"])
+
+
+@check("a key that is replaced: the sessions end, the others are told, and nothing new is sealed to the old one")
+def key_changed(site: Site) -> None:
+    room = "@alice@carol"
+    with another(site) as direct:
+        new = site.keys["bob"]  # who leaves, so that nobody has his key
+        direct.run("keys", "remove", "--data-dir", direct.data, "bob")
+        with direct.sessions("alice", "alice", "dave", "dave") as (alice, outside, dave, lobby):
+            joined(lobby)
+            one = talk(direct, alice, "carol")
+            talk(direct, dave, "carol")
+            talk(direct, dave, "alice")
+            carol = login(direct.connect(), direct.server_key, "carol", direct.keys["carol"])
+            carol.welcomed()
+            two = talk(direct, carol, "alice")
+            one.said("to the old key")
+            two.said("from the old key")
+            old, ticket = one.own, carol.ticket
+            for session in (alice, outside, dave, lobby):
+                drained(session)
+            direct.replace("carol", new)
+            expect_closed(carol, CloseCode.KEY_REMOVED)
+            for session in (alice, dave):
+                same(session.event(lambda event: isinstance(event, KeyChanged)), KeyChanged("carol"), "what was told")
+            same([drained(session) for session in (alice, outside)], [[], []], "what was told besides")
+            expect(not any(isinstance(event, KeyChanged) for event in drained(lobby)), "who is in another room is told")
+            expect_refused(lambda: resume(direct.connect(), ticket), RefusalCode.TICKET_REFUSED)
+
+            # Nothing can be sealed to the old key any more; to the new one it can, in another epoch.
+            stale = sealed.make_sender_key(room, "alice", one.private_key, one.pinned)
+            expect_error(alice.request(RequestType.ADD_SENDER_KEY, stale.add_body()), ErrorCode.CONFLICT)
+            before = one.pinned["carol"]
+            one.pin()
+            expect(fingerprint(one.pinned["carol"]) != fingerprint(before), "the key is still the old one")
+            same(fingerprint(one.pinned["carol"]), fingerprint(new.public_key()), "the key")
+            fresh = one.add_key()
+            expect(fresh.epoch != old.epoch, "the epoch is still the old one")
+            one.said("to the new key")
+            with direct.session("carol") as carol:
+                same(carol.welcome.waiting, (Waiting(room, 3),), "what waits for who has another key now")
+                two = Talker(direct, carol, "alice")
+                _, parts = two.join()
+                same([part.seq for part in parts], [1, 2, 3], "what is there")
+                same(two.open(parts[2]).text, "to the new key", "what is sealed to the new key")
+                lost = [part.what.sealed.key for part in parts[:2]]
+                found = expect_type(ask(carol, RequestType.SENDER_KEYS, room, lost), SenderKeyList).keys
+                same([each.part for each in found], [None, None], "the parts for the old key")
+                two.said("from the new key")
+            end, parts = alice.history(room, 10)
+            one.opened.clear()
+            same(one.open(parts[3]).text, "from the new key", "what was said")
+            # What the old key has signed still opens for who has trusted that before.
+            part = parts[1]
+            [found] = ask(alice, RequestType.SENDER_KEYS, room, [part.what.sealed.key]).keys
+            key = sealed.open_sender_key(
+                room, found.epoch, "carol", found.id, found.head, found.part, one.private_key, {fingerprint(before)}
+            )
+            same(sealed.open_message(key, "carol", part.id, part.what.sealed.sealed)[1].text, "from the old key", "it")
+
+
+@check("direct rooms: with who is not registered, none can be begun; what was said in one is still there")
+def direct_unregistered(site: Site) -> None:
+    with another(site) as direct:
+        with direct.sessions("alice", "dave") as (alice, dave):
+            one = talk(direct, alice, "carol")
+            one.said("are you there?")
+            for room in ("@alice@nobody", "@alice@" + "z" * 32):
+                do_not(ErrorCode.NOT_FOUND, alice, RequestType.JOIN, room)
+            direct.run("keys", "remove", "--data-dir", direct.data, "carol")
+            begun = time.monotonic()
+            while isinstance(ask(alice, RequestType.WHOIS, "carol"), UserInfo):
+                expect(time.monotonic() - begun < WAIT, "carol is still registered")
+                alice.attend(0.05)
+            do_not(ErrorCode.NOT_FOUND, dave, RequestType.JOIN, "@carol@dave")
+            expect_error(one.say("and now?"), ErrorCode.NOT_FOUND)
+            same(expect_type(ask(alice, RequestType.KEYS, ["carol"]), KeyList).keys, (), "the key")
+        with direct.session("alice") as alice:
+            one = Talker(direct, alice, "carol")
+            answer, parts = one.join()
+            same((answer.last, len(parts)), (1, 1), "what was said")
+            same(expect_type(alice.history(one.room, 5)[0], HistoryEnd).more, False, "whether there is more")
+            direct.register("carol", direct.keys["carol"])
+            begun = time.monotonic()
+            while isinstance(ask(alice, RequestType.WHOIS, "carol"), Error):
+                expect(time.monotonic() - begun < WAIT, "carol is not registered again")
+                alice.attend(0.05)
+            same(one.open(parts[0]).text, "are you there?", "what was said")
+            one.said("welcome back")
+        same(waits(direct, "carol"), {one.room: 2}, "what waits")
+
+
+@check("Leave of a direct room ends what this session gets, and nothing else; who is there is not announced")
+def direct_leave(site: Site) -> None:
+    room = "@alice@carol"
+    with another(site) as direct, direct.sessions("alice", "carol", "carol", "dave") as (alice, carol, other, dave):
+        one = talk(direct, alice, "carol")
+
+        def people(session: Session) -> list[tuple[str, int]]:
+            answer = expect_type(ask(session, RequestType.PEOPLE, room), PeopleList)
+            same((answer.room, answer.total), (room, len(answer.people)), "the room and the total")
+            return [(each.user, each.connections) for each in answer.people]
+
+        same(people(alice), [("alice", 1), ("carol", 2)], "who is connected")
+        two, third = talk(direct, carol, "alice"), talk(direct, other, "alice")
+        one.said("hello")
+        same([two.hear().text, third.hear().text], ["hello", "hello"], "what was said")
+        do(carol, RequestType.LEAVE, room)
+        one.said("who is there?")
+        same(drained(carol), [Waiting(room, 2)], "what the session is told that has left")
+        same(third.hear().text, "who is there?", "what the other one is told")
+        expect_error(two.say("I have left"), ErrorCode.FORBIDDEN)
+        two.own = None
+        same([two.open(part).text for part in carol.history(room, 5)[1]], ["hello", "who is there?"], "the history")
+        same(people(carol), [("alice", 1), ("carol", 2)], "who is connected")
+        answer, parts = two.join()
+        same([part.seq for part in parts], [2], "what was missed")
+        two.said("back again")
+        do(carol, RequestType.SET_STATUS, Availability.AWAY, "lunch")
+        do(carol, RequestType.SET_STATUS, Availability.ONLINE)
+        carol.close()
+        other.close()
+        gone(alice, "carol")
+        same(people(alice), [("alice", 1)], "who is connected")
+        alice.attend(0.5)  # longer than it takes to tell who came and left
+        events = drained(alice)
+        same([event for event in events if not isinstance(event, (Message, Receipt))], [], "what was told")
+        same(drained(dave), [], "what somebody else was told")
+        expect(room not in rooms_of(direct, "carol"), "the room is in the Welcome")
+
+
+@check("direct rooms: after SIGKILL what waits still waits, and sender keys, receipts and messages are there")
+def direct_after_kill(site: Site) -> None:
+    room = "@alice@carol"
+    with another(site) as direct:
+        with direct.sessions("alice", "carol") as (alice, carol):
+            one, two = talk(direct, alice, "carol"), talk(direct, carol, "alice")
+            one.said("one", "two", "three")
+            two.seen(2, 1)
+            two.said("not all is delivered")
+            unused = two.add_key()
+            receipts = one.receipts()
+            same(receipts["carol"], (2, 1), "the receipt")
+            direct.server.end(signal.SIGKILL)
+        direct.start()
+        same(waits(direct, "carol"), {room: 4}, "what waits for carol")
+        same(waits(direct, "alice"), {room: 4}, "what waits for alice")
+        same([waits(direct, user) for user in ("bob", "dave")], [{}, {}], "what waits for others")
+        with direct.sessions("alice", "carol") as (alice, carol):
+            after = [Talker(direct, alice, "carol"), Talker(direct, carol, "alice")]
+            for talker, before in zip(after, (one, two)):
+                talker.view = RoomView(room, Position(before.view.position.incarnation, 0))
+                answer, parts = talker.join()
+                same((answer.gone, answer.withdrawn_after), (0, None), "gone and withdrawn after")
+                texts = [talker.open(part).text for part in parts]
+                same(texts, ["one", "two", "three", "not all is delivered"], "what was said")
+                same(talker.receipts(), receipts, "the receipts")
+                answer = ask(talker.session, RequestType.SENDER_KEYS, room, [unused.id])
+                found = [(each.head, each.sender) for each in expect_type(answer, SenderKeyList).keys]
+                same(found, [(unused.head, "carol")], "a key for later")
+            for talker in after:
+                talker.said("after the restart")
+            for talker in after:
+                same([talker.hear().text for _ in after], ["after the restart"] * 2, "what is said after it")
+
+
+@check("direct rooms: the server starts again after a sender key was added where nothing was said")
+def direct_key_alone(site: Site) -> None:
+    with another(site) as direct:
+        with direct.session("alice") as alice:
+            added = talk(direct, alice, "carol").add_key()
+        same(direct.server.end(), 0, "the exit status")
+        direct.start()
+        with direct.session("carol") as carol:
+            two = talk(direct, carol, "alice")
+            found = expect_type(ask(carol, RequestType.SENDER_KEYS, two.room, [added.id]), SenderKeyList).keys
+            same([each.head for each in found], [added.head], "the sender key")
+
+
+@check("direct rooms: a user has 1000 at most")
+def direct_thousand(site: Site) -> None:
+    with another(site, *GENEROUS) as direct:
+        same(direct.server.end(), 0, "the exit status")
+        for number in range(1001):
+            # Nobody logs in with these.
+            modulus = int.from_bytes(os.urandom(256), "big") | 1 | 1 << 2047
+            pem = rsa.RSAPublicNumbers(65537, modulus).public_key().public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+            (direct.data / "keys" / f"key_user-{number:04}.pem").write_bytes(pem)
+        direct.start()
+        with direct.sessions("alice", "carol") as (alice, carol):
+            rooms = [direct_room("alice", f"user-{number:04}") for number in range(1001)]
+            numbers = [alice.queue(RequestType.JOIN, {0: room}) for room in rooms[:1000]]
+            alice.flush()
+            for number in numbers:
+                alice.inside.add(expect_type(alice.answer(number)[0], Joined).info.room)
+            do_not(ErrorCode.CONFLICT, alice, RequestType.JOIN, rooms[1000])
+            do_not(ErrorCode.CONFLICT, carol, RequestType.JOIN, "@alice@carol")
+            expect_type(ask(alice, RequestType.JOIN, rooms[0]), Joined)
+            expect_type(ask(carol, RequestType.JOIN, "@carol@dave"), Joined)
 
 
 # --- tickets and restarts ---------------------------------------------------------------------------------
@@ -1864,6 +2931,18 @@ def malformed_messages(site: Site) -> None:
         "a time below 0": [RequestType.MUTE, 1, {0: LOBBY, 1: "bob", 2: -1}],
         "a time over 32 bits": [RequestType.BAN, 1, {0: LOBBY, 1: "bob", 2: 2**32}],
         "a topic that is no text": [RequestType.SET_TOPIC, 1, {0: LOBBY, 1: b"x"}],
+        "a direct room whose users are in another order": [RequestType.JOIN, 1, {0: "@bob@alice"}],
+        "a direct room of one user": [RequestType.JOIN, 1, {0: "@alice@alice"}],
+        "a direct room of three users": [RequestType.JOIN, 1, {0: "@alice@bob@carol"}],
+        "a direct room where a user should be": [RequestType.WHOIS, 1, {0: "@alice@bob"}],
+        "a key id of 31 bytes": [RequestType.SENDER_KEYS, 1, {0: "@alice@bob", 1: [bytes(31)]}],
+        "something sealed without its bytes": [
+            RequestType.POST, 1, {0: "@alice@bob", 1: bytes(16), 2: [SEALED, {0: bytes(32)}], 3: False}
+        ],
+        "a recipient without its part": [
+            RequestType.ADD_SENDER_KEY, 1,
+            {0: "@alice@bob", 1: bytes(32), 2: bytes(32), 3: b"", 4: [{0: bytes(32)}]},
+        ],
     }
     streams = {name: cbor2.dumps(message, canonical=True) for name, message in encoded.items()}
     streams["an indefinite array"] = bytes.fromhex("9f0501a10063626f62ff")
@@ -1872,7 +2951,7 @@ def malformed_messages(site: Site) -> None:
     streams["no CBOR"] = b"\xff\xff\xff"
     streams = {name: len(data).to_bytes(3, "big") + data for name, data in streams.items()}
     streams["a length of 0"] = bytes(3)
-    streams["a length over the limit"] = (LONGEST + 513).to_bytes(3, "big")
+    streams["a length over the limit"] = (rsac1.longest_request(LONGEST) + 1).to_bytes(3, "big")
     for name, data in streams.items():
         with site.session("alice") as session:
             session.send_record(Kind.DATA, data)

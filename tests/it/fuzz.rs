@@ -96,6 +96,8 @@ fn any_bytes_are_borne_by_parsers() {
         "server-message",
         "close",
         "public-key",
+        "statement",
+        "sealed-message",
     ];
     check_random_bytes(&parsers, 1000);
 }
@@ -103,6 +105,11 @@ fn any_bytes_are_borne_by_parsers() {
 #[test]
 fn any_bytes_are_borne_by_links() {
     check_random_bytes(&["link-server", "link-client"], 60);
+}
+
+#[test]
+fn any_bytes_are_borne_as_sender_keys() {
+    check_random_bytes(&["sender-key"], 100);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, seconds};
+use super::{Action, Place, seconds};
 use crate::model::{RoomName, UserName};
 use crate::proto::message::{Availability, SetStatus};
 
@@ -15,6 +15,11 @@ pub(super) fn room(arguments: &str) -> Result<RoomName, String> {
         "" => Err("which room?".to_owned()),
         name => name.parse().map_err(|error| format!("{name}: {error}")),
     }
+}
+
+/// A room, or a user whose name begins with `@`.
+pub(super) fn place(arguments: &str) -> Result<Place, String> {
+    if arguments.starts_with('@') { only_user(arguments).map(Place::User) } else { room(arguments).map(Place::Room) }
 }
 
 pub(super) fn user(name: &str) -> Result<UserName, String> {

@@ -68,7 +68,20 @@ pub enum Action {
     /// Show who is here.
     People,
     /// Be in this room, and look at it.
-    Join(RoomName),
+    Join(Place),
+    /// Say this to somebody alone.
+    Tell(UserName, Body),
+    /// Say this to who has last said something to the user alone.
+    Answer(Body),
+    /// Trust the key that a user has now.
+    Trust(UserName),
+    /// Show what to compare with a user, to know his key; or, if it was compared, note that.
+    Verify {
+        /// Whose.
+        user: UserName,
+        /// It was compared, and is the same.
+        compared: bool,
+    },
     /// Look at the room of this number.
     Switch(usize),
     /// Make a room, and be in it.
@@ -96,6 +109,26 @@ pub enum Action {
     ShutDown,
     /// Explain all commands, or one.
     Manual(Option<&'static Entry>),
+}
+
+/// Where something can be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a room.
+    Room(RoomName),
+    /// To a user.
+    User(UserName),
+}
+
+impl Place {
+    /// The room, for this user; nothing if the place is the user himself.
+    #[must_use]
+    pub fn room(self, me: UserName) -> Option<RoomName> {
+        match self {
+            Self::Room(room) => Some(room),
+            Self::User(user) => RoomName::direct(me, user),
+        }
+    }
 }
 
 /// Something that owners and admins decide over a room.

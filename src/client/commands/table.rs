@@ -1,7 +1,9 @@
 //! The table of the slash commands.
 
-use super::arguments::{count, first_word, leading_time, none, only_user, room, server, status, text, user_and_rest};
-use super::{Action, Decision, Entry, Role, find};
+use super::arguments::{
+    count, first_word, leading_time, none, only_user, place, room, server, status, text, user_and_rest,
+};
+use super::{Action, Decision, Entry, Place, Role, find};
 use crate::proto::message::{Availability, Body};
 
 /// All commands, in the order of the manual.
@@ -45,11 +47,11 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "join",
         aliases: &[],
-        arguments: "#ROOM",
-        help: "be in a room, and go to it",
+        arguments: "#ROOM|@USER",
+        help: "go to a room, or to a user alone",
         details: "/1 to /9 go to the rooms that you are in, as /rooms numbers them.",
         role: Role::Everyone,
-        parse: |arguments| room(arguments).map(Action::Join),
+        parse: |arguments| place(arguments).map(Action::Join),
     },
     Entry {
         name: "create",
@@ -185,6 +187,52 @@ pub const TABLE: &[Entry] = &[
         details: "",
         role: Role::Owner,
         parse: |arguments| only_user(arguments).map(|user| Action::Decide(Decision::HandOver(user))),
+    },
+    Entry {
+        name: "privatemsg",
+        aliases: &["msg", "w"],
+        arguments: "USER [TEXT]",
+        help: "say something to a user alone",
+        details: "It is sealed: nobody but the two of you can read it, not even the server. Without TEXT, go there, as /join @USER.",
+        role: Role::Everyone,
+        parse: |arguments| match user_and_rest(arguments)? {
+            (user, "") => Ok(Action::Join(Place::User(user))),
+            (user, text) => Ok(Action::Tell(user, Body::Text { text: text.to_owned() })),
+        },
+    },
+    Entry {
+        name: "r",
+        aliases: &[],
+        arguments: "TEXT",
+        help: "answer who has last said something to you alone",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| match arguments {
+            "" => Err("what is the answer?".to_owned()),
+            text => Ok(Action::Answer(Body::Text { text: text.to_owned() })),
+        },
+    },
+    Entry {
+        name: "verify",
+        aliases: &[],
+        arguments: "USER [yes]",
+        help: "show what to compare to know a user's key",
+        details: "Compare it with what USER sees, over the phone or face to face; if it is the same, /verify USER yes. His name is shown with a + from then on.",
+        role: Role::Everyone,
+        parse: |arguments| match user_and_rest(arguments)? {
+            (user, "") => Ok(Action::Verify { user, compared: false }),
+            (user, "yes") => Ok(Action::Verify { user, compared: true }),
+            (_, other) => Err(format!("{other}?")),
+        },
+    },
+    Entry {
+        name: "trust",
+        aliases: &[],
+        arguments: "USER",
+        help: "accept the key that a user has now",
+        details: "When a user has another key than before, nothing is sent to it until you do. Ask him first whether he has made a new one.",
+        role: Role::Everyone,
+        parse: |arguments| only_user(arguments).map(Action::Trust),
     },
     Entry {
         name: "status",

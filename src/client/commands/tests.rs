@@ -33,11 +33,11 @@ fn lines_are_messages_or_commands() {
 
 #[test]
 fn rooms_users_times_and_reasons_are_told_apart() {
-    let (dev, bob) = ("#dev".parse().unwrap(), "bob".parse().unwrap());
+    let (dev, bob): (RoomName, UserName) = ("#dev".parse().unwrap(), "bob".parse().unwrap());
     let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
     let reason = |text: &str| Some(text.to_owned());
     let decide = |decision| Ok(Action::Decide(decision));
-    assert_eq!(parse("/join #Dev"), Ok(Action::Join(dev)));
+    assert_eq!(parse("/join #Dev"), Ok(Action::Join(Place::Room(dev))));
     assert_eq!(parse("/part"), Ok(Action::Part(None)));
     assert_eq!(parse("/leave #dev"), Ok(Action::Part(Some(dev))));
     assert_eq!(parse("/3"), Ok(Action::Switch(3)));
@@ -78,7 +78,7 @@ fn mistakes_name_the_next_thing_to_type() {
         ("/history many", "/history: many is not a number of messages", "/history [N]"),
         ("/history 0", "/history: 0 is not a number of messages", "/history [N]"),
         ("/whois", "/whois: who?", "/whois USER"),
-        ("/join dev", "/join: dev: a room's name starts with #", "/join #ROOM"),
+        ("/join dev", "/join: dev: a room's name starts with #", "/join #ROOM|@USER"),
         ("/mute bob soon", "/mute: soon is not a time", "/mute USER [TIME]"),
         ("/unban bob now", "/unban: nothing comes after it", "/unban USER"),
         ("/3 x", "/3: nothing comes after it", "/3"),

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream as StdStream};
 use std::path::Path;
 
 use super::*;
+use crate::client::session::Known;
 use crate::client::session::{Answer, Ask};
 use crate::config::ServerFlags;
 use crate::config::{ServerConfig, ServerPaths};
@@ -53,12 +54,15 @@ impl User {
         let settings = Settings {
             server: test_keys::server().public().clone(),
             user: name.parse().unwrap(),
+            own: key_copy(name).public().clone(),
+            known: Known::default(),
+            receipts: true,
             room: RoomName::lobby(),
             give_up,
         };
         let (sender, told) = mpsc::channel();
         let tell = move |what| drop(sender.send(what));
-        Self { driver: Driver::start(settings, target, key_copy(name), tell).unwrap(), told }
+        Self { driver: Driver::start(settings, target, key_copy(name), None, tell).unwrap(), told }
     }
 
     /// What comes next of which `wanted` holds.
@@ -209,11 +213,15 @@ fn a_wrong_user_key_is_refused() {
     let settings = Settings {
         server: test_keys::server().public().clone(),
         user: "alice".parse().unwrap(),
+        own: test_keys::bob().public().clone(),
+        known: Known::default(),
+        receipts: true,
         room: RoomName::lobby(),
         give_up: None,
     };
     let (sender, told) = mpsc::channel();
-    let driver = Driver::start(settings, target(port), key_copy("bob"), move |what| drop(sender.send(what))).unwrap();
+    let driver =
+        Driver::start(settings, target(port), key_copy("bob"), None, move |what| drop(sender.send(what))).unwrap();
     let over = User { driver, told }.over();
     assert_eq!(over, (Outcome::AuthenticationFailed, 0));
     server.end();

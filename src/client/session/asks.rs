@@ -7,7 +7,9 @@ use super::io::{Answer, Ask, Until};
 use super::posts::{here, may_pass, retry_after};
 use super::room::{Broken, PARTS, PARTS_BYTES, Parts};
 use crate::model::{RoomName, Seq};
-use crate::proto::message::{ErrorCode, History, People, Refused, Reply, Request, RequestId, Rooms, Stored, Whois};
+use crate::proto::message::{
+    Body, ErrorCode, History, People, Refused, Reply, Request, RequestId, Rooms, Stored, Whois,
+};
 
 /// Most questions at once.
 const ASKS: usize = 32;
@@ -33,7 +35,11 @@ struct Open {
 }
 
 /// A question with its answer.
-pub(super) type Answered = (Ask, Result<Answer, Refused>);
+pub(super) enum Answered {
+    Plain(Ask, Result<Answer, Refused>),
+    /// Messages, which may have to be opened first.
+    Messages(Ask, Vec<Stored>, bool),
+}
 
 impl Asks {
     pub(super) fn is_empty(&self) -> bool {
@@ -59,9 +65,9 @@ impl Asks {
     }
 
     /// Takes a question, or says why not.
-    pub(super) fn push(&mut self, ask: Ask) -> Option<Answered> {
+    pub(super) fn push(&mut self, ask: Ask) -> Option<(Ask, Refused)> {
         if self.open.len() >= ASKS {
-            return Some((ask, Err(here(ErrorCode::RateLimited, "too many questions wait for an answer"))));
+            return Some((ask, here(ErrorCode::RateLimited, "too many questions wait for an answer")));
         }
         let parts = Parts::default();
         self.open.push_back(Open {
@@ -78,7 +84,7 @@ impl Asks {
     }
 
     /// The connection broke. Questions are asked again; what is none is reported, and must not be done twice.
-    pub(super) fn disconnected(&mut self) -> Vec<Answered> {
+    pub(super) fn disconnected(&mut self) -> Vec<(Ask, Refused)> {
         let mut lost = Vec::new();
         self.open.retain_mut(|open| {
             open.not_before = None;
@@ -87,7 +93,7 @@ impl Asks {
             open.bytes = 0;
             if open.asked.take().is_some() && matches!(open.ask, Ask::Do(_)) {
                 let text = "the connection broke before the server answered";
-                lost.push((open.ask.clone(), Err(here(ErrorCode::ShuttingDown, text))));
+                lost.push((open.ask.clone(), here(ErrorCode::ShuttingDown, text)));
                 return false;
             }
             true
@@ -162,15 +168,16 @@ impl Asks {
                 if let Some(first) = messages.first() {
                     self.read_back_to.insert(room, first.seq);
                 }
-                Ok(Answer::History { messages, more: end.more })
+                let ask = self.open.remove(at).ok_or(BROKEN)?.ask;
+                return Ok(Some(Answered::Messages(ask, messages, end.more)));
             }
             (Ask::People { .. }, Reply::People(list)) => Ok(Answer::People(list)),
-            (Ask::Whois { .. }, Reply::User(user)) => Ok(Answer::User(Box::new(user))),
+            (Ask::Whois { .. }, Reply::User(user)) => Ok(Answer::User(Box::new(user), None)),
             (Ask::Rooms { .. }, Reply::Rooms(list)) => Ok(Answer::Rooms(list)),
             (Ask::Do(_), Reply::Done) => Ok(Answer::Done),
             _ => return Err(BROKEN),
         };
-        Ok(self.open.remove(at).map(|open| (open.ask, answer)))
+        Ok(self.open.remove(at).map(|open| Answered::Plain(open.ask, answer)))
     }
 
     fn find(&self, id: RequestId) -> Option<usize> {
@@ -209,7 +216,7 @@ impl Open {
         let page = self.parts.take();
         let empty = page.is_empty();
         for message in page.into_iter().rev() {
-            self.bytes += message.body.as_ref().map_or(0, |body| body.text().len());
+            self.bytes += message.body.as_ref().map_or(0, Body::size);
             self.history.push_front(message);
         }
         self.asked = None;

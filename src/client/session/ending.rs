@@ -88,8 +88,8 @@ impl Session {
         self.outputs.push_back(Output::Disconnect);
         self.requests.clear();
         self.rooms.values_mut().for_each(Room::disconnected);
-        for (ask, answer) in self.asks.disconnected() {
-            self.event(Event::Answered { ask, answer });
+        for (ask, refused) in self.asks.disconnected() {
+            self.event(Event::Answered { ask, answer: Err(refused) });
         }
     }
 

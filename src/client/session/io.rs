@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
-use crate::model::{MessageId, RoomName, Seq, Timestamp, UserName};
+use super::trust::{Known, Pin, Trust};
+use super::vault::Unreadable;
+use crate::e2e;
+use crate::model::{Fingerprint, MessageId, RoomName, SenderKeyId, Seq, Timestamp, UserName};
 use crate::proto::close::CloseReason;
 use crate::proto::handshake::client::{Answer as JobAnswer, ClientError, Job};
 use crate::proto::message::{
-    Acted, Body, Membership, PeopleList, Presence, Refused, Request, RoomInfo, RoomList, Stored, UserInfo, Welcome,
+    Acted, Body, Membership, PeopleList, Presence, Receipt, Refused, Request, RoomInfo, RoomList, Stored, UserInfo,
+    Welcome,
 };
 
 /// One try to have a connection. What comes for an earlier one is ignored.
@@ -21,8 +25,25 @@ pub enum Input<'a> {
     Network(Attempt, Network<'a>),
     /// The user wants something.
     Command(Command),
+    /// Work is done.
+    Worked(WorkId, e2e::Answer),
+    /// Another client of the user has remembered this.
+    Recalled(Known),
     /// The time that [`poll_timeout`](super::Session::poll_timeout) named has come.
     Tick,
+}
+
+/// Some work that is done elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct WorkId(pub u64);
+
+/// What some work is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Work {
+    /// To speak in this room.
+    Make(RoomName),
+    /// To read what was said in this room under this sender key.
+    Open(RoomName, SenderKeyId),
 }
 
 /// What happened to a connection.
@@ -54,6 +75,22 @@ pub enum Command {
     Join {
         /// The room.
         room: RoomName,
+    },
+    /// What was said in a direct room has been seen up to here.
+    Read {
+        /// The room.
+        room: RoomName,
+        /// The last message that was seen.
+        seq: Seq,
+    },
+    /// Trust a key of a user's. Leads to [`Event::Trusted`], or to [`Event::Notice`] if there is none to trust.
+    Trust {
+        /// Whose.
+        user: UserName,
+        /// Which; without it, the one that was told by [`Event::KeyChanged`].
+        key: Option<Fingerprint>,
+        /// It was compared with the user's own over another way than the server's.
+        verified: bool,
     },
     /// Ask the server for something. Leads to one [`Event::Answered`].
     Ask(Ask),
@@ -114,14 +151,14 @@ pub enum Answer {
     /// Messages, oldest first.
     History {
         /// The messages.
-        messages: Vec<Stored>,
+        messages: Vec<Said>,
         /// Whether the server has messages before them.
         more: bool,
     },
     /// Who is there.
     People(PeopleList),
-    /// Who this is.
-    User(Box<UserInfo>),
+    /// Who this is, and how far his key is trusted; nothing if it was never seen.
+    User(Box<UserInfo>, Option<Trust>),
     /// Which rooms there are.
     Rooms(RoomList),
     /// It is done.
@@ -137,6 +174,14 @@ pub enum Output {
     Transmit(Vec<u8>),
     /// Run this, and hand in its answer.
     Job(Attempt, Job),
+    /// Run this, and hand in what comes of it; no connection is needed for it.
+    Work(WorkId, e2e::Job),
+    /// Remember this of a user, for later sessions; if another client has already done so, tell what.
+    Meet(UserName, Pin),
+    /// Remember this of a user, for later sessions, in the place of what was remembered before.
+    Decide(UserName, Pin),
+    /// Remember that a direct room was read up to here.
+    HasRead(RoomName, Seq),
     /// Hang up, once the bytes before this are sent; or stop trying to connect.
     Disconnect,
     /// Tell the user.
@@ -186,6 +231,42 @@ pub enum Event {
         arrival: Arrival,
         /// Whether it is the user's own, from this session or another.
         own: bool,
+        /// Whether others could read it, and whose it is.
+        seal: Seal,
+    },
+    /// So many messages of somebody should be before the next one, and are not: they were refused, or withheld.
+    Withheld {
+        /// Where.
+        room: RoomName,
+        /// Whose.
+        sender: UserName,
+        /// How many.
+        count: u64,
+    },
+    /// The server has sent an earlier message of somebody as a new one. It is not told as said.
+    Repeated {
+        /// Where.
+        room: RoomName,
+        /// Whose.
+        sender: UserName,
+    },
+    /// How far what was said in a direct room has come with the other one.
+    Receipt(Receipt),
+    /// The server says that somebody has another key than the trusted one.
+    KeyChanged {
+        /// Who.
+        user: UserName,
+        /// The new key's.
+        key: Fingerprint,
+        /// The trusted one's.
+        known: Option<Fingerprint>,
+    },
+    /// A user's key is trusted from now on.
+    Trusted {
+        /// Whose.
+        user: UserName,
+        /// What is known of it.
+        pin: Pin,
     },
     /// Something that this user said is under way.
     Pending {
@@ -275,6 +356,26 @@ pub enum Event {
     },
     /// Something else that the user should know.
     Notice(String),
+}
+
+/// A message with what is known of its seal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The message, opened if it was sealed and could be.
+    pub message: Stored,
+    /// Whether others could read it, and whose it is.
+    pub seal: Seal,
+}
+
+/// Who could read a message, and how far it is known whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seal {
+    /// It was said where everybody may read it: whose it is is the server's word.
+    Open,
+    /// Only the room's members could read it, and its sender has signed it with a key that is trusted so far.
+    Sealed(Trust),
+    /// It can't be read, for this reason.
+    Unreadable(Unreadable),
 }
 
 /// When a message arrives.

@@ -29,6 +29,10 @@ mod online;
 mod outgoing;
 mod posts;
 mod room;
+mod sealed;
+mod sealer;
+mod trust;
+mod vault;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -38,18 +42,23 @@ use rand::rngs::StdRng;
 
 use self::asks::Asks;
 pub(crate) use self::backoff::Backoff;
+use self::io::Work;
 use self::outgoing::Outgoing;
 use self::posts::Fate;
 use self::room::{Broken, Entry, Room};
 use crate::crypto::rsa::PublicKey;
 use crate::crypto::secret::Secret;
-use crate::model::{MessageId, RoomName, Timestamp, UserName};
+use crate::model::{Fingerprint, MessageId, RoomName, Timestamp, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::handshake::client::{Job, Resumption};
 use crate::proto::link::{self, Client, Limits, Link};
 use crate::proto::message::{ErrorCode, MESSAGE_BYTES, RequestId, Welcome};
 
-pub use self::io::{Answer, Arrival, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Seen, Until};
+pub use self::io::{
+    Answer, Arrival, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Said, Seal, Seen, Until, WorkId,
+};
+pub use self::trust::{Known, Pin, Trust};
+pub use self::vault::Unreadable;
 
 /// A connection has to be there by then.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -63,6 +72,12 @@ pub struct Settings {
     pub server: PublicKey,
     /// Who the user is.
     pub user: UserName,
+    /// The user's own key.
+    pub own: PublicKey,
+    /// What is known of other users' keys.
+    pub known: Known,
+    /// Whether others are told what was read of theirs.
+    pub receipts: bool,
     /// The room to be in, beside those that the server names.
     pub room: RoomName,
     /// How long to go on without a connection, without an answer, or with a server whose disk takes nothing; for ever if
@@ -86,6 +101,12 @@ pub struct Session {
     // Those that wait for an answer, oldest first.
     requests: BTreeMap<RequestId, Asked>,
     next_request: RequestId,
+    known: Known,
+    // Keys that the server says users have now, and that are not trusted.
+    untrusted: BTreeMap<UserName, Fingerprint>,
+    // Work that is not done yet.
+    works: BTreeMap<WorkId, Work>,
+    next_work: u64,
     // Since when there is no connection, and why.
     offline: Option<(Instant, String)>,
     leaving: Option<Leaving>,
@@ -135,6 +156,12 @@ enum Asker {
     Join(RoomName),
     Post(RoomName),
     User,
+    /// What the partner's key in a direct room is.
+    Keys(RoomName),
+    /// To keep a sender key.
+    KeepKey(RoomName),
+    SenderKeys(RoomName),
+    Seen(RoomName),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -157,9 +184,10 @@ pub(crate) fn limits() -> Arc<Limits> {
 impl Session {
     /// A session that begins with its first try to connect. `wall` is the time of this machine's clock now.
     #[must_use]
-    pub fn new(settings: Settings, rng: StdRng, now: Instant, wall: Timestamp) -> Self {
+    pub fn new(mut settings: Settings, rng: StdRng, now: Instant, wall: Timestamp) -> Self {
+        let known = std::mem::take(&mut settings.known);
         let mut session = Self {
-            rooms: BTreeMap::from([(settings.room, Room::new())]),
+            rooms: BTreeMap::from([(settings.room, Room::new(settings.room))]),
             settings,
             limits: limits(),
             rng,
@@ -171,6 +199,10 @@ impl Session {
             asks: Asks::default(),
             requests: BTreeMap::new(),
             next_request: 1,
+            known,
+            untrusted: BTreeMap::new(),
+            works: BTreeMap::new(),
+            next_work: 0,
             offline: Some((now, "not connected yet".to_owned())),
             leaving: None,
             ended_server: false,
@@ -189,6 +221,8 @@ impl Session {
             Input::Network(attempt, what) if attempt == self.attempt => self.network(what, now),
             Input::Network(..) | Input::Tick => {}
             Input::Command(command) => self.command(command, now),
+            Input::Worked(id, answer) => self.worked(id, answer),
+            Input::Recalled(known) => self.known.merge(known),
         }
         self.advance(now);
     }
@@ -213,7 +247,7 @@ impl Session {
         let online = self.is_online();
         let rooms = self.rooms.values().filter(|_| online).flat_map(|room| match room.entry {
             Entry::Outside(due) => [due, None],
-            Entry::Inside => [room.posts.not_before(), None],
+            Entry::Inside => [room.posts.not_before(), room.sealed.as_ref().and_then(|sealed| sealed.not_before())],
             Entry::Asked(..) | Entry::Refused => [None, None],
         });
         let asks = self.asks.not_before().filter(|_| online);
@@ -270,7 +304,7 @@ impl Session {
             }
             Command::Join { room } => {
                 if self.may_join(room) {
-                    let known = self.rooms.entry(room).or_insert_with(Room::new);
+                    let known = self.rooms.entry(room).or_insert_with(|| Room::new(room));
                     if let Entry::Refused = known.entry {
                         known.entry = Entry::Outside(None);
                     }
@@ -279,9 +313,11 @@ impl Session {
                     self.event(Event::NotEntered { room, refused });
                 }
             }
+            Command::Read { room, seq } => self.has_read(room, seq),
+            Command::Trust { user, key, verified } => self.trust_now(user, key, verified),
             Command::Ask(ask) => {
-                if let Some((ask, answer)) = self.asks.push(ask) {
-                    self.event(Event::Answered { ask, answer });
+                if let Some((ask, refused)) = self.asks.push(ask) {
+                    self.event(Event::Answered { ask, answer: Err(refused) });
                 }
             }
             Command::Leave { patience } => {
@@ -386,6 +422,7 @@ impl Session {
             Phase::Waiting { .. } | Phase::Connecting { .. } | Phase::Linked(_) => {}
         }
         if self.is_online() {
+            self.ask_for_keys(now);
             self.ask(now);
             self.flush();
             self.drain(now);
@@ -399,7 +436,7 @@ impl Session {
 
     fn leave_if_done(&mut self, now: Instant) {
         let Some(leaving) = self.leaving else { return };
-        let done = self.outstanding() == 0 && self.asks.is_empty() && self.rooms.values().all(|room| room.settled);
+        let done = self.outstanding() == 0 && self.asks.is_empty() && self.rooms.values().all(Room::is_settled);
         if !done && leaving.until.is_none_or(|due| due > now) {
             return;
         }

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::posts::here;
+use super::asks::Answered;
+use super::posts::{Fate, here};
 use super::room::{Broken, Entry, Room};
-use super::{Answer, Arrival, Ask, Asked, Asker, Event, HeldTicket, Output, Phase, Session};
+use super::sealed::Held;
+use super::{Answer, Arrival, Ask, Asked, Asker, Event, HeldTicket, Output, Phase, Seal, Session, Trust};
 use crate::model::RoomName;
 use crate::proto::handshake::client::Resumption;
 use crate::proto::message::{
@@ -42,15 +44,16 @@ impl Session {
                     _ => Err(Broken("a message of another room")),
                 },
                 Some(Asker::User) => self.asks.part(id, part),
-                Some(Asker::Post(_)) | None => Err(Broken("a message that nobody asked for")),
+                _ => Err(Broken("a message that nobody asked for")),
             },
             (ServerMessage::Reply(id, reply), _) => self.reply(id, reply, now),
             (ServerMessage::Message(message), Some(incarnation)) => {
                 let Some(room) = self.rooms.get_mut(&message.room) else { return Ok(()) };
+                let name = message.room;
                 if room.said(&message, incarnation)? {
-                    self.show(message, Arrival::Live);
+                    self.tell_in(name, Held::Message(message, Arrival::Live));
                 }
-                Ok(())
+                self.check_held(name)
             }
             (ServerMessage::Presence(presence), _) => {
                 if self.rooms.contains_key(&presence.room) {
@@ -68,6 +71,18 @@ impl Session {
                 self.membership(membership);
                 Ok(())
             }
+            (ServerMessage::Waiting(waiting), _) => {
+                self.waits(&waiting);
+                Ok(())
+            }
+            (ServerMessage::Receipt(receipt), _) => {
+                self.receipt(receipt);
+                Ok(())
+            }
+            (ServerMessage::KeyChanged(changed), _) => {
+                self.key_changed(changed.user);
+                Ok(())
+            }
             (ServerMessage::Unknown(_) | ServerMessage::Message(_), _) => Ok(()),
         }
     }
@@ -76,7 +91,7 @@ impl Session {
     fn membership(&mut self, membership: Membership) {
         if membership.member {
             if self.may_join(membership.room) {
-                self.rooms.entry(membership.room).or_insert_with(Room::new);
+                self.rooms.entry(membership.room).or_insert_with(|| Room::new(membership.room));
                 self.event(Event::Membership(membership));
             }
         } else {
@@ -100,9 +115,9 @@ impl Session {
         }
     }
 
-    pub(super) fn show(&mut self, message: Stored, arrival: Arrival) {
+    pub(super) fn show(&mut self, message: Stored, arrival: Arrival, seal: Seal) {
         let own = message.sender == self.settings.user;
-        self.event(Event::Message { message, arrival, own });
+        self.event(Event::Message { message, arrival, own, seal });
     }
 
     pub(super) fn take_ticket(&mut self, ticket: &Ticket, now: Instant) {
@@ -128,16 +143,21 @@ impl Session {
         self.forget_unnamed(&welcome.rooms);
         for room in &welcome.rooms {
             if self.may_join(*room) {
-                self.rooms.entry(*room).or_insert_with(Room::new);
+                self.rooms.entry(*room).or_insert_with(|| Room::new(*room));
             }
         }
+        let waiting = welcome.waiting.clone();
         self.event(Event::Online(welcome));
+        for waiting in &waiting {
+            self.waits(waiting);
+        }
         Ok(())
     }
 
     /// We are members of some rooms no longer, since our absence: to join them would make us members again.
     fn forget_unnamed(&mut self, named: &[RoomName]) {
-        let unnamed = self.rooms.iter().filter(|(name, room)| room.visited && !named.contains(name));
+        let unnamed =
+            self.rooms.iter().filter(|(name, room)| room.visited && !name.is_direct() && !named.contains(name));
         let unnamed: Vec<RoomName> = unnamed.map(|(name, _)| *name).collect();
         for room in unnamed {
             let refused = here(ErrorCode::Forbidden, "you are not in this room any more");
@@ -151,8 +171,13 @@ impl Session {
         match self.requests.remove(&id).map(|asked| asked.by) {
             None => Err(Broken("an answer that nobody asked for")),
             Some(Asker::User) => {
-                if let Some((ask, answer)) = self.asks.reply(id, reply, now)? {
-                    self.answered(ask, answer);
+                match self.asks.reply(id, reply, now)? {
+                    Some(Answered::Plain(ask, answer)) => self.answered(ask, answer),
+                    Some(Answered::Messages(ask, messages, more)) => {
+                        let Ask::History { room, .. } = ask else { return Err(BROKEN) };
+                        self.tell_in(room, Held::History { ask, messages, more });
+                    }
+                    None => {}
                 }
                 Ok(())
             }
@@ -164,8 +189,15 @@ impl Session {
                     Reply::Error(refused) => room.posts.refused(id, refused, self.settings.give_up, now),
                     _ => return Err(BROKEN),
                 };
-                self.tell(name, fate.ok_or(BROKEN)?);
+                let fate = fate.ok_or(BROKEN)?;
+                if let (Fate::Refused(..), Some(sealed)) = (&fate, &mut room.sealed) {
+                    sealed.retire();
+                }
+                self.tell(name, fate);
                 Ok(())
+            }
+            Some(by @ (Asker::Keys(_) | Asker::KeepKey(_) | Asker::SenderKeys(_) | Asker::Seen(_))) => {
+                self.keys_replied(by, id, reply, now)
             }
             Some(Asker::Join(name)) => {
                 // We may have left it meanwhile.
@@ -190,13 +222,17 @@ impl Session {
     }
 
     /// A question is answered: what follows from that here, before the user is told.
-    fn answered(&mut self, ask: Ask, answer: Result<Answer, Refused>) {
+    fn answered(&mut self, ask: Ask, mut answer: Result<Answer, Refused>) {
+        if let Ok(Answer::User(user, trust)) = &mut answer {
+            let own = user.user == self.settings.user;
+            *trust = if own { Some(Trust::Own) } else { self.known.judge(user.user, user.fingerprint) };
+        }
         let mut left = None;
         if let (Ask::Do(request), Ok(_)) = (&ask, &answer) {
             match request {
                 Request::Shutdown(_) => self.ended_server = true,
                 Request::Create(create) if self.may_join(create.room) => {
-                    self.rooms.entry(create.room).or_insert_with(Room::new);
+                    self.rooms.entry(create.room).or_insert_with(|| Room::new(create.room));
                 }
                 Request::Leave(leave) => {
                     self.forget(leave.room, &here(ErrorCode::Forbidden, "you have left this room"));
@@ -224,20 +260,29 @@ impl Session {
         };
         let again = room.visited;
         room.visited |= arrived.caught_up;
+        if let Some(sealed) = &mut room.sealed
+            && (arrived.withdrawn.is_some() || arrived.gone > 0)
+        {
+            sealed.follow_anew();
+        }
         if let Some((after, messages)) = arrived.withdrawn {
-            self.event(Event::Withdrawn { room: name, after, messages });
+            self.tell_in(name, Held::Event(Event::Withdrawn { room: name, after, messages }));
         }
         if arrived.gone > 0 {
-            self.event(Event::Missed { room: name, gone: arrived.gone });
+            self.tell_in(name, Held::Event(Event::Missed { room: name, gone: arrived.gone }));
         }
-        let arrival = if arrived.first_visit || !again { Arrival::Backlog } else { Arrival::Missed };
+        let first_visit = arrived.first_visit || !again;
+        // What nobody has seen yet is no backlog.
+        let unread_after = name.is_direct().then(|| self.known.read(name).unwrap_or_default());
         for message in arrived.messages {
-            self.show(message, arrival);
+            let backlog = first_visit && unread_after.is_none_or(|read| message.seq <= read);
+            let arrival = if backlog { Arrival::Backlog } else { Arrival::Missed };
+            self.tell_in(name, Held::Message(message, arrival));
         }
         if arrived.caught_up {
-            self.event(Event::Entered { info: answer.info, again });
+            self.tell_in(name, Held::Event(Event::Entered { info: answer.info, again }));
         }
-        Ok(())
+        self.check_held(name)
     }
 
     /// Queues every request that can be made now.
@@ -265,7 +310,7 @@ impl Session {
                 while let Some(fate) = room.posts.too_long(message_bytes) {
                     fates.push((*name, fate));
                 }
-                if let Some(batch) = room.posts.batch(*name, now, &mut next_id) {
+                if let Some(batch) = room.posts.batch(*name, now, room.sealed.as_deref_mut(), &mut next_id) {
                     connection.outgoing.push(&batch.bytes);
                     requests
                         .extend(batch.requests.into_iter().map(|id| (id, Asked { by: Asker::Post(*name), at: now })));

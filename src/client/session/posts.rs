@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::sealed::Sealed;
 use crate::model::{MessageId, RoomName};
 use crate::proto::frame::RECORD_BYTES;
 use crate::proto::message::{Accepted, Body, ErrorCode, Post, Refused, Request, RequestId};
@@ -42,6 +43,8 @@ impl Default for Posts {
 struct Outstanding {
     id: MessageId,
     body: Body,
+    // As it is sent to a sealed room: sealed once, so that what is sent again is the same.
+    sealed: Option<Body>,
     asked: Option<RequestId>,
     // It was under way when a connection broke: the server may have it.
     retry: bool,
@@ -88,7 +91,7 @@ impl Posts {
             return Some(Fate::Refused(id, body, here(ErrorCode::RateLimited, "too many messages wait to be sent")));
         }
         self.bytes += bytes;
-        self.queue.push_back(Outstanding { id, body, asked: None, retry: false, refused_since: None });
+        self.queue.push_back(Outstanding { id, body, sealed: None, asked: None, retry: false, refused_since: None });
         None
     }
 
@@ -128,11 +131,17 @@ impl Posts {
         Some(Fate::Refused(post.id, post.body, refused))
     }
 
-    /// The next batch, if it is time for one. `next_id` numbers the requests.
+    /// Whether something is to be sent that is not sealed yet.
+    pub(super) fn waits_for_sealing(&self) -> bool {
+        self.queue.iter().any(|post| post.sealed.is_none())
+    }
+
+    /// The next batch, if it is time for one; of a sealed room, with what can be sealed. `next_id` numbers the requests.
     pub(super) fn batch(
         &mut self,
         room: RoomName,
         now: Instant,
+        mut sealed: Option<&mut Sealed>,
         mut next_id: impl FnMut() -> RequestId,
     ) -> Option<Batch> {
         if self.not_before.is_some_and(|due| due > now) || self.is_under_way() {
@@ -145,8 +154,13 @@ impl Posts {
         self.window = (window * 2).min(BATCH);
         let mut after = None;
         for post in self.queue.iter_mut().take(window).take_while(|post| post.retry == retry) {
+            if let (Some(sealed), None) = (&mut sealed, &post.sealed) {
+                let Some(body) = sealed.seal(post.id, &post.body) else { break };
+                post.sealed = Some(body);
+            }
+            let body = post.sealed.as_ref().unwrap_or(&post.body).clone();
             let id = next_id();
-            let request = Post { room, message: post.id, body: post.body.clone(), retry: post.retry, after };
+            let request = Post { room, message: post.id, body, retry: post.retry, after, urgent: false };
             let bytes = Request::Post(request).encode(id);
             if !batch.bytes.is_empty() && batch.bytes.len() + bytes.len() > RECORD_BYTES {
                 break;

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::io::Seen;
 use super::posts::Posts;
+use super::sealed::Sealed;
 use crate::model::{Incarnation, RoomName, Seq};
-use crate::proto::message::{Join, Joined, Position, Refused, Request, RequestId, Stored};
+use crate::proto::message::{Body, Join, Joined, Position, Refused, Request, RequestId, Stored};
 
 /// Most messages remembered, to be able to say what is withdrawn.
 const SEEN: usize = 256;
@@ -27,6 +28,8 @@ pub(super) struct Room {
     /// Entered at least once.
     pub(super) visited: bool,
     pub(super) posts: Posts,
+    /// What it has beside any other, if what is said in it is sealed.
+    pub(super) sealed: Option<Box<Sealed>>,
 }
 
 /// Where a session stands with a room on the present connection.
@@ -51,7 +54,7 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn push(&mut self, message: Stored) -> Result<(), Broken> {
-        self.bytes += message.body.as_ref().map_or(0, |body| body.text().len());
+        self.bytes += message.body.as_ref().map_or(0, Body::size);
         self.messages.push(message);
         if self.messages.len() > PARTS || self.bytes > PARTS_BYTES { Err(Broken("an endless answer")) } else { Ok(()) }
     }
@@ -82,8 +85,9 @@ pub(super) struct Arrived {
 }
 
 impl Room {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(name: RoomName) -> Self {
         Self {
+            sealed: name.is_direct().then(Box::default),
             have: None,
             seen: VecDeque::new(),
             entry: Entry::Outside(None),
@@ -107,6 +111,14 @@ impl Room {
     pub(super) fn disconnected(&mut self) {
         self.entry = Entry::Outside(None);
         self.posts.disconnected();
+        if let Some(sealed) = &mut self.sealed {
+            sealed.disconnected();
+        }
+    }
+
+    /// Whether it was entered, or that was refused, and everything that came was told.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled && self.sealed.as_ref().is_none_or(|sealed| sealed.is_settled())
     }
 
     pub(super) fn not_joined(&mut self, refused: &Refused, now: Instant) {

@@ -3,6 +3,7 @@
 mod ending;
 mod membership;
 mod rooms;
+mod sealed;
 mod sending;
 mod with_hub;
 
@@ -58,6 +59,9 @@ fn settings() -> Settings {
     Settings {
         server: test_keys::server().public().clone(),
         user: "alice".parse().unwrap(),
+        own: test_keys::alice().public().clone(),
+        known: Known::default(),
+        receipts: true,
         room: lobby(),
         give_up: None,
     }
@@ -80,6 +84,7 @@ struct World {
     // What came out since it was looked at.
     events: Vec<Event>,
     requests: Vec<(RequestId, Request)>,
+    remembered: Vec<(UserName, Pin)>,
     over: Option<(Outcome, usize)>,
     // How the handshakes were opened.
     resumed: Vec<bool>,
@@ -108,6 +113,7 @@ impl World {
             message_bytes: 8192,
             events: Vec::new(),
             requests: Vec::new(),
+            remembered: Vec::new(),
             over: None,
             resumed: Vec::new(),
             closed_by_session: None,
@@ -189,6 +195,12 @@ impl World {
                 let answer = job.run(test_keys::alice(), &mut self.rng);
                 self.handle(Input::Network(attempt, Network::Answer(answer)));
             }
+            Output::Work(id, job) => {
+                let answer = job.run(test_keys::alice(), &mut self.rng);
+                self.handle(Input::Worked(id, answer));
+            }
+            Output::HasRead(..) => {}
+            Output::Meet(user, pin) | Output::Decide(user, pin) => self.remembered.push((user, pin)),
             Output::Disconnect => {
                 while let Some(output) = self.link.as_mut().and_then(Link::poll) {
                     self.serve(output);
@@ -223,6 +235,7 @@ impl World {
                     message_bytes: self.message_bytes,
                     history_limit: 100,
                     rooms: self.rooms.clone(),
+                    waiting: Vec::new(),
                 };
                 self.tell(&[ServerMessage::Welcome(welcome), ServerMessage::Ticket(ticket)]);
             }

@@ -25,12 +25,13 @@ use self::prompt::Prompt;
 use self::recall::Recall;
 use self::screen::Screen;
 use super::render::{Form, Renderer};
-use super::{About, Ended, News, PATIENCE, Stage, command};
-use crate::client::commands::{self, Action};
+use super::{About, Ended, News, PATIENCE, Stage, commands, oneself};
+use crate::client::commands::{self as typed, Action, Mistake};
 use crate::client::driver::Told;
 use crate::client::session::{Answer, Ask, Command, Event};
+use crate::client::verification::code;
 use crate::error::{Error, Exit};
-use crate::model::RoomName;
+use crate::model::{Fingerprint, RoomName, Seq, UserName};
 use crate::proto::message::{Request, SetIdle};
 use crate::term::{Term, sanitise};
 
@@ -46,16 +47,15 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Error> {
     let (names, recall, prompt) =
         (Names::default(), Recall::default(), Prompt::new(about.me, about.room, stage.sender.clone()));
-    let colours = if term.out_paint().is_on() { ColorMode::Enabled } else { ColorMode::Disabled };
-    let config = Config::builder().bracketed_paste(true).color_mode(colours).build();
+    // Without it, nothing behind the prompt would be drawn anew. It adds no colours of its own.
+    let config = Config::builder().bracketed_paste(true).color_mode(ColorMode::Forced).build();
     let mut editor = Editor::with_history(config, recall.clone()).map_err(terminal)?;
-    editor.set_helper(Some(Completion { names: names.clone(), prompt: prompt.clone() }));
+    editor.set_helper(Some(Completion { paint: term.out_paint(), names: names.clone(), prompt: prompt.clone() }));
     keys::bind(&mut editor, &stage.sender, &recall);
     let renderer = Renderer::new(about.me, term.out_paint(), jiff::tz::TimeZone::system(), Form::Screen);
     // Kept to the end: without any printer the editor waits for keys alone, and no signal wakes it.
     let printer = editor.create_external_printer().map_err(terminal)?;
-    let screen =
-        Screen::new(editor.create_external_printer().map_err(terminal)?, renderer, names, about.bell, about.room);
+    let screen = Screen::new(editor.create_external_printer().map_err(terminal)?, renderer, names, about);
     let sender = stage.sender.clone();
     let (done, result) = channel();
     let (reading, read) = channel();
@@ -67,6 +67,8 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
         wanted: None,
         greeted: false,
         idle: false,
+        unread: None,
+        verifying: None,
         signal: None,
     };
     std::thread::spawn(move || {
@@ -146,6 +148,10 @@ struct Face<P> {
     greeted: bool,
     // The server was told that nobody is here.
     idle: bool,
+    // What was shown in a direct room, and perhaps not seen.
+    unread: Option<(RoomName, Seq)>,
+    // Whose key is to be compared; and which it is, when the user was shown what to compare.
+    verifying: Option<(UserName, Option<Fingerprint>)>,
     signal: Option<Exit>,
 }
 
@@ -175,6 +181,7 @@ impl<P: ExternalPrinter> Face<P> {
             let elsewhere_changed = self.prompt.set_elsewhere(self.screen.elsewhere());
             self.screen.show(Instant::now(), elsewhere_changed);
             self.prompt.set(self.screen.tabs.current.room);
+            self.tell_read();
             if let Some(ended) = ended {
                 break ended;
             }
@@ -205,6 +212,34 @@ impl<P: ExternalPrinter> Face<P> {
         None
     }
 
+    /// Tells what was read, as far as somebody is there to read it.
+    fn tell_read(&mut self) {
+        self.unread = self.screen.take_read().or(self.unread);
+        if !self.idle
+            && let Some((room, seq)) = self.unread.take()
+        {
+            self.stage.handle.send(Command::Read { room, seq });
+        }
+    }
+
+    /// Shows what to compare with a user, or notes that it is the same.
+    fn verify(&mut self, user: UserName, compared: bool) {
+        match self.verifying {
+            Some((verified, Some(key))) if compared && verified == user => {
+                self.verifying = None;
+                self.stage.handle.send(Command::Trust { user, key: Some(key), verified: true });
+            }
+            _ if compared => self.screen.mistake(&Mistake {
+                text: format!("there is nothing yet that you could have compared with {user}"),
+                hint: format!("/verify {user} shows it"),
+            }),
+            _ => {
+                self.verifying = Some((user, None));
+                self.stage.handle.send(Command::Ask(Ask::Whois { user }));
+            }
+        }
+    }
+
     /// Tells the server when nobody has typed for long.
     fn be_idle(&mut self, now: Instant) {
         let is_due = self.about.away.is_some_and(|away| now >= self.prompt.touched() + away);
@@ -230,9 +265,22 @@ impl<P: ExternalPrinter> Face<P> {
                 } else if room == self.screen.tabs.current.room && !self.greeted {
                     self.greeted = true;
                     let topic = if topic.is_empty() { String::new() } else { format!(": {topic}") };
-                    let greeting = format!("you are in {room}{topic}; /help lists the commands, /exit leaves");
+                    let place = room.seen_by(self.about.me);
+                    let greeting = format!("you are in {place}{topic}; /help lists the commands, /exit leaves");
                     self.screen.event(Event::Notice(greeting), now);
                 }
+            }
+            Event::Answered { ask: Ask::Whois { user }, answer: Ok(Answer::User(info, _)) }
+                if self.verifying == Some((user, None)) =>
+            {
+                self.verifying = Some((user, Some(info.fingerprint)));
+                let [digits, words] = code((self.about.me, self.about.own), (user, info.fingerprint));
+                self.screen.lines([
+                    format!("what {user} sees for /verify {} is to be the same; ask him by phone:", self.about.me),
+                    format!("   {digits}"),
+                    format!("   {words}"),
+                    format!("if it is the same: /verify {user} yes"),
+                ]);
             }
             // A new connection is one at which somebody is, as far as the server knows.
             Event::Online(_) if self.idle => self.tell_idle(),
@@ -264,18 +312,26 @@ impl<P: ExternalPrinter> Face<P> {
 
     fn typed(&mut self, action: &Action) {
         let now = Instant::now();
+        if let Some(mistake) = oneself(action, self.about.me) {
+            return self.screen.mistake(&mistake);
+        }
         match action {
-            Action::Join(room) | Action::Create(room) => self.wanted = Some(*room),
+            Action::Join(place) => {
+                self.wanted = place.room(self.about.me);
+                if self.wanted.is_some_and(|room| self.screen.look_at(room, now)) {
+                    self.wanted = None;
+                    return;
+                }
+            }
+            Action::Create(room) => self.wanted = Some(*room),
+            // Said from elsewhere: what becomes of it is told there.
+            Action::Tell(user, body) => self.screen.tell(*user, body),
             _ => {}
         }
-        if let Action::Join(room) = action
-            && self.screen.look_at(*room, now)
-        {
-            self.wanted = None;
-            return;
-        }
-        if let Some(command) = command(action, self.screen.tabs.current.room) {
-            self.stage.handle.send(command);
+        if let Some(commands) = commands(action, self.screen.tabs.current.room, self.about.me) {
+            for command in commands {
+                self.stage.handle.send(command);
+            }
             return;
         }
         match action {
@@ -298,14 +354,22 @@ impl<P: ExternalPrinter> Face<P> {
             Action::Topic => {
                 let tab = &self.screen.tabs.current;
                 let text = match sanitise(&tab.topic) {
-                    topic if topic.is_empty() => format!("{} has no topic", tab.room),
+                    topic if topic.is_empty() => format!("{} has no topic", tab.room.seen_by(self.about.me)),
                     topic => format!("{}: {topic}", tab.room),
                 };
                 self.screen.notice(&text);
             }
+            Action::Answer(body) => match self.screen.partner {
+                Some(user) => self.typed(&Action::Tell(user, body.clone())),
+                None => self.screen.mistake(&Mistake {
+                    text: "nobody has said anything to you alone".to_owned(),
+                    hint: "/msg USER TEXT".to_owned(),
+                }),
+            },
+            Action::Verify { user, compared } => self.verify(*user, *compared),
             Action::Clear => self.screen.clear(),
             Action::Manual(entry) => {
-                self.screen.lines(entry.map_or_else(commands::manual, commands::Entry::manual));
+                self.screen.lines(entry.map_or_else(typed::manual, typed::Entry::manual));
             }
             _ => {}
         }

@@ -18,13 +18,14 @@ use signal_hook::iterator::Signals;
 
 use self::gate::Gate;
 use self::render::{Form, Piece, Renderer};
-use crate::client::commands::Action;
+use crate::client::commands::{Action, Mistake, Place};
 use crate::client::driver::{Driver, Handle, Target, Told};
+use crate::client::memory::Memory;
 use crate::client::session::{Answer, Ask, Command, Event, Outcome, Settings, Until};
 use crate::crypto::rsa::PrivateKey;
 use crate::error::{Error, Exit};
 use crate::model::{Fingerprint, RoomName, UserName};
-use crate::proto::message::{self, Create, Request, Shutdown, Stored};
+use crate::proto::message::{self, Create, Receipt, Request, Shutdown, Stored};
 use crate::term::{Paint, Term};
 
 /// Bytes of events that wait for a face that is slow to show them; with more, no more is read from the server.
@@ -53,7 +54,7 @@ enum News {
     /// The user has typed something. Only from a terminal.
     Typed(Action),
     /// The user has typed what makes no sense. Only from a terminal.
-    Mistyped(crate::client::commands::Mistake),
+    Mistyped(Mistake),
     /// Something is typed again after a long silence. Only from a terminal.
     Back,
     /// The program is to end.
@@ -92,11 +93,12 @@ pub fn chat(
     settings: Settings,
     target: Target,
     identity: PrivateKey,
+    memory: Option<Memory>,
 ) -> Result<Ended, Error> {
     let (sender, news) = channel();
     let told = Arc::new(Gate::new(WAITING));
     let (tell, gate) = (sender.clone(), Arc::clone(&told));
-    let driver = Driver::start(settings, target, identity, move |news| {
+    let driver = Driver::start(settings, target, identity, memory, move |news| {
         gate.enter(weight(&news));
         // A face that is gone needs to know nothing.
         let _ = tell.send(News::Told(news));
@@ -147,7 +149,7 @@ fn weight(told: &Told) -> usize {
     EACH + match event {
         Event::Message { message, .. } => text_bytes(message),
         Event::Answered { answer: Ok(Answer::History { messages, .. }), .. } => {
-            messages.iter().map(|message| EACH + text_bytes(message)).sum()
+            messages.iter().map(|said| EACH + text_bytes(&said.message)).sum()
         }
         Event::Answered { answer: Ok(Answer::People(list)), .. } => list.people.len() * EACH,
         Event::Answered { answer: Ok(Answer::Rooms(list)), .. } => {
@@ -204,15 +206,20 @@ pub fn show(term: &Term, pieces: Vec<Piece>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The session's part of what was typed; nothing if a face does it by itself.
-fn command(action: &Action, room: RoomName) -> Option<Command> {
-    Some(match action {
+/// The session's part of what was typed, in `room`; nothing if a face does it by itself.
+fn commands(action: &Action, room: RoomName, me: UserName) -> Option<Vec<Command>> {
+    let command = match action {
+        Action::Tell(user, body) => {
+            let room = RoomName::direct(me, *user)?;
+            return Some(vec![Command::Join { room }, Command::Post { room, body: body.clone() }]);
+        }
+        Action::Trust(user) => Command::Trust { user: *user, key: None, verified: false },
         Action::Say(body) => Command::Post { room, body: body.clone() },
         Action::History(limit) => Command::Ask(Ask::History { room, until: Until::Latest, limit: *limit }),
         Action::Older(limit) => Command::Ask(Ask::History { room, until: Until::Older, limit: *limit }),
         Action::People => Command::Ask(Ask::People { room }),
         Action::Whois(user) => Command::Ask(Ask::Whois { user: *user }),
-        Action::Join(room) => Command::Join { room: *room },
+        Action::Join(place) => Command::Join { room: place.room(me)? },
         Action::Create(room) => Command::Ask(Ask::Do(Request::Create(Create { room: *room }))),
         Action::Part(other) => Command::Ask(Ask::Do(Request::Leave(message::Leave { room: other.unwrap_or(room) }))),
         Action::Rooms { people } => Command::Ask(Ask::Rooms { people: *people }),
@@ -220,13 +227,26 @@ fn command(action: &Action, room: RoomName) -> Option<Command> {
         Action::Decide(decision) => Command::Ask(Ask::Do(decision.clone().request(room))),
         Action::ShutDown => Command::Ask(Ask::Do(Request::Shutdown(Shutdown {}))),
         Action::Nothing
+        | Action::Answer(_)
+        | Action::Verify { .. }
         | Action::Leave
         | Action::Switch(_)
         | Action::Topic
         | Action::Fingerprint
         | Action::Clear
         | Action::Manual(_) => return None,
-    })
+    };
+    Some(vec![command])
+}
+
+/// What is wrong with talking to oneself.
+fn oneself(action: &Action, me: UserName) -> Option<Mistake> {
+    match action {
+        Action::Tell(user, _) | Action::Join(Place::User(user)) | Action::Verify { user, .. } if *user == me => {
+            Some(Mistake { text: format!("{user} is you"), hint: "/list shows who else is here".to_owned() })
+        }
+        _ => None,
+    }
 }
 
 /// The room that an event is about, where only those who look at it have a use for it.
@@ -242,12 +262,17 @@ fn room_of(event: &Event) -> Option<RoomName> {
         | Event::Refused { room, .. }
         | Event::Undelivered { room, .. }
         | Event::Withdrawn { room, .. }
+        | Event::Withheld { room, .. }
+        | Event::Repeated { room, .. }
+        | Event::Receipt(Receipt { room, .. })
         | Event::Missed { room, .. } => Some(*room),
         Event::Online(_)
         | Event::Offline { .. }
         | Event::NotEntered { .. }
         | Event::Membership(_)
         | Event::Left { .. }
+        | Event::KeyChanged { .. }
+        | Event::Trusted { .. }
         | Event::Answered { .. }
         | Event::Notice(_) => None,
     }

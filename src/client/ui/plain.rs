@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::gate::Gate;
-use super::{About, Ended, News, Stage, command, room_of, show};
-use crate::client::commands::{self, Action};
+use super::{About, Ended, News, Stage, commands, oneself, room_of, show};
+use crate::client::commands::{self as typed, Action, Mistake};
 use crate::client::driver::{Handle, Told};
 use crate::client::session::{Command, Event};
 use crate::error::{Error, Exit};
@@ -145,43 +145,57 @@ impl Feeder {
 
     /// Does what a line asks for; says whether to go on.
     fn take(&self, line: &str) -> Result<bool, Error> {
-        let action = match commands::parse(line) {
+        let action = match typed::parse(line) {
             Ok(action) => action,
             Err(mistake) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                self.term.report(&Error::new(Exit::Refused, &mistake).hint(&mistake.hint));
+                self.mistaken(&mistake);
                 return Ok(true);
             }
         };
         let looked_at = *self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(command) = command(&action, looked_at) {
-            if let Action::Join(room) = action {
+        if let Some(mistake) = oneself(&action, self.about.me) {
+            self.mistaken(&mistake);
+            return Ok(true);
+        }
+        if let Some(commands) = commands(&action, looked_at, self.about.me) {
+            if let Action::Join(place) = action
+                && let Some(room) = place.room(self.about.me)
+            {
                 *self.room.lock().unwrap_or_else(PoisonError::into_inner) = room;
-            } else {
-                self.unanswered.enter(1);
             }
-            self.handle.send(command);
+            for command in commands {
+                if let Command::Post { .. } | Command::Ask(_) = command {
+                    self.unanswered.enter(1);
+                }
+                self.handle.send(command);
+            }
             return Ok(true);
         }
         match action {
             Action::Leave => return Ok(false),
-            Action::Switch(_) | Action::Topic => {
+            Action::Switch(_) | Action::Topic | Action::Answer(_) | Action::Verify { .. } => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                let error = Error::new(Exit::Refused, "there is no screen to look at a room on");
-                self.term.report(&error.hint("/join #ROOM goes there, /rooms shows what rooms are about"));
+                let error = Error::new(Exit::Refused, "there is no screen for that");
+                let hint = "/join #ROOM or /join @USER goes there, /msg USER TEXT says something to a user alone";
+                self.term.report(&error.hint(hint));
             }
             Action::Fingerprint => {
                 self.term.out(format_args!("server  {}", self.about.server))?;
                 self.term.out(format_args!("you     {}", self.about.own))?;
             }
             Action::Manual(entry) => {
-                for line in entry.map_or_else(commands::manual, commands::Entry::manual) {
+                for line in entry.map_or_else(typed::manual, typed::Entry::manual) {
                     self.term.out(line)?;
                 }
             }
             _ => {}
         }
         Ok(true)
+    }
+
+    fn mistaken(&self, mistake: &Mistake) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.term.report(&Error::new(Exit::Refused, mistake).hint(&mistake.hint));
     }
 }
 

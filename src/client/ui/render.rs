@@ -11,8 +11,8 @@ use jiff::Timestamp as Time;
 use jiff::tz::TimeZone;
 
 use crate::client::commands::Mistake;
-use crate::client::session::{Answer, Arrival, Ask, Event, Until};
-use crate::model::{Timestamp, UserName};
+use crate::client::session::{Answer, Arrival, Ask, Event, Seal, Trust, Unreadable, Until};
+use crate::model::{Fingerprint, Timestamp, UserName};
 use crate::proto::message::{Availability, Body, Changed, ErrorCode, Refused, Status, Stored};
 use crate::term::{Look, Paint, sanitise, sanitise_lines};
 
@@ -87,12 +87,27 @@ impl Renderer {
                 }
                 _ => Vec::new(),
             },
-            Event::Entered { info, again: true } => vec![self.notice(&format!("back in {}", info.room))],
-            Event::NotEntered { room, refused } => vec![self.refusal(&format!("can't enter {room}"), refused)],
-            Event::Message { message, .. } => self.message(message),
-            // That passes by itself, and soon.
-            Event::Delayed { refused: Refused { code: ErrorCode::RateLimited, .. }, .. } => Vec::new(),
-            Event::Delayed { refused, .. } => {
+            Event::Entered { info, again: true } => {
+                vec![self.notice(&format!("back in {}", info.room.seen_by(self.me)))]
+            }
+            Event::NotEntered { room, refused } => {
+                vec![self.refusal(&format!("can't enter {}", room.seen_by(self.me)), refused)]
+            }
+            Event::Message { message, seal, .. } => self.message(message, *seal),
+            Event::Withheld { sender, count: missing, .. } => {
+                let missing = count(*missing, "message");
+                vec![self.warning(&format!("before this, {missing} of {sender} did not come: refused, or withheld"))]
+            }
+            Event::Repeated { sender, .. } => {
+                vec![self.warning(&format!("the server sent an earlier message of {sender} once more: not shown"))]
+            }
+            Event::KeyChanged { user, key, known } => self.key_changed(*user, *key, *known),
+            Event::Trusted { user, pin } => {
+                let how = if pin.verified { "verified" } else { "trusted" };
+                vec![self.notice(&format!("{user}'s key is {how} from now on: {}", pin.key))]
+            }
+            // A limit of the rate passes by itself, and soon.
+            Event::Delayed { refused, .. } if refused.code != ErrorCode::RateLimited => {
                 if std::mem::replace(&mut self.delayed, true) {
                     return Vec::new();
                 }
@@ -134,19 +149,32 @@ impl Renderer {
             Event::Answered { ask, answer: Ok(answer) } => self.answer(ask, answer),
             Event::Acted(acted) => self.acted(acted).into_iter().collect(),
             Event::Membership(membership) => vec![self.membership(membership)],
-            Event::Left { room } => vec![self.notice(&format!("you have left {room}"))],
+            Event::Left { room } => vec![self.notice(&format!("you have left {}", room.seen_by(self.me)))],
             Event::Notice(text) => vec![self.notice(&sanitise(text))],
-            Event::Online(_) | Event::Entered { again: false, .. } | Event::Pending { .. } | Event::Accepted { .. } => {
-                Vec::new()
-            }
+            // Faces with room for it show how far it has come.
+            Event::Online(_)
+            | Event::Entered { again: false, .. }
+            | Event::Pending { .. }
+            | Event::Receipt(_)
+            | Event::Delayed { .. }
+            | Event::Accepted { .. } => Vec::new(),
         }
     }
 
-    /// A message as everyone sees it.
-    pub fn message(&mut self, message: &Stored) -> Vec<Piece> {
+    /// A message as everyone sees it, or why it can't be seen.
+    pub fn message(&mut self, message: &Stored, seal: Seal) -> Vec<Piece> {
         self.delayed &= message.sender != self.me;
         let mut pieces = self.new_day(message.time);
-        pieces.push(Piece::Chat(self.said(message.time, message.sender, message.body.as_ref())));
+        let body = match seal {
+            Seal::Open | Seal::Sealed(_) => message.body.as_ref().ok_or(Unreadable::UnknownKind),
+            Seal::Unreadable(why) => Err(why),
+        };
+        let mark = match seal {
+            Seal::Sealed(Trust::Verified) => "+",
+            Seal::Sealed(Trust::Changed) => "?",
+            Seal::Sealed(Trust::Own | Trust::Pinned | Trust::Earlier) | Seal::Open | Seal::Unreadable(_) => "",
+        };
+        pieces.push(Piece::Chat(self.said(message.time, message.sender, mark, body)));
         pieces
     }
 
@@ -154,7 +182,7 @@ impl Renderer {
     pub fn own(&mut self, time: Timestamp, body: &Body) -> Vec<Piece> {
         self.delayed = false;
         let mut pieces = self.new_day(time);
-        pieces.push(Piece::Chat(self.said(time, self.me, Some(body))));
+        pieces.push(Piece::Chat(self.said(time, self.me, "", Ok(body))));
         pieces
     }
 
@@ -202,20 +230,23 @@ impl Renderer {
         }
     }
 
-    fn said(&self, time: Timestamp, sender: UserName, body: Option<&Body>) -> String {
+    /// `mark` says how far the sender's key is trusted.
+    fn said(&self, time: Timestamp, sender: UserName, mark: &str, body: Result<&Body, Unreadable>) -> String {
         let clock = self.local(time).strftime(match self.form {
             Form::Screen => "%H:%M",
             Form::Lines => "%Y-%m-%d %H:%M",
         });
         let clock = clock.to_string();
-        let (open, close) = if let Some(Body::Action { .. }) = body { ("* ", " ") } else { ("<", "> ") };
-        let before = clock.len() + 1 + open.len() + sender.as_str().len() + close.len();
-        let text = body.map(|body| sanitise_lines(body.text(), ""));
-        let text = text.as_deref().unwrap_or("(a kind of message that this version does not know)");
-        let mentioned = sender != self.me && mentions(text, self.me);
-        let text = self.rows(text, before);
+        let (open, close) = if let Ok(Body::Action { .. }) = body { ("* ", " ") } else { ("<", "> ") };
+        let before = clock.len() + 1 + open.len() + sender.as_str().len() + mark.len() + close.len();
+        let text = match body {
+            Ok(body) => sanitise_lines(body.text(), "").into_owned(),
+            Err(why) => format!("(can't be read: {why})"),
+        };
+        let mentioned = sender != self.me && body.is_ok() && mentions(&text, self.me);
+        let text = self.rows(&text, before);
         let text = if mentioned { self.paint.with(Look::Strong, &text) } else { text };
-        format!("{} {open}{}{close}{text}", self.paint.with(Look::Dim, &clock), self.paint.name(sender))
+        format!("{} {open}{}{mark}{close}{text}", self.paint.with(Look::Dim, &clock), self.paint.name(sender))
     }
 
     fn new_day(&mut self, time: Timestamp) -> Vec<Piece> {
@@ -258,8 +289,8 @@ impl Renderer {
                     let what =
                         if *more { "history; /older shows what is before it" } else { "history, from its beginning" };
                     pieces.push(self.notice(what));
-                    for message in messages {
-                        pieces.extend(self.message(message));
+                    for said in messages {
+                        pieces.extend(self.message(&said.message, said.seal));
                     }
                     pieces.push(self.notice("end of the history"));
                 }
@@ -267,7 +298,8 @@ impl Renderer {
                 pieces
             }
             Answer::People(list) => {
-                let mut pieces = vec![self.line(&format!("{} in {}", count(list.total, "user"), list.room))];
+                let room = list.room.seen_by(self.me);
+                let mut pieces = vec![self.line(&format!("{} in {room}", count(list.total, "user")))];
                 for person in &list.people {
                     let since = self.local(person.since).strftime("%Y-%m-%d %H:%M").to_string();
                     let sessions =
@@ -283,7 +315,7 @@ impl Renderer {
                 }
                 pieces
             }
-            Answer::User(user) => {
+            Answer::User(user, trust) => {
                 let here = match user.since {
                     Some(since) => format!("here since {}", self.local(since).strftime("%Y-%m-%d %H:%M")),
                     None => "not here".to_owned(),
@@ -291,12 +323,27 @@ impl Renderer {
                 let admin = if user.admin { ", an admin" } else { "" };
                 vec![
                     self.line(&format!("{}{admin}, {here}, {}", user.user, self.status(&user.status))),
-                    self.line(&format!("key {}", user.fingerprint)),
+                    self.line(&format!("key {}, {}", user.fingerprint, trusted(*trust))),
                 ]
             }
             Answer::Rooms(list) => self.rooms(list, |_| None),
             Answer::Done => self.done(ask).into_iter().collect(),
         }
+    }
+
+    fn key_changed(&self, user: UserName, key: Fingerprint, known: Option<Fingerprint>) -> Vec<Piece> {
+        let mut pieces = vec![self.warning(&format!("{user} has another key than before: {key}"))];
+        if let Some(known) = known {
+            pieces.push(self.warning(&format!("the one that you trust is {known}")));
+        }
+        let text =
+            format!("nothing is sent to it: ask {user} whether it is his, then /trust {user}, or /verify {user}");
+        pieces.push(self.notice(&text));
+        pieces
+    }
+
+    fn warning(&self, text: &str) -> Piece {
+        Piece::Notice(self.paint.with(Look::Warning, &format!("-- {}", self.rows(text, 3))))
     }
 
     /// A status, as in "alice is ...".
@@ -324,6 +371,18 @@ impl Renderer {
         let hint = refused.hint.as_deref().map(|hint| format!(" ({})", sanitise(hint))).unwrap_or_default();
         let text = self.rows(&format!("{what}: {}{hint}", sanitise(&refused.text)), 3);
         Piece::Notice(self.paint.with(Look::Error, &format!("-- {text}")))
+    }
+}
+
+/// What is thought of a key.
+fn trusted(trust: Option<Trust>) -> &'static str {
+    match trust {
+        None => "never used before",
+        Some(Trust::Own) => "your own",
+        Some(Trust::Pinned) => "the one that you have always seen",
+        Some(Trust::Verified) => "verified",
+        Some(Trust::Earlier) => "NOT the one that you trust now, but an earlier one",
+        Some(Trust::Changed) => "NOT the one that you trust",
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod server_key;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::server_key::Trusted;
@@ -14,10 +14,11 @@ use super::key_files::unlock;
 use super::keygen;
 use crate::cli::{ConnectArgs, KeygenArgs};
 use crate::client::driver::{FirstContactError, fetch_server_key};
-use crate::client::session::{Outcome, Settings};
+use crate::client::memory::{Memory, MemoryError};
+use crate::client::session::{Known, Outcome, Settings};
 use crate::client::ui::{self, About, Ended};
 use crate::config::{ClientConfig, ClientPaths};
-use crate::crypto::rsa::Bits;
+use crate::crypto::rsa::{Bits, PrivateKey};
 use crate::error::{Error, Exit};
 use crate::keys::registry;
 use crate::model::UserName;
@@ -53,9 +54,31 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         away: config.away,
     };
     let give_up = (!term.chats()).then_some(GIVE_UP);
-    let settings = Settings { server: trusted.key.clone(), user, room: about.room, give_up };
-    let ended = ui::chat(term, &about, settings, server.target.clone(), key)?;
+    let (memory, known) = recall(&paths.known_users(&user, about.own, about.server), &key)?;
+    let settings = Settings {
+        server: trusted.key.clone(),
+        user,
+        own: key.public().clone(),
+        known,
+        receipts: config.read_receipts,
+        room: about.room,
+        give_up,
+    };
+    let ended = ui::chat(term, &about, settings, server.target.clone(), key, Some(memory))?;
     judge(ended, &about, &server, &trusted)
+}
+
+/// What is remembered of others' keys.
+fn recall(path: &Path, identity: &PrivateKey) -> Result<(Memory, Known), Error> {
+    Memory::open(path, identity, &mut rand::rng()).map_err(|error| {
+        let hint = match &error {
+            MemoryError::Foreign { .. } => "move it away to begin anew: then every key counts as one never seen before",
+            MemoryError::Io { .. } | MemoryError::Database { .. } => {
+                "you must be able to write to it and its directory"
+            }
+        };
+        Error::failure(error).hint(hint)
+    })
 }
 
 /// The server and the user's name. What a person had to be asked for can be saved.

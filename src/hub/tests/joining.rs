@@ -258,6 +258,9 @@ fn rooms_that_are_not_there_are_not_found() {
     world.request(talker, Request::History(History { room, before: None, limit: 1 }));
     world.request(talker, Request::People(People { room }));
     let message = world.message_id();
-    world.request(talker, Request::Post(Post { room, message, body: text("x"), retry: false, after: None }));
+    world.request(
+        talker,
+        Request::Post(Post { room, message, body: text("x"), retry: false, after: None, urgent: false }),
+    );
     assert_eq!(world.refusals(talker), [ErrorCode::NotFound; 4]);
 }

@@ -199,6 +199,7 @@ fn what_comes_behind_a_post_that_is_refused_for_now_is_refused_too() {
             body: text(&at.to_string()),
             retry: false,
             after,
+            urgent: false,
         })
     };
     for at in 0..6 {
@@ -209,8 +210,14 @@ fn what_comes_behind_a_post_that_is_refused_for_now_is_refused_too() {
     world.commit();
     assert_eq!(texts(&world.inbox(alice)), ["0", "1"]);
     // Said again in order, without a word about what was refused.
-    let again =
-        Request::Post(Post { room: RoomName::lobby(), message: posts[2], body: text("2"), retry: false, after: None });
+    let again = Request::Post(Post {
+        room: RoomName::lobby(),
+        message: posts[2],
+        body: text("2"),
+        retry: false,
+        after: None,
+        urgent: false,
+    });
     world.request(alice, again);
     world.request(alice, post(3));
     world.commit();

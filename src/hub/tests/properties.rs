@@ -106,7 +106,7 @@ impl Run {
             }
             Step::ReplaceKey(user) => {
                 let user = name(USERS[usize::from(user)]);
-                self.world.handle(Input::Registered { user, fingerprint: Fingerprint([1; 32]) });
+                self.world.handle(registered(user, Fingerprint([1; 32])));
             }
             Step::Open(user) => {
                 let user = USERS[usize::from(user)];
@@ -149,7 +149,10 @@ impl Run {
                     let message = self.world.message_id();
                     self.posted.push((self.users[&session], message));
                     let body = text(&"x".repeat(length.into()));
-                    self.request(number, Request::Post(Post { room, message, body, retry: false, after: None }));
+                    self.request(
+                        number,
+                        Request::Post(Post { room, message, body, retry: false, after: None, urgent: false }),
+                    );
                 }
             }
             Step::Retry(number, which) => {
@@ -161,7 +164,14 @@ impl Run {
                         let message = own[usize::from(which) % own.len()];
                         self.request(
                             number,
-                            Request::Post(Post { room, message, body: text("again"), retry: true, after: None }),
+                            Request::Post(Post {
+                                room,
+                                message,
+                                body: text("again"),
+                                retry: true,
+                                after: None,
+                                urgent: false,
+                            }),
                         );
                     }
                 }

@@ -271,7 +271,14 @@ fn who_is_brought_in_is_told_and_may_enter() {
 fn a_retry_of_who_was_put_out_meanwhile_is_refused() {
     let mut town = Town::new();
     let (alice, bob) = (town.in_dev("alice"), town.in_dev("bob"));
-    let post = Post { room: room("#dev"), message: MessageId([9; 16]), body: text("late"), retry: true, after: None };
+    let post = Post {
+        room: room("#dev"),
+        message: MessageId([9; 16]),
+        body: text("late"),
+        retry: true,
+        after: None,
+        urgent: false,
+    };
     let id = town.begin(bob, Request::Post(post));
     town.inbox(alice);
     town.begin(alice, kick("bob"));

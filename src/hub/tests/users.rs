@@ -30,6 +30,8 @@ fn a_session_is_welcomed_first() {
         message_bytes: 8192,
         history_limit: 100,
         rooms: vec![RoomName::lobby()],
+
+        waiting: Vec::new(),
     });
     assert_eq!(world.inbox(session), [expected]);
 }
@@ -39,7 +41,7 @@ fn who_is_not_registered_or_came_with_another_key_is_put_out() {
     let mut world = World::new();
     let stranger = world.open("eve");
     assert_eq!(world.closed(stranger), Some(CloseCode::KeyRemoved));
-    world.handle(Input::Registered { user: name("eve"), fingerprint: Fingerprint([9; 32]) });
+    world.handle(registered(name("eve"), Fingerprint([9; 32])));
     let old_key = world.open("eve");
     assert_eq!(world.closed(old_key), Some(CloseCode::KeyRemoved));
     assert!(matches!(world.log[..], [LogEvent::SessionRefused { .. }, LogEvent::SessionRefused { .. }]));
@@ -63,9 +65,9 @@ fn a_removed_or_replaced_key_ends_its_sessions_at_once() {
     assert_eq!(world.disk.records.len(), 1);
     assert!(!world.hub.users.contains_key(&name("alice")));
 
-    world.handle(Input::Registered { user: name("bob"), fingerprint: key(name("bob")) });
+    world.handle(registered(name("bob"), key(name("bob"))));
     assert_eq!(world.closed(bob), None, "the same key again is no change");
-    world.handle(Input::Registered { user: name("bob"), fingerprint: Fingerprint([9; 32]) });
+    world.handle(registered(name("bob"), Fingerprint([9; 32])));
     assert_eq!(world.closed(bob), Some(CloseCode::KeyRemoved));
 }
 

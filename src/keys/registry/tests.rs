@@ -228,8 +228,8 @@ fn changes_tell_added_removed_and_replaced() {
     let after = directory.load(&before).registry;
     let expected = [
         Change::Removed { user: name("alice") },
-        Change::Added { user: name("bob"), fingerprint: alice().public().fingerprint() },
-        Change::Replaced { user: name("carol"), fingerprint: bob().public().fingerprint() },
+        Change::Added { user: name("bob"), key: alice().public().clone() },
+        Change::Replaced { user: name("carol"), key: bob().public().clone() },
     ];
     assert_eq!(before.changes(&after), expected);
     assert_eq!(after.changes(&after), []);

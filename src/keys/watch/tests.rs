@@ -60,7 +60,7 @@ fn pem_of(key: &PrivateKey) -> String {
 }
 
 fn added(user: &str, key: &PrivateKey) -> Change {
-    Change::Added { user: user.parse().unwrap(), fingerprint: key.public().fingerprint() }
+    Change::Added { user: user.parse().unwrap(), key: key.public().clone() }
 }
 
 fn removed(user: &str) -> Change {
@@ -68,7 +68,7 @@ fn removed(user: &str) -> Change {
 }
 
 fn replaced(user: &str, key: &PrivateKey) -> Change {
-    Change::Replaced { user: user.parse().unwrap(), fingerprint: key.public().fingerprint() }
+    Change::Replaced { user: user.parse().unwrap(), key: key.public().clone() }
 }
 
 #[test]

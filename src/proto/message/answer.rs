@@ -4,7 +4,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
-use super::{Body, RoomInfo, Status};
+use super::{Body, RoomInfo, Status, Waiting};
 use crate::model::{Fingerprint, Incarnation, MessageId, RoomName, Seq, Timestamp, UserName};
 
 /// Body of answer 32.
@@ -204,6 +204,9 @@ pub struct Welcome {
     /// Rooms to join without being asked: those of which the user is a member.
     #[n(7)]
     pub rooms: Vec<RoomName>,
+    /// The user's direct rooms in which there is something that none of his clients has got; at most 1,000.
+    #[n(8)]
+    pub waiting: Vec<Waiting>,
 }
 
 /// A message with its place: body of event 66 and of part 62.

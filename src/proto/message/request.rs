@@ -1,9 +1,10 @@
 //! The bodies of requests.
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode, Encoder};
 
 use super::{Malformed, decode_whole};
-use crate::model::{Incarnation, MessageId, RoomName, Seq, UserName};
+use crate::model::{Incarnation, MessageId, RoomName, SenderKeyId, Seq, UserName};
 
 /// Body of request 1: be a member of a room, and get what is said there. Answered by [`Joined`](super::Joined) after the
 /// missed messages as parts, at most 256 KiB of them, but one at least. When that says it is not caught up, the client
@@ -51,9 +52,14 @@ pub struct Post {
     /// The post before this one, if that is not answered yet: if it is refused for now, so is this one.
     #[n(4)]
     pub after: Option<MessageId>,
+    /// Whether it is to reach also who does not want to be disturbed. In a direct room, from an admin or the owner of a
+    /// room that both are in.
+    #[n(5)]
+    #[cbor(default)]
+    pub urgent: bool,
 }
 
-/// What a message says. Kinds that come later (sealed ones) join here.
+/// What a message says. Kinds that come later join here.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub enum Body {
@@ -71,14 +77,34 @@ pub enum Body {
         #[n(0)]
         text: String,
     },
+    /// Something that only the room's members can read ([`crate::e2e`]): one of the others, sealed.
+    #[n(2)]
+    Sealed {
+        /// The sender key that opens it.
+        #[n(0)]
+        key: SenderKeyId,
+        /// COSE_Encrypt0.
+        #[n(1)]
+        sealed: ByteVec,
+    },
 }
 
 impl Body {
-    /// The text, whatever kind it is.
+    /// The text, whatever kind it is; none of a sealed one.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
             Self::Text { text } | Self::Action { text } => text,
+            Self::Sealed { .. } => "",
+        }
+    }
+
+    /// How much it says, or how much it is, sealed; bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Text { text } | Self::Action { text } => text.len(),
+            Self::Sealed { sealed, .. } => sealed.len(),
         }
     }
 

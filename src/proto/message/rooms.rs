@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use super::Receipt;
 use crate::model::{RoomName, Seq, Timestamp, UserName};
 
 /// Body of request 7: make a room that everyone may join, and own it. Answered by [`Reply::Done`](super::Reply::Done).
@@ -177,6 +178,12 @@ pub struct RoomInfo {
     /// Who is in it, by name, if that was asked for; over all rooms of a list at most 1,000 names.
     #[n(7)]
     pub people: Vec<UserName>,
+    /// Whether what is said in it is sealed.
+    #[n(8)]
+    pub sealed: bool,
+    /// Of a direct room, how far its messages have come with each of the two.
+    #[n(9)]
+    pub receipts: Vec<Receipt>,
 }
 
 impl RoomInfo {
@@ -184,7 +191,8 @@ impl RoomInfo {
     #[must_use]
     pub fn new(room: RoomName) -> Self {
         let (topic, people) = (String::new(), Vec::new());
-        Self { room, topic, owner: None, members: 0, present: 0, joined: false, last: Seq(0), people }
+        let (sealed, receipts) = (room.is_direct(), Vec::new());
+        Self { room, topic, owner: None, members: 0, present: 0, joined: false, last: Seq(0), people, sealed, receipts }
     }
 }
 

@@ -8,14 +8,18 @@ use proptest::prelude::*;
 
 use self::tree::{Tree, any_tree};
 use super::*;
-use crate::model::{Fingerprint, Incarnation, MessageId, RoomName, Seq, Timestamp, UserName};
+use minicbor::bytes::ByteVec;
+
+use crate::model::{Epoch, Fingerprint, Incarnation, MessageId, RoomName, SenderKeyId, Seq, Timestamp, UserName};
 
 fn name() -> impl Strategy<Value = UserName> {
     "[a-z0-9][a-z0-9._-]{0,31}".prop_map(|text| UserName::from_wire(&text).unwrap())
 }
 
 fn room() -> impl Strategy<Value = RoomName> {
-    name().prop_map(|name| RoomName::from_wire(name.as_str()).unwrap())
+    let shared = name().prop_map(|name| RoomName::from_wire(name.as_str()).unwrap());
+    let direct = (name(), name()).prop_map(|(one, other)| RoomName::direct(one, other).unwrap_or_else(RoomName::lobby));
+    prop_oneof![3 => shared, 1 => direct]
 }
 
 fn seq() -> impl Strategy<Value = Seq> {
@@ -31,8 +35,49 @@ fn message() -> impl Strategy<Value = MessageId> {
 }
 
 fn body() -> impl Strategy<Value = Body> {
-    (any::<bool>(), any::<String>())
-        .prop_map(|(said, text)| if said { Body::Text { text } } else { Body::Action { text } })
+    prop_oneof![
+        any::<String>().prop_map(|text| Body::Text { text }),
+        any::<String>().prop_map(|text| Body::Action { text }),
+        (key(), bytes()).prop_map(|(key, sealed)| Body::Sealed { key, sealed }),
+    ]
+}
+
+fn bytes() -> impl Strategy<Value = ByteVec> {
+    vec(any::<u8>(), 0..300).prop_map(ByteVec::from)
+}
+
+fn key() -> impl Strategy<Value = SenderKeyId> {
+    any::<[u8; 32]>().prop_map(SenderKeyId)
+}
+
+fn fingerprint() -> impl Strategy<Value = Fingerprint> {
+    any::<[u8; 32]>().prop_map(Fingerprint)
+}
+
+fn receipt() -> impl Strategy<Value = Receipt> {
+    (room(), name(), seq(), seq()).prop_map(|(room, user, delivered, read)| Receipt { room, user, delivered, read })
+}
+
+fn waiting() -> impl Strategy<Value = Waiting> {
+    (room(), seq()).prop_map(|(room, last)| Waiting { room, last })
+}
+
+fn of_sealed_rooms() -> impl Strategy<Value = Request> {
+    let recipient = || (fingerprint(), bytes()).prop_map(|(member, part)| Recipient { member, part });
+    prop_oneof![
+        vec(name(), 0..4).prop_map(|users| Request::Keys(Keys { users })),
+        (room(), key(), any::<[u8; 32]>(), bytes(), vec(recipient(), 0..3)).prop_map(
+            |(room, id, epoch, head, recipients)| {
+                Request::AddSenderKey(Box::new(AddSenderKey { room, id, epoch: Epoch(epoch), head, recipients }))
+            }
+        ),
+        (room(), vec(key(), 0..3)).prop_map(|(room, ids)| Request::SenderKeys(SenderKeys { room, ids })),
+        (room(), seq(), option::of(seq())).prop_map(|(room, delivered, read)| Request::Seen(Seen {
+            room,
+            delivered,
+            read
+        })),
+    ]
 }
 
 fn position() -> impl Strategy<Value = Position> {
@@ -42,8 +87,11 @@ fn position() -> impl Strategy<Value = Position> {
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (room(), option::of(position())).prop_map(|(room, after)| Request::Join(Join { room, after })),
-        (room(), message(), body(), any::<bool>(), option::of(message()))
-            .prop_map(|(room, message, body, retry, after)| Request::Post(Post { room, message, body, retry, after })),
+        (room(), message(), body(), any::<[bool; 2]>(), option::of(message())).prop_map(
+            |(room, message, body, [retry, urgent], after)| {
+                Request::Post(Post { room, message, body, retry, after, urgent })
+            }
+        ),
         (room(), option::of(seq()), any::<u32>()).prop_map(|(room, before, limit)| Request::History(History {
             room,
             before,
@@ -53,7 +101,8 @@ fn request() -> impl Strategy<Value = Request> {
         name().prop_map(|user| Request::Whois(Whois { user })),
         Just(Request::Shutdown(Shutdown {})),
         decision(),
-        (20..32_u64).prop_map(Request::Unknown),
+        of_sealed_rooms(),
+        (24..32_u64).prop_map(Request::Unknown),
     ]
 }
 
@@ -110,8 +159,9 @@ fn error_code() -> impl Strategy<Value = ErrorCode> {
 
 fn info() -> impl Strategy<Value = RoomInfo> {
     let numbers = (any::<u64>(), any::<u64>(), seq());
-    (room(), any::<String>(), option::of(name()), numbers, any::<bool>(), vec(name(), 0..3)).prop_map(
-        |(room, topic, owner, (members, present, last), joined, people)| RoomInfo {
+    let lists = (vec(name(), 0..3), vec(receipt(), 0..2));
+    (room(), any::<String>(), option::of(name()), numbers, any::<[bool; 2]>(), lists).prop_map(
+        |(room, topic, owner, (members, present, last), [joined, sealed], (people, receipts))| RoomInfo {
             room,
             topic,
             owner,
@@ -120,6 +170,8 @@ fn info() -> impl Strategy<Value = RoomInfo> {
             joined,
             last,
             people,
+            sealed,
+            receipts,
         },
     )
 }
@@ -178,24 +230,42 @@ fn reply() -> impl Strategy<Value = Reply> {
                 Reply::User(UserInfo { user, fingerprint: Fingerprint(fingerprint), admin, since, sessions, status })
             }
         ),
+        vec((name(), bytes()), 0..3).prop_map(|keys| {
+            Reply::Keys(KeyList { keys: keys.into_iter().map(|(user, key)| UserKey { user, key }).collect() })
+        }),
+        vec((key(), any::<[u8; 32]>(), name(), bytes(), option::of(bytes())), 0..3).prop_map(|keys| {
+            let kept = |(id, epoch, sender, head, part)| KeptSenderKey { id, epoch: Epoch(epoch), sender, head, part };
+            Reply::SenderKeys(SenderKeyList { keys: keys.into_iter().map(kept).collect() })
+        }),
         (error_code(), any::<String>(), option::of(any::<String>()), option::of(any::<u64>()))
             .prop_map(|(code, text, hint, retry_after_ms)| Reply::Error(Refused { code, text, hint, retry_after_ms })),
     ]
 }
 
 fn welcome() -> impl Strategy<Value = Welcome> {
-    (any::<String>(), name(), any::<bool>(), any::<u64>(), time(), any::<[u32; 2]>(), vec(room(), 0..4)).prop_map(
-        |(server, user, admin, incarnation, time, [message_bytes, history_limit], rooms)| Welcome {
-            server,
-            user,
-            admin,
-            incarnation: Incarnation(incarnation),
-            time,
-            message_bytes,
-            history_limit,
-            rooms,
-        },
+    (
+        any::<String>(),
+        name(),
+        any::<bool>(),
+        any::<u64>(),
+        time(),
+        any::<[u32; 2]>(),
+        vec(room(), 0..4),
+        vec(waiting(), 0..3),
     )
+        .prop_map(|(server, user, admin, incarnation, time, [message_bytes, history_limit], rooms, waiting)| {
+            Welcome {
+                server,
+                user,
+                admin,
+                incarnation: Incarnation(incarnation),
+                time,
+                message_bytes,
+                history_limit,
+                rooms,
+                waiting,
+            }
+        })
 }
 
 fn server_message() -> impl Strategy<Value = ServerMessage> {
@@ -216,7 +286,10 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         (room(), any::<bool>(), name(), option::of(any::<String>())).prop_map(|(room, member, by, reason)| {
             ServerMessage::Membership(Membership { room, member, by, reason })
         }),
-        (70..u64::MAX).prop_map(ServerMessage::Unknown),
+        waiting().prop_map(ServerMessage::Waiting),
+        receipt().prop_map(ServerMessage::Receipt),
+        name().prop_map(|user| ServerMessage::KeyChanged(KeyChanged { user })),
+        (73..u64::MAX).prop_map(ServerMessage::Unknown),
     ]
 }
 
@@ -345,12 +418,13 @@ fn these_are_the_bytes_of_a_post_and_its_answer() {
         body: Body::Text { text: "hi".to_owned() },
         retry: false,
         after: None,
+        urgent: false,
     };
     assert_eq!(
         Request::Post(post).encode(1),
-        b"\x00\x00\x28\x83\x02\x01\xa4\x00\x66common\
+        b"\x00\x00\x2a\x83\x02\x01\xa5\x00\x66common\
           \x01\x50\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\
-          \x02\x82\x00\xa1\x00\x62hi\x03\xf4"
+          \x02\x82\x00\xa1\x00\x62hi\x03\xf4\x05\xf4"
     );
     let accepted = Accepted { seq: Seq(5), time: Timestamp(0x0199_0000_0000) };
     assert_eq!(
@@ -370,7 +444,7 @@ fn what_is_left_out_has_its_default_and_null_is_absent() {
 
 #[test]
 fn a_kind_of_body_that_is_not_known_is_nothing_in_a_stored_message_and_refused_in_a_post() {
-    for what in [&b"\x82\x02\xa1\x00\x61b"[..], b"\x82\x18\x63\x80", b"\x82\x02\x83\x01\x82\x02\x03\xa0"] {
+    for what in [&b"\x82\x03\xa1\x00\x61b"[..], b"\x82\x18\x63\x80", b"\x82\x03\x83\x01\x82\x02\x03\xa0"] {
         let stored =
             [b"\x83\x18\x42\x00\xa6\x00\x61a\x01\x01\x02\x02\x03\x61c\x04\x50................\x05", what].concat();
         let Ok(ServerMessage::Message(stored)) = ServerMessage::decode(&stored) else { panic!("{what:?}") };

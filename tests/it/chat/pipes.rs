@@ -178,14 +178,14 @@ fn a_pipe_speaks_in_the_room_that_it_joined_last() {
     let (lines, errors, status) = alice.end();
     // The room that was made is not gone to: the topic is that of #common, where admins may set it.
     assert_eq!(status.code(), Some(0), "{errors}");
-    assert!(lines.iter().any(|line| line.contains("#dev") && line.ends_with("yours")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("#dev") && line.ends_with("open, yours")), "{lines:?}");
     let mut bob = world.pipe("bob");
     bob.say("/join #dev");
     bob.say("in dev");
     bob.say("/3");
     let (lines, errors, status) = bob.end();
     assert_eq!(status.code(), Some(6), "{errors}");
-    assert!(errors.contains("/join #ROOM goes there"), "{errors}");
+    assert!(errors.contains("/join #ROOM or /join @USER goes there"), "{errors}");
     assert!(lines.iter().any(|line| line.ends_with("<bob> in dev")), "{lines:?}");
     let (lines, ..) = world.pipe_with("alice", &["--room", "#dev"]).end();
     let said: Vec<&str> = lines.iter().filter_map(|line| line.split_once("> ")).map(|(_, text)| text).collect();

@@ -134,7 +134,7 @@ fn bytes_of_a_message() {
     assert_eq!(refused.code, ErrorCode::TooLarge);
     assert!(refused.text.contains("1002 bytes") && refused.text.contains("1000"), "{}", refused.text);
     // What is far too long is not read at all.
-    client.conn.send_record(&[0, 0x10, 0, 0x83]);
+    client.conn.send_record(&[0, 0x60, 1, 0x83]);
     let reason = client.wait_close();
     assert_eq!(reason.code, CloseCode::ProtocolError);
     assert_eq!(Client::login(server.address, alice()).history().len(), 2);

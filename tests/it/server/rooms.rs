@@ -30,7 +30,8 @@ fn join(client: &mut Client, room: RoomName) -> Joined {
 fn say(client: &mut Client, room: RoomName, text: &str) -> MessageId {
     let message = message_id();
     let body = Body::Text { text: text.to_owned() };
-    let (_, reply) = client.call(&Request::Post(Post { room, message, body, retry: false, after: None }));
+    let (_, reply) =
+        client.call(&Request::Post(Post { room, message, body, retry: false, after: None, urgent: false }));
     assert!(matches!(reply, Reply::Accepted(_)), "{reply:?}");
     message
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rsachat::client::session::{
-    Answer, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Session, Settings, Until,
+    Answer, Ask, Attempt, Command, Event, Input, Known, Network, Outcome, Output, Session, Settings, Until,
 };
 use rsachat::crypto::rsa::PrivateKey;
 use rsachat::model::{RoomName, Seq, UserName};
@@ -95,6 +95,9 @@ impl World {
         let settings = Settings {
             server: self.keys.server.public().clone(),
             user: client.user,
+            own: key.public().clone(),
+            known: Known::default(),
+            receipts: true,
             room: RoomName::lobby(),
             give_up: self.rng.random_bool(0.1).then_some(Duration::from_secs(20)),
         };
@@ -158,6 +161,9 @@ impl World {
                 Output::Job(attempt, job) => {
                     let late = up_to(&mut self.rng, Duration::from_millis(20));
                     self.at_in(late, Happening::ClientJob { client: number, life, attempt, job });
+                }
+                Output::Work(..) | Output::Meet(..) | Output::Decide(..) | Output::HasRead(..) => {
+                    panic!("nobody says anything to one alone")
                 }
                 Output::Disconnect => self.hang_up(number),
                 Output::Event(event) => self.see(number, event),
@@ -353,7 +359,11 @@ impl World {
         let [history, people] = last_questions();
         let Some(Answer::History { messages, .. }) = screen.last_answer(&history) else { panic!("no history") };
         let Some(Answer::People(people)) = screen.last_answer(&people) else { panic!("no people") };
-        assert_eq!(messages.last().map_or(0, |last| last.seq.0), log.len() as u64, "the last message is missing");
+        assert_eq!(
+            messages.last().map_or(0, |last| last.message.seq.0),
+            log.len() as u64,
+            "the last message is missing"
+        );
         if self.plan.message_bytes < 1_000 {
             let least = u64::from(self.plan.history_limit).min(self.plan.keep).min(log.len() as u64);
             assert!(messages.len() as u64 >= least, "{} of {least} messages", messages.len());

@@ -75,7 +75,7 @@ impl Judge {
             self.told.clear();
         }
         match input {
-            Input::Registered { user, fingerprint } => {
+            Input::Registered { user, fingerprint, .. } => {
                 self.registered.insert(*user, *fingerprint);
                 self.bar(|(of, key)| of == user && key != fingerprint);
             }
@@ -177,7 +177,9 @@ impl Judge {
             Output::Store(StoreCommand::Append { record, .. }) => {
                 assert_eq!(record.seq, self.last, "stored under another number than said");
             }
-            Output::Store(StoreCommand::Change { .. }) => panic!("nobody decides anything"),
+            Output::Store(StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. }) => {
+                panic!("nobody decides anything")
+            }
             Output::Stopped => self.stopped = true,
             Output::Store(StoreCommand::Lookup { .. } | StoreCommand::Read { .. })
             | Output::Console(_)

@@ -54,6 +54,7 @@ fn the_simulated_disk_is_like_the_store() {
             keep: Keep::Count(keep),
             window,
             window_bytes: usize::MAX,
+            direct_days: 90,
         };
         let mut disk = Disk::default();
         let mut last = Seq(0);
@@ -82,7 +83,7 @@ fn the_simulated_disk_is_like_the_store() {
                     let message = MessageId([u8::try_from(last.0).unwrap(); 16]);
                     let (room, time, body) = (RoomName::lobby(), wall, vec![1, 2, 3]);
                     let record = StoredRecord { room, seq: last, time, sender: user, message, body };
-                    StoreCommand::Append { token, record }
+                    StoreCommand::Append { token, record, key: None }
                 })
                 .collect();
             let (loaded, answered) = run_store(&settings, wall, &batch);

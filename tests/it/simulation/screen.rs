@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use rsachat::client::session::{Answer, Arrival, Ask, Event, Seen, Until};
+use rsachat::client::session::{self, Answer, Arrival, Ask, Event, Seen, Until};
 use rsachat::model::{Fingerprint, Incarnation, MessageId, Seq, StoredRecord, UserName};
 use rsachat::proto::message::{ErrorCode, Refused, Stored};
 
@@ -99,7 +99,7 @@ impl Screen {
             }
             Event::Entered { .. } => self.entered = true,
             Event::NotEntered { refused, .. } => panic!("not let into the lobby: {refused:?}"),
-            Event::Message { message, arrival, own } => {
+            Event::Message { message, arrival, own, .. } => {
                 assert_eq!(own, message.sender == self.user);
                 self.message(&message, arrival, truth);
             }
@@ -138,6 +138,11 @@ impl Screen {
                 self.answers.push((ask, answer));
             }
             Event::Acted(_) | Event::Membership(_) | Event::Left { .. } => panic!("nobody decides anything"),
+            Event::Withheld { .. }
+            | Event::Repeated { .. }
+            | Event::Receipt(_)
+            | Event::KeyChanged { .. }
+            | Event::Trusted { .. } => panic!("nobody says anything to one alone"),
             Event::Notice(text) => panic!("{text}"),
             Event::Delayed { .. } | Event::Presence(_) => {}
         }
@@ -180,8 +185,9 @@ impl Screen {
         self.withdrawn += gone.len();
     }
 
-    fn history(&self, messages: &[Stored], until: Until, limit: Option<u32>, truth: Truth<'_>) {
-        for message in messages {
+    fn history(&self, messages: &[session::Said], until: Until, limit: Option<u32>, truth: Truth<'_>) {
+        let messages: Vec<&Stored> = messages.iter().map(|said| &said.message).collect();
+        for message in &messages {
             truth.said.find(self.incarnation, message);
         }
         assert!(messages.is_sorted_by(|a, b| a.seq.next() == b.seq), "a history with gaps");

@@ -10,7 +10,7 @@ use rsachat::model::{RoomName, Seq, SessionId, UserName};
 use rsachat::proto::close::{CloseCode, CloseReason};
 use rsachat::proto::handshake::server::{Context, Directory, Job};
 use rsachat::proto::link::{self, Ended, Limits, Link, Peer};
-use rsachat::proto::message::{POST_OVERHEAD, ServerMessage, Ticket};
+use rsachat::proto::message::{ServerMessage, Ticket, longest_request};
 use rsachat::proto::ticket;
 
 use super::judge::Judge;
@@ -37,7 +37,7 @@ impl World {
         Arc::new(Limits {
             handshake_bytes: 16 * 1024,
             handshake: Duration::from_secs(10),
-            message_bytes: self.plan.message_bytes as usize + POST_OVERHEAD,
+            message_bytes: longest_request(self.plan.message_bytes as usize),
             ping: Duration::from_secs(36),
             idle: Duration::from_secs(60),
             linger: LINGER,
@@ -64,6 +64,7 @@ impl World {
             creation: Creation::Everyone,
             max_rooms: 20,
             max_rooms_per_user: 3,
+            direct_quota: 5,
             admins: std::iter::empty().collect(),
         };
         self.process = Some(Process {
@@ -446,7 +447,7 @@ impl World {
 }
 
 pub(super) fn registered(user: UserName, key: &PublicKey) -> Input {
-    Input::Registered { user, fingerprint: key.fingerprint() }
+    Input::Registered { user, fingerprint: key.fingerprint(), spki: key.spki_der().into() }
 }
 
 fn brief(input: &Input) -> String {

@@ -254,7 +254,7 @@ pub(crate) struct Client {
 
 pub(crate) fn post(message: MessageId, text: &str, retry: bool) -> Request {
     let body = Body::Text { text: text.to_owned() };
-    Request::Post(Post { room: RoomName::lobby(), message, body, retry, after: None })
+    Request::Post(Post { room: RoomName::lobby(), message, body, retry, after: None, urgent: false })
 }
 
 pub(crate) fn message_id() -> MessageId {

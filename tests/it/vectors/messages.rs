@@ -6,12 +6,12 @@ use rsachat::proto::message::{
     Accepted, Act, Acted, Availability, Ban, Body, Changed, Create, ErrorCode, HandOver, History, HistoryEnd, Invite,
     Join, Joined, Kick, Leave, Membership, Mute, People, PeopleList, Person, Position, Post, Presence, Refused, Reply,
     Request, RoomInfo, RoomList, Rooms, ServerMessage, SetIdle, SetStatus, SetTopic, Shutdown, Status, Stored, Ticket,
-    Unban, Unmute, UserInfo, Welcome, Whois,
+    Unban, Unmute, UserInfo, Waiting, Welcome, Whois,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{compare, hex, seed};
+use super::{compare, hex, sealed, seed};
 
 #[derive(Serialize)]
 struct Vectors {
@@ -186,7 +186,8 @@ fn of_rooms() -> Vec<(&'static str, ServerMessage)> {
 
 fn requests() -> Vec<Message> {
     let position = Position { incarnation: Incarnation(3), seq: Seq(41) };
-    let post = |body, retry| Request::Post(Post { room: lobby(), message: id(), body, retry, after: None });
+    let post =
+        |body, retry| Request::Post(Post { room: lobby(), message: id(), body, retry, after: None, urgent: false });
     let cases = [
         ("a first visit", 1, Request::Join(Join { room: lobby(), after: None })),
         ("coming back", 2, Request::Join(Join { room: lobby(), after: Some(position) })),
@@ -201,7 +202,7 @@ fn requests() -> Vec<Message> {
         ("the end", u64::MAX, Request::Shutdown(Shutdown {})),
         ("a type that does not exist", 10, Request::Unknown(31)),
     ];
-    let messages = cases.into_iter().chain(decisions()).map(|(name, id, request)| {
+    let messages = cases.into_iter().chain(decisions()).chain(sealed::requests()).map(|(name, id, request)| {
         let bytes = request.encode(id);
         assert_eq!(Request::decode(bare(&bytes)), Ok((id, request)), "{name}");
         seed("request", name, bare(&bytes));
@@ -266,6 +267,7 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
                 message_bytes: 8192,
                 history_limit: 100,
                 rooms: vec![lobby()],
+                waiting: vec![Waiting { room: sealed::direct(), last: Seq(3) }],
             }),
         ),
         ("something said", ServerMessage::Message(stored(43, Some(text("hello"))))),
@@ -306,6 +308,7 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
         ("an event that does not exist", ServerMessage::Unknown(1000)),
     ])
     .chain(of_rooms())
+    .chain(sealed::from_the_server())
     .collect()
 }
 
@@ -378,7 +381,7 @@ fn malformed() -> [Vec<Bad>; 2] {
         ("a room with its #", b"\x83\x04\x01\xa1\x00\x67#common".to_vec()),
         ("a message id of 15 bytes", post(&[&b"\x01\x4f"[..], &[7; 15], b"\x02\x82\x00\xa1\x00\x62hi"].concat())),
         ("a message id of 17 bytes", post(&[&b"\x01\x51"[..], &[7; 17], b"\x02\x82\x00\xa1\x00\x62hi"].concat())),
-        ("a kind that does not exist", post(&[&b"\x01\x50"[..], &[7; 16], b"\x02\x82\x02\xa1\x00\x62hi"].concat())),
+        ("a kind that does not exist", post(&[&b"\x01\x50"[..], &[7; 16], b"\x02\x82\x03\xa1\x00\x62hi"].concat())),
         ("a kind without its text", post(&[&b"\x01\x50"[..], &[7; 16], b"\x02\x82\x00\xa0"].concat())),
         ("a limit over 32 bits", b"\x83\x03\x01\xa2\x00\x66common\x02\x1b\x00\x00\x00\x01\x00\x00\x00\x00".to_vec()),
     ];

@@ -7,6 +7,7 @@ mod handshake;
 mod messages;
 mod records;
 mod reference;
+mod sealed;
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};

@@ -84,6 +84,7 @@ fn a_server_without_the_private_key_ends_it() {
             }
             Output::Over { outcome, .. } => world.over = Some((outcome, 0)),
             Output::Disconnect | Output::Event(_) => {}
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!(outcome(&world), Some(&Outcome::NotTheServer));

@@ -23,7 +23,7 @@ fn a_first_visit_gets_the_last_messages_and_then_what_is_said() {
         .events
         .iter()
         .filter_map(|event| match event {
-            Event::Message { message, arrival, own } => Some((message.seq.0, *arrival, *own)),
+            Event::Message { message, arrival, own, .. } => Some((message.seq.0, *arrival, *own)),
             _ => None,
         })
         .collect();

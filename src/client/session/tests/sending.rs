@@ -187,7 +187,7 @@ fn history_comes_in_as_many_pages_as_it_takes() {
     world.tell(&[part(id, 16), part(id, 17), end(id, true)]);
     match world.events.pop() {
         Some(Event::Answered { ask: asked, answer: Ok(Answer::History { messages, more: true }) }) => {
-            let seqs: Vec<u64> = messages.iter().map(|message| message.seq.0).collect();
+            let seqs: Vec<u64> = messages.iter().map(|said| said.message.seq.0).collect();
             assert_eq!((asked, seqs), (ask, vec![16, 17, 18, 19, 20]));
         }
         other => panic!("{other:?}"),

@@ -56,6 +56,7 @@ fn new_hub(incarnation: u64, disk: &[StoredRecord], starts: &[(Incarnation, Seq)
         creation: hub::Creation::Everyone,
         max_rooms: 20,
         max_rooms_per_user: 3,
+        direct_quota: 5,
         admins: HashSet::new(),
     };
     let rooms = disk.last().map(|last| RestoredRoom {
@@ -68,7 +69,7 @@ fn new_hub(incarnation: u64, disk: &[StoredRecord], starts: &[(Incarnation, Seq)
     let restored = Restored { incarnation: Incarnation(incarnation), rooms, ..Restored::default() };
     let mut hub = Hub::new(settings, restored);
     let fingerprint = test_keys::alice().public().fingerprint();
-    let registered = hub::Input::Registered { user: "alice".parse().unwrap(), fingerprint };
+    let registered = hub::Input::Registered { user: "alice".parse().unwrap(), fingerprint, spki: Arc::from([]) };
     hub.handle(registered, Instant::now(), Timestamp(0));
     hub
 }
@@ -153,7 +154,7 @@ impl Town {
                 }
                 Output::Disconnect => self.hang_up(end),
                 Output::Event(event) => self.ends[end].see(event),
-                Output::Over { outcome, .. } => panic!("{outcome:?}"),
+                other => panic!("{other:?}"),
             }
         }
     }
@@ -228,7 +229,7 @@ impl Town {
     fn store(&mut self) {
         for _ in 0..self.rng.random_range(0..4) {
             match self.asked.pop_front() {
-                Some(StoreCommand::Append { token, record }) => {
+                Some(StoreCommand::Append { token, record, .. }) => {
                     if self.starts.last().is_none_or(|(start, _)| start.0 < self.incarnation) {
                         self.starts.push((Incarnation(self.incarnation), record.seq));
                     }
@@ -244,7 +245,7 @@ impl Town {
                     let (records, more) = hub::tests::page(self.disk.iter(), &span);
                     self.hub(hub::Input::Store(StoreEvent::Page { token, records, more }));
                 }
-                Some(StoreCommand::Change { .. }) => panic!("nobody decides anything"),
+                Some(StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. }) => panic!("nobody decides anything"),
                 None => return,
             }
         }

@@ -9,6 +9,7 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::{Hint, Hinter};
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::prompt::Prompt;
 use crate::client::commands::{self, TABLE};
@@ -47,6 +48,7 @@ impl Names {
 }
 
 pub(super) struct Completion {
+    pub(super) paint: Paint,
     pub(super) names: Names,
     pub(super) prompt: Prompt,
 }
@@ -86,15 +88,20 @@ impl Helper for Completion {}
 impl Hinter for Completion {
     type Hint = Elsewhere;
 
-    // Called whenever the line is drawn, which is whenever it changes.
+    // Called whenever the line changes.
     fn hint(&self, line: &str, position: usize, _: &Context<'_>) -> Option<Elsewhere> {
         self.prompt.note(line, position);
-        let elsewhere = self.prompt.elsewhere();
-        (line.is_empty() && !elsewhere.is_empty()).then_some(Elsewhere(elsewhere))
+        let columns = usize::from(console::Term::stdout().size().1);
+        let room = columns.saturating_sub(self.prompt.text().width() + 1).min(ELSEWHERE);
+        line.is_empty().then(|| Elsewhere(" ".repeat(room)))
     }
 }
 
-/// What was not seen in other rooms, behind a prompt at which nothing is typed.
+/// Most columns of what stands behind a prompt at which nothing is typed.
+const ELSEWHERE: usize = 50;
+
+/// Room for what was not seen in other rooms, behind a prompt at which nothing is typed. The editor asks for it when the
+/// line changes; what fills it is asked for whenever the line is drawn.
 pub(super) struct Elsewhere(String);
 
 impl Hint for Elsewhere {
@@ -109,7 +116,11 @@ impl Hint for Elsewhere {
 }
 impl Highlighter for Completion {
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
-        Cow::Owned(Paint::new(true).with(Look::Dim, hint))
+        let columns = hint.len();
+        // Names and numbers: a byte is a column.
+        let text: String = self.prompt.elsewhere().chars().take(columns).collect();
+        let text = format!("{text:columns$}");
+        Cow::Owned(self.paint.with(Look::Dim, &text))
     }
 }
 impl Validator for Completion {}
@@ -124,7 +135,7 @@ mod tests {
         names.extend(["alice", "bob", "bodo"].map(|name| name.parse().unwrap()));
         let (news, _) = std::sync::mpsc::channel();
         let prompt = Prompt::new("alice".parse().unwrap(), crate::model::RoomName::lobby(), news);
-        let completion = Completion { names, prompt };
+        let completion = Completion { paint: Paint::new(false), names, prompt };
         let complete = |line: &str| completion.candidates(line, line.len());
         assert_eq!(complete("/hi"), (0, vec!["/history ".to_owned()]));
         assert_eq!(complete("/q"), (0, vec!["/quit ".to_owned()]));

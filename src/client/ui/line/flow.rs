@@ -135,7 +135,7 @@ fn is_message(shown: &Shown, id: MessageId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::session::Arrival;
+    use crate::client::session::{Arrival, Seal};
     use crate::model::{RoomName, Seq};
     use crate::proto::message::Stored;
 
@@ -164,7 +164,7 @@ mod tests {
             message: id(number),
             body: Some(text("mine")),
         };
-        Event::Message { message, arrival: Arrival::Live, own: true }
+        Event::Message { message, arrival: Arrival::Live, own: true, seal: Seal::Open }
     }
 
     fn all(flow: &mut Flow, now: Instant) -> Vec<Shown> {

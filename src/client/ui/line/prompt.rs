@@ -47,7 +47,7 @@ impl Prompt {
 
     pub(super) fn text(&self) -> String {
         let room = *self.0.room.lock().unwrap_or_else(PoisonError::into_inner);
-        format!("[{room}] {}> ", self.0.user)
+        format!("[{}] {}> ", room.seen_by(self.0.user), self.0.user)
     }
 
     /// Another room is looked at from now on.

@@ -8,10 +8,12 @@ use super::complete::Names;
 use super::flow::Shown;
 use super::tabs::Tabs;
 use crate::client::commands::Mistake;
-use crate::client::session::Event;
+use crate::client::session::{Arrival, Event};
+use crate::client::ui::About;
 use crate::client::ui::render::{Mark, Piece, Renderer};
-use crate::model::RoomName;
-use crate::proto::message::{Act, RoomList};
+use crate::model::{RoomName, Seq, UserName};
+use crate::proto::message::{Act, Body, RoomList};
+use crate::term::sanitise_lines;
 
 /// A text that shows nothing: the printer ends one without a line's end with one.
 const NOTHING: &str = "\x1b[A\n";
@@ -24,20 +26,39 @@ pub(super) struct Screen<P> {
     renderer: Renderer,
     names: Names,
     bell: bool,
+    me: UserName,
     pub(super) tabs: Tabs,
+    /// Who has last said something to the user alone.
+    pub(super) partner: Option<UserName>,
+    // The last message that was shown in a direct room.
+    read: Option<(RoomName, Seq)>,
     // What is not printed yet.
     text: String,
 }
 
 impl<P: ExternalPrinter> Screen<P> {
-    pub(super) fn new(printer: P, renderer: Renderer, names: Names, bell: bool, room: RoomName) -> Self {
-        Self { printer, renderer, names, bell, tabs: Tabs::new(room), text: String::new() }
+    pub(super) fn new(printer: P, renderer: Renderer, names: Names, about: &About) -> Self {
+        let (bell, me, tabs) = (about.bell, about.me, Tabs::new(about.room));
+        Self { printer, renderer, names, bell, me, tabs, partner: None, read: None, text: String::new() }
     }
 
     pub(super) fn event(&mut self, event: Event, now: Instant) {
         self.names.see(&event);
         match &event {
-            Event::Entered { info, .. } => self.tabs.enter(info.room, &info.topic),
+            Event::Entered { info, .. } => {
+                self.tabs.enter(info.room, &info.topic);
+                info.receipts
+                    .iter()
+                    .filter(|receipt| receipt.user != self.me)
+                    .for_each(|receipt| self.tabs.receipt(receipt));
+            }
+            Event::Receipt(receipt) => self.tabs.receipt(receipt),
+            Event::Message { message, own: false, arrival: Arrival::Live | Arrival::Missed, .. }
+                if message.room.is_direct() =>
+            {
+                self.partner = Some(message.sender);
+                self.announce(message.room, message.sender);
+            }
             Event::Acted(acted) => {
                 if let Some(Act::Topic { topic }) = &acted.act {
                     self.tabs.set_topic(acted.room, topic);
@@ -52,6 +73,31 @@ impl<P: ExternalPrinter> Screen<P> {
             _ => {}
         }
         self.tabs.push(event, now);
+    }
+
+    /// Somebody says something to the user alone, for the first time since that was looked at.
+    fn announce(&mut self, room: RoomName, sender: UserName) {
+        if room == self.tabs.current.room || self.tabs.unread(room) > 0 {
+            return;
+        }
+        self.tabs.enter(room, "");
+        let place = self.tabs.number(room).map(|number| format!(", /{number} goes there")).unwrap_or_default();
+        self.notice(&format!("{sender} says something to you alone: /r answers{place}"));
+        self.ring();
+    }
+
+    /// The user says something to somebody alone, wherever he is.
+    pub(super) fn tell(&mut self, user: UserName, body: &Body) {
+        let Some(room) = RoomName::direct(self.me, user) else { return };
+        self.tabs.enter(room, "");
+        if room != self.tabs.current.room {
+            self.notice(&format!("to @{user}: {}", sanitise_lines(body.text(), "")));
+        }
+    }
+
+    /// The last message that was shown in a direct room. Told once.
+    pub(super) fn take_read(&mut self) -> Option<(RoomName, Seq)> {
+        self.read.take()
     }
 
     /// Looks at a room, if the user is in it: shows what was said there meanwhile. Returns whether that is so.
@@ -78,7 +124,7 @@ impl<P: ExternalPrinter> Screen<P> {
     fn arrive(&mut self, now: Instant) {
         let (room, topic) = (self.tabs.current.room, crate::term::sanitise(&self.tabs.current.topic));
         let topic = if topic.is_empty() { String::new() } else { format!(": {topic}") };
-        self.notice(&format!("{room}{topic}"));
+        self.notice(&format!("{}{topic}", room.seen_by(self.me)));
         // It has rung for these already.
         let bell = std::mem::take(&mut self.bell);
         self.gather(now);
@@ -117,10 +163,11 @@ impl<P: ExternalPrinter> Screen<P> {
         self.text.push_str(CLEAR);
     }
 
-    /// What was not seen in the rooms that are not looked at; empty if nothing.
+    /// How far has come what was said here, and what was not seen in the other rooms; empty if nothing.
     pub(super) fn elsewhere(&self) -> String {
         let unread = self.tabs.list().filter(|(_, unread)| *unread > 0);
-        unread.map(|(room, unread)| format!("{room} {unread}")).collect::<Vec<_>>().join("  ")
+        let unread = unread.map(|(room, unread)| format!("{} {unread}", room.seen_by(self.me)));
+        self.tabs.current.how_far().map(str::to_owned).into_iter().chain(unread).collect::<Vec<_>>().join("  ")
     }
 
     /// Prints all that can be shown now. The line that is typed is drawn anew, if it has to be.
@@ -141,6 +188,11 @@ impl<P: ExternalPrinter> Screen<P> {
         while let Some(shown) = self.tabs.current.flow.poll(now) {
             let mut pieces = match shown {
                 Shown::Event(event) => {
+                    if let Event::Message { message, .. } = &event
+                        && message.room.is_direct()
+                    {
+                        self.read = Some((message.room, message.seq));
+                    }
                     let mut pieces = self.renderer.event(&event);
                     if self.bell && self.renderer.rings(&event) {
                         pieces.push(Piece::Bell);

@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::flow::Flow;
 use crate::client::session::{Arrival, Event};
 use crate::client::ui::room_of;
-use crate::model::RoomName;
+use crate::model::{RoomName, Seq};
+use crate::proto::message::Receipt;
 
 /// Most events that a room gathers while nobody looks, and most bytes of text in them; older messages are in the history.
 const GATHERED: usize = 200;
@@ -20,11 +21,26 @@ pub(super) struct Tab {
     /// How many messages came while nobody looked.
     pub(super) unread: usize,
     pub(super) flow: Flow,
+    // Of a direct room: the user's last message, if nothing was said after it; and what has come to the other one.
+    last_own: Option<Seq>,
+    delivered: Seq,
+    read: Seq,
 }
 
 impl Tab {
     fn new(room: RoomName) -> Self {
-        Self { room, topic: String::new(), unread: 0, flow: Flow::default() }
+        let (topic, flow) = (String::new(), Flow::default());
+        Self { room, topic, unread: 0, flow, last_own: None, delivered: Seq(0), read: Seq(0) }
+    }
+
+    /// How far the user's last message has come, where there is one and nothing was said after it.
+    pub(super) fn how_far(&self) -> Option<&'static str> {
+        let last = self.last_own?;
+        Some(match () {
+            () if self.read >= last => "read",
+            () if self.delivered >= last => "delivered",
+            () => "stored",
+        })
     }
 }
 
@@ -78,6 +94,18 @@ impl Tabs {
         self.set_topic(room, topic);
     }
 
+    /// What was said in a direct room has come to the other one.
+    pub(super) fn receipt(&mut self, receipt: &Receipt) {
+        if let Some(tab) = self.tab(receipt.room) {
+            (tab.delivered, tab.read) = (receipt.delivered, receipt.read);
+        }
+    }
+
+    /// How many messages of a room were not seen.
+    pub(super) fn unread(&self, room: RoomName) -> usize {
+        self.others.iter().find(|tab| tab.room == room).map_or(0, |tab| tab.unread)
+    }
+
     pub(super) fn set_topic(&mut self, room: RoomName, topic: &str) {
         if let Some(tab) = self.tab(room) {
             topic.clone_into(&mut tab.topic);
@@ -110,6 +138,17 @@ impl Tabs {
     /// Gives an event to its room, or, if it is of none, to the one that is looked at.
     pub(super) fn push(&mut self, event: Event, now: Instant) {
         let room = room_of(&event).unwrap_or(self.current.room);
+        if room.is_direct()
+            && let Some(tab) = self.tab(room)
+        {
+            match &event {
+                Event::Message { message, own, .. } => tab.last_own = own.then_some(message.seq),
+                Event::Accepted { seq, .. } => tab.last_own = tab.last_own.max(Some(*seq)),
+                // It is shown by the prompt.
+                Event::Receipt(_) => return,
+                _ => {}
+            }
+        }
         if room == self.current.room {
             return self.current.flow.push(event, now);
         }
@@ -148,6 +187,7 @@ impl Tabs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::session::Seal;
     use crate::client::ui::line::flow::Shown;
     use crate::model::{MessageId, Seq, Timestamp};
     use crate::proto::message::{Body, Stored};
@@ -169,7 +209,7 @@ mod tests {
             message: MessageId(u128::from(seq).to_be_bytes()),
             body: Some(Body::Text { text: text.to_owned() }),
         };
-        Event::Message { message, arrival: Arrival::Live, own: false }
+        Event::Message { message, arrival: Arrival::Live, own: false, seal: Seal::Open }
     }
 
     fn shown(tabs: &mut Tabs, now: Instant) -> Vec<Shown> {

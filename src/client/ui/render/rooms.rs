@@ -18,16 +18,18 @@ pub struct Mark {
 impl Renderer {
     /// A list of rooms. `mark` knows those that the user is in.
     pub fn rooms(&self, list: &RoomList, mark: impl Fn(RoomName) -> Option<Mark>) -> Vec<Piece> {
-        let width = list.rooms.iter().map(|info| info.room.to_string().len()).max().unwrap_or_default();
+        let width = list.rooms.iter().map(|info| info.room.seen_by(self.me).len()).max().unwrap_or_default();
         let mut pieces = Vec::new();
-        for info in &list.rooms {
+        let (direct, shared): (Vec<&RoomInfo>, Vec<&RoomInfo>) =
+            list.rooms.iter().partition(|info| info.room.is_direct());
+        for info in shared.into_iter().chain(direct) {
             let mark = mark(info.room);
             let number = match mark {
                 Some(Mark { number, .. }) => format!("{number:>2}"),
                 None if info.joined => " *".to_owned(),
                 None => "  ".to_owned(),
             };
-            let room = info.room.to_string();
+            let room = info.room.seen_by(self.me);
             let facts = self.facts(info, mark.map_or(0, |mark| mark.unread));
             let topic = if info.topic.is_empty() { String::new() } else { format!(": {}", sanitise(&info.topic)) };
             pieces.push(Piece::Answer(self.rows(&format!("{number} {room:width$}  {facts}{topic}"), 0)));
@@ -40,7 +42,11 @@ impl Renderer {
     }
 
     fn facts(&self, info: &RoomInfo, unread: usize) -> String {
-        let mut facts = vec![format!("{} of {} here", info.present, count(info.members, "member"))];
+        let mut facts = Vec::new();
+        if !info.room.is_direct() {
+            facts.push(format!("{} of {} here", info.present, count(info.members, "member")));
+        }
+        facts.push(if info.sealed { "sealed" } else { "open" }.to_owned());
         match info.owner {
             Some(owner) if owner == self.me => facts.push("yours".to_owned()),
             Some(owner) => facts.push(format!("{owner}'s")),

@@ -34,7 +34,7 @@ fn messages_have_a_local_time_and_a_new_day_is_announced() {
     let mut renderer = renderer();
     let lines: Vec<String> = [("bob", "hello", 0), ("bob", "again", 1), ("carol", "next day", 1440)]
         .into_iter()
-        .flat_map(|(sender, text, minutes)| texts(renderer.message(&stored(sender, text, minutes))))
+        .flat_map(|(sender, text, minutes)| texts(renderer.message(&stored(sender, text, minutes), Seal::Open)))
         .collect();
     assert_eq!(
         lines,
@@ -53,17 +53,17 @@ fn actions_unknown_kinds_and_impossible_times_have_words() {
     let mut renderer = renderer();
     let mut message = stored("bob", "", 0);
     message.body = Some(Body::Action { text: "waves".to_owned() });
-    assert_eq!(texts(renderer.message(&message))[1], "01:46 * bob waves");
+    assert_eq!(texts(renderer.message(&message, Seal::Open))[1], "01:46 * bob waves");
     message.body = None;
-    assert!(texts(renderer.message(&message))[0].contains("does not know"));
+    assert!(texts(renderer.message(&message, Seal::Open))[0].contains("does not know"));
     message.time = Timestamp(u64::MAX);
-    assert!(!texts(renderer.message(&message)).is_empty());
+    assert!(!texts(renderer.message(&message, Seal::Open)).is_empty());
 }
 
 #[test]
 fn further_lines_of_a_message_cannot_pass_for_messages() {
     let mut renderer = renderer();
-    let lines = texts(renderer.message(&stored("bob", "one\n01:47 <carol> forged", 0)));
+    let lines = texts(renderer.message(&stored("bob", "one\n01:47 <carol> forged", 0), Seal::Open));
     assert_eq!(lines[1], "01:46 <bob> one\n      | 01:47 <carol> forged");
 }
 
@@ -74,7 +74,7 @@ fn no_row_of_a_long_message_begins_where_messages_begin() {
         renderer.set_width(width);
         // Spaces up to the end of a row, then what looks like a message.
         let forged = format!("{}01:47 <carol> forged{}", " ".repeat(width), "x".repeat(200));
-        let shown = texts(renderer.message(&stored("bob", &forged, 0))).pop().unwrap();
+        let shown = texts(renderer.message(&stored("bob", &forged, 0), Seal::Open)).pop().unwrap();
         let rows: Vec<&str> = shown.split('\n').collect();
         assert!(rows.len() > 2 && rows[0].starts_with("01:46 <bob> "));
         assert!(rows[1..].iter().all(|row| row.starts_with("      | ")), "{rows:?}");
@@ -86,9 +86,9 @@ fn no_row_of_a_long_message_begins_where_messages_begin() {
 fn a_pipe_gets_days_and_whole_lines() {
     let mut renderer = Renderer::new("alice".parse().unwrap(), Paint::new(false), TimeZone::UTC, Form::Lines);
     let long = "x ".repeat(200);
-    let lines = texts(renderer.message(&stored("bob", &long, 0)));
+    let lines = texts(renderer.message(&stored("bob", &long, 0), Seal::Open));
     assert_eq!(lines, [format!("2001-09-09 01:46 <bob> {long}")]);
-    let lines = texts(renderer.message(&stored("bob", "one\ntwo", 0)));
+    let lines = texts(renderer.message(&stored("bob", "one\ntwo", 0), Seal::Open));
     assert_eq!(lines, ["2001-09-09 01:46 <bob> one\n      | two"]);
 }
 
@@ -99,12 +99,14 @@ fn a_mention_rings_when_it_is_said_and_stands_out_always() {
         message: stored(sender, text, 0),
         arrival,
         own: sender == "alice",
+        seal: Seal::Open,
     };
     assert!(renderer.rings(&event("bob", "hi alice", Arrival::Live)));
     assert!(!renderer.rings(&event("bob", "hi alice", Arrival::Missed)));
     assert!(!renderer.rings(&event("bob", "hi", Arrival::Live)));
     assert!(!renderer.rings(&event("alice", "I am alice", Arrival::Live)));
-    let shown = renderer.said(Timestamp(0), "bob".parse().unwrap(), Some(&Body::Text { text: "hi alice".to_owned() }));
+    let shown =
+        renderer.said(Timestamp(0), "bob".parse().unwrap(), "", Ok(&Body::Text { text: "hi alice".to_owned() }));
     assert!(shown.contains("\x1b[1mhi alice\x1b[0m"), "{shown:?}");
 }
 
@@ -135,7 +137,7 @@ fn nothing_of_an_attack_reaches_the_terminal() {
     };
     let mut renderer = renderer();
     for attack in attacks {
-        let mut shown = texts(renderer.message(&stored("bob", &attack, 0)));
+        let mut shown = texts(renderer.message(&stored("bob", &attack, 0), Seal::Open));
         for event in [
             Event::Notice(attack.clone()),
             Event::Offline { reason: attack.clone(), retry_in: std::time::Duration::ZERO, failures: 0 },
@@ -190,10 +192,10 @@ fn rooms_are_listed_with_what_concerns_the_user() {
     assert_eq!(
         texts(renderer().rooms(&list, mark)),
         [
-            " * #common  3 of 3 members here",
-            " 2 #dev     1 of 2 members here, yours, 7 unread: work\\x1b[2J",
+            " * #common  3 of 3 members here, open",
+            " 2 #dev     1 of 2 members here, open, yours, 7 unread: work\\x1b[2J",
             "            bob",
-            "   #ops     0 of 1 member here, bob's",
+            "   #ops     0 of 1 member here, open, bob's",
         ]
     );
 }

@@ -2,7 +2,8 @@
 
 use super::super::*;
 use super::create;
-use crate::journal::{Change, Sanction};
+use crate::journal::{Change, KeptKey, Sanction};
+use crate::model::SenderKeyId;
 use crate::proto::message::{RoomList, Rooms};
 
 const EVERYONE: [&str; 4] = ["admin", "alice", "bob", "carol"];
@@ -21,6 +22,7 @@ pub(crate) struct Town {
     pub(crate) closed: BTreeMap<SessionId, CloseReason>,
     disk: Restored,
     kept: Vec<StoredRecord>,
+    keys: Vec<Change>,
     asked: VecDeque<StoreCommand>,
     pub(crate) next: u64,
     /// The time before each request: so long that nobody is slowed down.
@@ -42,19 +44,21 @@ impl Town {
             closed: BTreeMap::new(),
             disk,
             kept: Vec::new(),
+            keys: Vec::new(),
             asked: VecDeque::new(),
             next: 0,
             pace: Duration::from_secs(1),
         };
         for user in EVERYONE.map(name) {
-            town.handle(Input::Registered { user, fingerprint: key(user) });
+            town.handle(registered(user, key(user)));
         }
         town
     }
 
     /// The server is killed, and starts again on what is on its disk.
     pub(crate) fn restart(self) -> Self {
-        Self::start(self.hub.settings.clone(), self.disk)
+        let disk = Restored { incarnation: Incarnation(self.disk.incarnation.0 + 1), ..self.disk };
+        Self { kept: self.kept, keys: self.keys, ..Self::start(self.hub.settings.clone(), disk) }
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
@@ -83,7 +87,14 @@ impl Town {
     pub(crate) fn commit(&mut self) {
         while let Some(command) = self.asked.pop_front() {
             let token = match command {
-                StoreCommand::Append { token, record } => {
+                StoreCommand::Append { token, record, .. } => {
+                    let at = known(&mut self.disk, record.room);
+                    let incarnation = self.disk.incarnation;
+                    let room = &mut self.disk.rooms[at];
+                    room.last = record.seq;
+                    if room.starts.last().is_none_or(|(start, _)| *start < incarnation) {
+                        room.starts.push((incarnation, record.seq));
+                    }
                     self.kept.push(record);
                     token
                 }
@@ -92,19 +103,33 @@ impl Town {
                     self.handle(Input::Store(StoreEvent::Page { token, records, more }));
                     continue;
                 }
+                StoreCommand::ReadKeys { token, room, ids, member } => {
+                    let keys = keys(&self.keys, room, &ids, member);
+                    self.handle(Input::Store(StoreEvent::Keys { token, keys }));
+                    continue;
+                }
                 StoreCommand::Lookup { token, .. } => {
                     self.handle(Input::Store(StoreEvent::Found { token, place: None }));
                     continue;
                 }
                 StoreCommand::Change { token, changes } => {
                     for change in changes {
-                        write(&mut self.disk, change);
+                        match change {
+                            Change::SenderKey { .. } => self.keys.push(change),
+                            change => write(&mut self.disk, change),
+                        }
                     }
                     token
                 }
             };
             self.handle(Input::Store(StoreEvent::Stored { tokens: vec![token] }));
         }
+    }
+
+    /// The store finds what it was asked for.
+    pub(crate) fn find(&mut self, place: (Seq, Timestamp)) {
+        let Some(StoreCommand::Lookup { token, .. }) = self.asked.pop_front() else { panic!("nothing is looked for") };
+        self.handle(Input::Store(StoreEvent::Found { token, place: Some(place) }));
     }
 
     pub(crate) fn comes(&mut self, user: &str) -> SessionId {
@@ -179,7 +204,7 @@ impl Town {
 
     pub(crate) fn post(&mut self, session: SessionId, to: &str) -> Result<Reply, Refused> {
         let message = MessageId(u128::from(self.next).to_be_bytes());
-        let post = Post { room: room(to), message, body: text("hello"), retry: false, after: None };
+        let post = Post { room: room(to), message, body: text("hello"), retry: false, after: None, urgent: false };
         self.ask(session, Request::Post(post))
     }
 
@@ -203,20 +228,42 @@ impl Town {
     }
 }
 
-/// What the store does with a change.
-fn write(disk: &mut Restored, change: Change) {
-    let known = |disk: &mut Restored, name: RoomName| {
-        let at = disk.rooms.iter().position(|room| room.room == name);
-        at.unwrap_or_else(|| {
-            disk.rooms.push(RestoredRoom::new(name));
-            disk.rooms.len() - 1
+/// What the store finds among the sender keys that it was given.
+fn keys(given: &[Change], of: RoomName, ids: &[SenderKeyId], member: Fingerprint) -> Vec<KeptKey> {
+    let kept = |wanted: &SenderKeyId| {
+        given.iter().find_map(|change| match change {
+            Change::SenderKey { room, id, epoch, sender, head, parts, .. } if (id, room) == (wanted, &of) => {
+                let part = parts.iter().find(|(key, _)| *key == member).map(|(_, part)| part.clone());
+                Some(KeptKey { id: *id, epoch: *epoch, sender: *sender, head: head.clone(), part })
+            }
+            _ => None,
         })
     };
+    ids.iter().filter_map(kept).collect()
+}
+
+/// Where a room is on the disk; now it is there.
+fn known(disk: &mut Restored, name: RoomName) -> usize {
+    let at = disk.rooms.iter().position(|room| room.room == name);
+    at.unwrap_or_else(|| {
+        disk.rooms.push(RestoredRoom::new(name));
+        disk.rooms.len() - 1
+    })
+}
+
+/// What the store does with a change.
+fn write(disk: &mut Restored, change: Change) {
     let replace = |list: &mut Vec<Sanction>, sanction: Sanction| {
         list.retain(|other| other.user != sanction.user);
         list.push(sanction);
     };
     match change {
+        Change::SenderKey { .. } => {}
+        Change::Progress { room, user, delivered, read } => {
+            let at = known(disk, room);
+            disk.rooms[at].progress.retain(|(other, ..)| *other != user);
+            disk.rooms[at].progress.push((user, delivered, read));
+        }
         Change::Room { room, topic, owner } => {
             let at = known(disk, room);
             (disk.rooms[at].topic, disk.rooms[at].owner) = (topic, owner);

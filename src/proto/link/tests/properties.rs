@@ -56,6 +56,7 @@ fn post(text: String) -> Request {
         body,
         retry: false,
         after: None,
+        urgent: false,
     })
 }
 

@@ -110,14 +110,15 @@ impl Tree {
         }
     }
 
-    /// Whether `again` is this with map entries left out, and with `3: false` added: the one default of the protocol.
+    /// Whether `again` is this with map entries left out, and with `3: false` or `5: false` added: the defaults of the
+    /// protocol.
     pub(super) fn covers(&self, again: &Self) -> bool {
         match (self, again) {
             (Self::Array(items), Self::Array(again)) => {
                 items.len() == again.len() && items.iter().zip(again).all(|(item, again)| item.covers(again))
             }
             (Self::Map(entries), Self::Map(again)) => again.iter().all(|(key, again)| {
-                let default = (key, again) == (&Self::Unsigned(3), &Self::Bool(false));
+                let default = matches!((key, again), (Self::Unsigned(3 | 5), Self::Bool(false)));
                 entries.iter().find(|(known, _)| known == key).map_or(default, |(_, value)| value.covers(again))
             }),
             _ => self == again,

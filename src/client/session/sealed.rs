@@ -1,0 +1,526 @@
+//! Direct rooms: what is said in them is opened before it is told, in its order, however long its key takes to come; and sealed
+//! before it is sent.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::io::{Said, Seal, Work, WorkId};
+use super::posts::{here, may_pass, retry_after};
+use super::room::{Broken, Entry, Room};
+use super::sealer::{self, Sealer, Step};
+use super::trust::Trust;
+use super::vault::{self, Look, Unreadable, Vault};
+use super::{Answer, Arrival, Ask, Asked, Asker, Event, Output, Phase, Session};
+use crate::crypto::rsa::PublicKey;
+use crate::e2e::{self, Context, Package, SenderKey};
+use crate::model::{Fingerprint, MessageId, RoomName, SenderKeyId, Seq, UserName};
+use crate::proto::message::{
+    Body, ErrorCode, KeyList, Keys, Receipt, Refused, Reply, Request, RequestId, Seen, SenderKeyList, SenderKeys,
+    Stored, Waiting,
+};
+
+/// Most that waits to be opened; with more, the server withholds what opens it.
+const HELD: usize = 20_000;
+
+/// What a direct room has beside any other.
+#[derive(Debug, Default)]
+pub(super) struct Sealed {
+    sealer: Sealer,
+    vault: Vault,
+    /// What is told when everything before it could be opened.
+    held: VecDeque<Held>,
+    progress: Progress,
+    /// Sender keys are not asked for before.
+    keys_not_before: Option<Instant>,
+}
+
+/// Something to tell.
+#[derive(Debug)]
+pub(super) enum Held {
+    Event(Event),
+    Message(Stored, Arrival),
+    History { ask: Ask, messages: Vec<Stored>, more: bool },
+}
+
+/// How far the room's messages have come, and what the server knows of that.
+#[derive(Debug, Default)]
+struct Progress {
+    delivered: Seq,
+    read: Option<Seq>,
+    told: (Seq, Option<Seq>),
+    asked: Option<RequestId>,
+    not_before: Option<Instant>,
+}
+
+impl Sealed {
+    /// When there is something to do, if nothing happens before.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        [self.sealer.not_before(), self.progress.not_before, self.keys_not_before].into_iter().flatten().min()
+    }
+
+    /// Whether everything that came was told.
+    pub(super) fn is_settled(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.sealer.forget_partner();
+        self.vault.disconnected();
+        (self.progress.asked, self.progress.not_before, self.keys_not_before) = (None, None, None);
+    }
+
+    /// Seals what is to be said next.
+    pub(super) fn seal(&mut self, message: MessageId, body: &Body) -> Option<Body> {
+        self.sealer.seal(message, body)
+    }
+}
+
+impl Session {
+    /// Tells something of a room, after what came before it.
+    pub(super) fn tell_in(&mut self, name: RoomName, held: Held) {
+        match (self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()), held) {
+            (Some(sealed), held) => {
+                sealed.held.push_back(held);
+                self.release(name);
+            }
+            (None, Held::Event(event)) => self.event(event),
+            (None, Held::Message(message, arrival)) => self.show(message, arrival, Seal::Open),
+            (None, Held::History { ask, messages, more }) => {
+                let messages = messages.into_iter().map(|message| Said { message, seal: Seal::Open }).collect();
+                self.event(Event::Answered { ask, answer: Ok(Answer::History { messages, more }) });
+            }
+        }
+    }
+
+    /// Tells what can be told now.
+    fn release(&mut self, name: RoomName) {
+        loop {
+            let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
+            let Some(first) = sealed.held.pop_front() else { return };
+            if !sealed.is_openable(&first) {
+                sealed.held.push_front(first);
+                return;
+            }
+            match first {
+                Held::Event(event) => self.event(event),
+                Held::Message(message, arrival) => self.open(name, message, arrival),
+                Held::History { ask, messages, more } => {
+                    let messages = messages.into_iter().map(|message| self.said(name, message)).collect();
+                    self.event(Event::Answered { ask, answer: Ok(Answer::History { messages, more }) });
+                }
+            }
+        }
+    }
+
+    /// Tells a message in the order of its room.
+    fn open(&mut self, name: RoomName, mut message: Stored, arrival: Arrival) {
+        let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
+        sealed.progress.delivered = message.seq;
+        let (sender, id) = (message.sender, message.message);
+        let opened = match &message.body {
+            Some(Body::Sealed { key, sealed: bytes }) => match sealed.vault.look(*key) {
+                Look::Unusable(why) => Err(why),
+                Look::Open(_) | Look::Missing => {
+                    sealed.vault.open(*key, sender, id, bytes).map(|opened| (*key, opened))
+                }
+            },
+            Some(Body::Text { .. } | Body::Action { .. }) => Err(Unreadable::Unsealed),
+            None => Err(Unreadable::UnknownKind),
+        };
+        let seal = match opened {
+            Ok((_, opened)) if opened.repeated => {
+                return self.event(Event::Repeated { room: name, sender });
+            }
+            Ok((key, opened)) => {
+                if opened.missing > 0 {
+                    self.event(Event::Withheld { room: name, sender, count: opened.missing });
+                }
+                message.body = Some(opened.body);
+                Seal::Sealed(self.trust_in(name, key, sender))
+            }
+            Err(why) => Seal::Unreadable(why),
+        };
+        self.show(message, arrival, seal);
+    }
+
+    /// A message from the history.
+    fn said(&mut self, name: RoomName, mut message: Stored) -> Said {
+        let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else {
+            return Said { message, seal: Seal::Unreadable(Unreadable::NoKey) };
+        };
+        let (sender, id) = (message.sender, message.message);
+        let opened = match &message.body {
+            Some(Body::Sealed { key, sealed: bytes }) => match sealed.vault.look(*key) {
+                Look::Unusable(why) => Err(why),
+                Look::Missing => Err(Unreadable::NoKey),
+                Look::Open(opened) => vault::open(opened, sender, id, bytes).map(|(_, body)| (*key, body)),
+            },
+            Some(Body::Text { .. } | Body::Action { .. }) => Err(Unreadable::Unsealed),
+            None => Err(Unreadable::UnknownKind),
+        };
+        let seal = match opened {
+            Ok((key, body)) => {
+                message.body = Some(body);
+                Seal::Sealed(self.trust_in(name, key, sender))
+            }
+            Err(why) => Seal::Unreadable(why),
+        };
+        Said { message, seal }
+    }
+
+    /// How far the key is trusted that has signed a sender key. The first one that is seen of somebody is trusted from then on.
+    fn trust_in(&mut self, name: RoomName, key: SenderKeyId, sender: UserName) -> Trust {
+        let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else {
+            return Trust::Changed;
+        };
+        let Look::Open(opened) = sealed.vault.look(key) else { return Trust::Changed };
+        let signer = opened.signer().fingerprint();
+        if sender == self.settings.user {
+            return if signer == self.settings.own.fingerprint() { Trust::Own } else { Trust::Changed };
+        }
+        self.known.judge(sender, signer).unwrap_or_else(|| {
+            self.meet(sender, signer);
+            Trust::Pinned
+        })
+    }
+
+    /// Trusts the first key of a user that is seen, and sees to it that this is remembered.
+    fn meet(&mut self, user: UserName, key: Fingerprint) {
+        let pin = self.known.trust(user, key, false).clone();
+        self.outputs.push_back(Output::Meet(user, pin));
+    }
+
+    /// The user trusts somebody's key.
+    pub(super) fn trust_now(&mut self, user: UserName, key: Option<Fingerprint>, verified: bool) {
+        let told = self.untrusted.get(&user).copied();
+        let Some(key) = key.or(told).or_else(|| self.known.pin(user).map(|pin| pin.key)) else {
+            return self.event(Event::Notice(format!("no key of {user} was seen yet: /whois {user} asks for it")));
+        };
+        self.untrusted.remove(&user);
+        let pin = self.known.trust(user, key, verified).clone();
+        self.outputs.push_back(Output::Decide(user, pin.clone()));
+        self.key_changed(user);
+        self.event(Event::Trusted { user, pin });
+    }
+
+    /// Something is new in a direct room.
+    pub(super) fn waits(&mut self, waiting: &Waiting) {
+        let Waiting { room, last } = *waiting;
+        if room.partner(self.settings.user).is_none() {
+            return;
+        }
+        if self.may_join(room) {
+            self.rooms.entry(room).or_insert_with(|| Room::new(room));
+        } else if last > Seq(0) {
+            let text = format!("something was said in {room}, and you are in too many rooms to see it: /leave one");
+            self.event(Event::Notice(text));
+        }
+    }
+
+    /// Somebody has another key.
+    pub(super) fn key_changed(&mut self, user: UserName) {
+        if let Some(room) = RoomName::direct(self.settings.user, user)
+            && let Some(sealed) = self.rooms.get_mut(&room).and_then(|room| room.sealed.as_mut())
+        {
+            sealed.sealer.forget_partner();
+        }
+    }
+
+    /// A user of this client has seen what was said, up to this message.
+    pub(super) fn has_read(&mut self, name: RoomName, seq: Seq) {
+        let before = self.known.read(name);
+        self.known.has_read(name, seq);
+        if self.known.read(name) != before {
+            self.outputs.push_back(Output::HasRead(name, seq));
+        }
+        if self.settings.receipts
+            && let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut())
+        {
+            sealed.progress.read = sealed.progress.read.max(Some(seq));
+        }
+    }
+
+    /// Asks the server for what sealed rooms need now.
+    pub(super) fn ask_for_keys(&mut self, now: Instant) {
+        let inside = self.rooms.iter().filter(|(_, room)| room.sealed.is_some() && matches!(room.entry, Entry::Inside));
+        let names: Vec<RoomName> = inside.map(|(name, _)| *name).collect();
+        for name in names {
+            self.prepare_sealing(name, now);
+            let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { continue };
+            let ids = sealed.vault.wanted();
+            if !ids.is_empty() && sealed.keys_not_before.is_none_or(|due| due <= now) {
+                sealed.keys_not_before = None;
+                let request = Request::SenderKeys(SenderKeys { room: name, ids: ids.clone() });
+                let id = self.request(&request, Asker::SenderKeys(name), now);
+                if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
+                    sealed.vault.asked(&ids, id);
+                }
+            }
+            self.tell_progress(name, now);
+        }
+    }
+
+    /// Does the next thing that is needed before what waits can be sealed.
+    fn prepare_sealing(&mut self, name: RoomName, now: Instant) {
+        let Some(partner) = name.partner(self.settings.user) else { return };
+        let Some(room) = self.rooms.get_mut(&name).filter(|room| room.posts.waits_for_sealing()) else { return };
+        let Some(sealed) = &mut room.sealed else { return };
+        let request = match sealed.sealer.next(name, now) {
+            Step::Wait | Step::Ready => return,
+            Step::AskKey => (Request::Keys(Keys { users: vec![partner] }), Asker::Keys(name)),
+            Step::Add(request) => (request, Asker::KeepKey(name)),
+            Step::Make(key) => {
+                let Some(job) = sealer::make(name, self.settings.user, &self.settings.own, &key) else { return };
+                let work = self.work(Work::Make(name), job);
+                if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
+                    sealed.sealer.making(work, &key);
+                }
+                return;
+            }
+        };
+        let id = self.request(&request.0, request.1, now);
+        if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
+            sealed.sealer.asked(id);
+        }
+    }
+
+    fn tell_progress(&mut self, name: RoomName, now: Instant) {
+        let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
+        let progress = &mut sealed.progress;
+        let read = progress.read.map(|read| read.min(progress.delivered));
+        let current = (progress.delivered, read);
+        let waits = progress.asked.is_some() || progress.not_before.is_some_and(|due| due > now);
+        if waits || current == progress.told || !sealed.held.is_empty() {
+            return;
+        }
+        progress.not_before = None;
+        progress.told = current;
+        let request = Request::Seen(Seen { room: name, delivered: current.0, read });
+        let id = self.request(&request, Asker::Seen(name), now);
+        if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
+            sealed.progress.asked = Some(id);
+        }
+    }
+
+    fn request(&mut self, request: &Request, by: Asker, now: Instant) -> RequestId {
+        self.next_request += 1;
+        let id = self.next_request;
+        if let Phase::Linked(connection) = &mut self.phase {
+            connection.outgoing.push(&request.encode(id));
+            self.requests.insert(id, Asked { by, at: now });
+        }
+        id
+    }
+
+    fn work(&mut self, what: Work, job: e2e::Job) -> WorkId {
+        self.next_work += 1;
+        let id = WorkId(self.next_work);
+        self.works.insert(id, what);
+        self.outputs.push_back(Output::Work(id, job));
+        id
+    }
+
+    /// Work is done.
+    pub(super) fn worked(&mut self, id: WorkId, answer: e2e::Answer) {
+        match (self.works.remove(&id), answer) {
+            (Some(Work::Make(name)), e2e::Answer::Made(made)) => self.made(name, id, made.ok()),
+            (Some(Work::Open(name, key)), e2e::Answer::Opened(opened)) => {
+                let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
+                match opened {
+                    Ok(opened) => sealed.vault.hold((*opened).into()),
+                    Err(why) => sealed.vault.is_unusable(key, why.into()),
+                }
+                self.release(name);
+            }
+            _ => {}
+        }
+    }
+
+    fn made(&mut self, name: RoomName, id: WorkId, made: Option<(Box<SenderKey>, Package)>) {
+        let Some(room) = self.rooms.get_mut(&name) else { return };
+        let Some(sealed) = &mut room.sealed else { return };
+        let failed = made.is_none();
+        if let Some(key) = sealed.sealer.made(id, made) {
+            // What we say comes back to us.
+            let opened = std::sync::Arc::clone(key.opened());
+            sealed.vault.hold(opened);
+        }
+        if failed {
+            self.refuse_posts(name, &here(ErrorCode::Malformed, "your key can't sign"));
+        }
+    }
+
+    pub(super) fn refuse_posts(&mut self, name: RoomName, refused: &Refused) {
+        let Some(room) = self.rooms.get_mut(&name) else { return };
+        for fate in room.posts.refuse_all(refused) {
+            self.tell(name, fate);
+        }
+    }
+
+    /// The server has answered what was asked for the sake of sealing.
+    pub(super) fn keys_replied(&mut self, by: Asker, id: RequestId, reply: Reply, now: Instant) -> Result<(), Broken> {
+        const BROKEN: Broken = Broken("an answer to another question");
+        match (by, reply) {
+            (Asker::Keys(name), Reply::Keys(list)) => self.told_key(name, &list, now),
+            (Asker::Keys(name), Reply::Error(refused)) => self.not_sealed(name, &refused, now),
+            (Asker::KeepKey(name), Reply::Done) => {
+                if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
+                    sealed.sealer.kept(now);
+                }
+            }
+            (Asker::KeepKey(name), Reply::Error(refused)) => {
+                let sealed = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut());
+                let again =
+                    refused.code == ErrorCode::Conflict && sealed.is_some_and(|sealed| sealed.sealer.conflict());
+                if !again {
+                    self.not_sealed(name, &refused, now);
+                }
+            }
+            (Asker::SenderKeys(name), Reply::SenderKeys(list)) => self.told_sender_keys(name, id, &list),
+            (Asker::SenderKeys(name), Reply::Error(refused)) => self.no_sender_keys(name, id, &refused, now),
+            (Asker::Seen(name), reply @ (Reply::Done | Reply::Error(_))) => {
+                let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else {
+                    return Ok(());
+                };
+                sealed.progress.asked = None;
+                if let Reply::Error(refused) = reply
+                    && may_pass(&refused)
+                {
+                    sealed.progress.told = Default::default();
+                    sealed.progress.not_before = Some(now + retry_after(&refused));
+                }
+            }
+            _ => return Err(BROKEN),
+        }
+        Ok(())
+    }
+
+    /// The server doesn't do what is needed for sealing: later, or what was said is refused.
+    fn not_sealed(&mut self, name: RoomName, refused: &Refused, now: Instant) {
+        let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
+        if may_pass(refused) {
+            sealed.sealer.put_off(now + retry_after(refused));
+        } else {
+            sealed.sealer.forget_partner();
+            self.refuse_posts(name, refused);
+        }
+    }
+
+    /// The server tells the partner's key.
+    fn told_key(&mut self, name: RoomName, list: &KeyList, now: Instant) {
+        let Some(partner) = name.partner(self.settings.user) else { return };
+        let told = list.keys.iter().find(|key| key.user == partner);
+        let key = told.map(|told| PublicKey::from_spki_der(&told.key));
+        let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
+        sealed.sealer.answered();
+        let key = match key {
+            Some(Ok(key)) => key,
+            Some(Err(_)) => {
+                let text = format!("the key that the server has for {partner} is none that can be used");
+                return self.not_sealed(name, &here(ErrorCode::Conflict, text), now);
+            }
+            None => {
+                let text = format!("no user {partner} is registered");
+                return self.not_sealed(name, &here(ErrorCode::NotFound, text), now);
+            }
+        };
+        match self.known.judge(partner, key.fingerprint()) {
+            Some(Trust::Pinned | Trust::Verified) => {}
+            None => self.meet(partner, key.fingerprint()),
+            Some(Trust::Changed | Trust::Earlier | Trust::Own) => {
+                let known = self.known.pin(partner).map(|pin| pin.key);
+                let event = Event::KeyChanged { user: partner, key: key.fingerprint(), known };
+                self.event(event);
+                let refused = Refused {
+                    hint: Some(format!("compare the new fingerprint with {partner}, then /trust {partner}")),
+                    ..here(ErrorCode::Conflict, format!("{partner} has another key than before: nothing is sent to it"))
+                };
+                self.untrusted.insert(partner, key.fingerprint());
+                return self.refuse_posts(name, &refused);
+            }
+        }
+        self.untrusted.remove(&partner);
+        if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
+            sealed.sealer.partner_has(key);
+        }
+    }
+
+    fn told_sender_keys(&mut self, name: RoomName, request: RequestId, list: &SenderKeyList) {
+        let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
+        let mut jobs = Vec::new();
+        for id in sealed.vault.asked_with(request) {
+            match list.keys.iter().find(|key| key.id == id) {
+                None => sealed.vault.is_unusable(id, Unreadable::NoKey),
+                Some(key) => match &key.part {
+                    None => sealed.vault.is_unusable(id, Unreadable::Unusable(e2e::Unusable::Undecryptable)),
+                    Some(part) => {
+                        let context = Context { room: name, epoch: key.epoch, sender: key.sender };
+                        let (head, part) = (key.head.to_vec(), part.to_vec());
+                        jobs.push((id, e2e::Job::Open { id, context, head, part }));
+                    }
+                },
+            }
+        }
+        for (key, job) in jobs {
+            self.work(Work::Open(name, key), job);
+            if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
+                sealed.vault.opening(key);
+            }
+        }
+        self.release(name);
+    }
+
+    fn no_sender_keys(&mut self, name: RoomName, request: RequestId, refused: &Refused, now: Instant) {
+        let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
+        for id in sealed.vault.asked_with(request) {
+            if may_pass(refused) {
+                sealed.vault.want(id);
+                sealed.keys_not_before = Some(now + retry_after(refused));
+            } else {
+                sealed.vault.is_unusable(id, Unreadable::NoKey);
+            }
+        }
+        self.release(name);
+    }
+
+    /// How far what was said in a room has come with somebody.
+    pub(super) fn receipt(&mut self, receipt: Receipt) {
+        if receipt.user != self.settings.user && self.rooms.contains_key(&receipt.room) {
+            self.tell_in(receipt.room, Held::Event(Event::Receipt(receipt)));
+        }
+    }
+
+    /// What is still to be told is not more than a server may have us wait for.
+    pub(super) fn check_held(&self, name: RoomName) -> Result<(), Broken> {
+        let held = self.rooms.get(&name).and_then(|room| room.sealed.as_ref()).map_or(0, |sealed| sealed.held.len());
+        if held > HELD { Err(Broken("the keys of messages don't come")) } else { Ok(()) }
+    }
+}
+
+impl Sealed {
+    /// Whether everything that is needed to tell this is here; what is not is asked for.
+    fn is_openable(&mut self, held: &Held) -> bool {
+        let messages = match held {
+            Held::Event(_) => return true,
+            Held::Message(message, _) => std::slice::from_ref(message),
+            Held::History { messages, .. } => messages,
+        };
+        let mut openable = true;
+        for message in messages {
+            if let Some(Body::Sealed { key, .. }) = &message.body {
+                openable &= !matches!(self.vault.look(*key), Look::Missing);
+            }
+        }
+        openable
+    }
+
+    /// The server has lost messages, whose numbers come again; or it does not send all of them.
+    pub(super) fn follow_anew(&mut self) {
+        self.vault.follow_anew();
+    }
+
+    /// A message was refused for good.
+    pub(super) fn retire(&mut self) {
+        self.sealer.retire();
+    }
+}

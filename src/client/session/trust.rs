@@ -1,0 +1,133 @@
+//! Whose keys are trusted: each user's first one, until the user of this client says otherwise.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Fingerprint, RoomName, Seq, UserName};
+
+/// What is known of a user's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The key that is trusted.
+    pub key: Fingerprint,
+    /// Whether it was compared over another way than the server's.
+    pub verified: bool,
+    /// Those that were trusted before it: what was said with them stays what it was.
+    pub earlier: Vec<Fingerprint>,
+}
+
+/// Most earlier keys that are remembered of one user.
+const EARLIER: usize = 16;
+
+/// What is known of users' keys, and of what they said to the user alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    pins: BTreeMap<UserName, Pin>,
+    read: BTreeMap<RoomName, Seq>,
+}
+
+/// How far a user's key is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It is our own.
+    Own,
+    /// It is the first one that was seen of this user, or the user of this client has accepted it.
+    Pinned,
+    /// It was compared.
+    Verified,
+    /// It was trusted, before another one took its place.
+    Earlier,
+    /// Another one is trusted.
+    Changed,
+}
+
+impl Known {
+    /// This was remembered of a user.
+    pub fn recall(&mut self, user: UserName, pin: Pin) {
+        self.pins.insert(user, pin);
+    }
+
+    /// Another client of the user has remembered this.
+    pub fn merge(&mut self, other: Self) {
+        self.pins.extend(other.pins);
+        other.read.into_iter().for_each(|(room, seq)| self.has_read(room, seq));
+    }
+
+    /// A direct room's messages were shown, up to here.
+    pub fn has_read(&mut self, room: RoomName, seq: Seq) {
+        let read = self.read.entry(room).or_default();
+        *read = seq.max(*read);
+    }
+
+    /// Up to where a direct room's messages were shown.
+    #[must_use]
+    pub fn read(&self, room: RoomName) -> Option<Seq> {
+        self.read.get(&room).copied()
+    }
+
+    /// What is known of a user.
+    #[must_use]
+    pub fn pin(&self, user: UserName) -> Option<&Pin> {
+        self.pins.get(&user)
+    }
+
+    /// What is to be thought of a user's key; nothing if none was ever seen.
+    #[must_use]
+    pub fn judge(&self, user: UserName, key: Fingerprint) -> Option<Trust> {
+        let pin = self.pins.get(&user)?;
+        Some(match pin {
+            Pin { key: pinned, verified: true, .. } if *pinned == key => Trust::Verified,
+            Pin { key: pinned, .. } if *pinned == key => Trust::Pinned,
+            Pin { earlier, .. } if earlier.contains(&key) => Trust::Earlier,
+            _ => Trust::Changed,
+        })
+    }
+
+    /// Trusts a key from now on. The one that was trusted before stays known.
+    pub fn trust(&mut self, user: UserName, key: Fingerprint, verified: bool) -> &Pin {
+        let pin = self.pins.entry(user).or_insert_with(|| Pin { key, verified, earlier: Vec::new() });
+        if pin.key != key {
+            pin.earlier.retain(|earlier| *earlier != key);
+            pin.earlier.push(pin.key);
+            let surplus = pin.earlier.len().saturating_sub(EARLIER);
+            pin.earlier.drain(..surplus);
+            pin.verified = false;
+        }
+        pin.key = key;
+        pin.verified |= verified;
+        pin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_key_is_trusted_until_the_user_says_otherwise() {
+        let (bob, key) = ("bob".parse().unwrap(), |number| Fingerprint([number; 32]));
+        let mut known = Known::default();
+        assert_eq!(known.judge(bob, key(1)), None);
+        known.trust(bob, key(1), false);
+        assert_eq!([1, 2].map(|number| known.judge(bob, key(number)).unwrap()), [Trust::Pinned, Trust::Changed]);
+        known.trust(bob, key(1), true);
+        known.trust(bob, key(1), false);
+        assert_eq!(known.judge(bob, key(1)), Some(Trust::Verified));
+        // Another key is another one to compare.
+        known.trust(bob, key(2), false);
+        assert_eq!([1, 2].map(|number| known.judge(bob, key(number)).unwrap()), [Trust::Earlier, Trust::Pinned]);
+        known.trust(bob, key(1), false);
+        assert_eq!([1, 2].map(|number| known.judge(bob, key(number)).unwrap()), [Trust::Pinned, Trust::Earlier]);
+        assert_eq!(known.judge("carol".parse().unwrap(), key(1)), None);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let bob = "bob".parse().unwrap();
+        let mut known = Known::default();
+        for number in 0..=255 {
+            known.trust(bob, Fingerprint([number; 32]), false);
+        }
+        assert_eq!(known.pin(bob).unwrap().earlier.len(), EARLIER);
+        assert_eq!(known.judge(bob, Fingerprint([254; 32])), Some(Trust::Earlier));
+    }
+}

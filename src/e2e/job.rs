@@ -1,0 +1,59 @@
+//! The expensive parts, for those who have the private key: some milliseconds each.
+
+use rand::CryptoRng;
+
+use super::{Context, Membership, OpenedKey, Package, SenderKey, Unusable};
+use crate::crypto::rsa::{OperationError, PrivateKey, PublicKey};
+use crate::model::{RoomName, SenderKeyId, UserName};
+
+/// Work that needs the user's private key.
+#[derive(Debug)]
+pub enum Job {
+    /// Make a sender key.
+    Make {
+        /// For this room.
+        room: RoomName,
+        /// Who will send.
+        sender: UserName,
+        /// Who is to read.
+        membership: Membership,
+        /// Their keys, the sender's among them.
+        recipients: Vec<PublicKey>,
+    },
+    /// Open a sender key that came from the server.
+    Open {
+        /// Its name.
+        id: SenderKeyId,
+        /// Where it belongs, as the server says.
+        context: Context,
+        /// What all members get.
+        head: Vec<u8>,
+        /// What this one gets besides.
+        part: Vec<u8>,
+    },
+}
+
+/// What comes of a [`Job`].
+#[derive(Debug)]
+pub enum Answer {
+    /// A sender key, and what the members get of it.
+    Made(Result<(Box<SenderKey>, Package), OperationError>),
+    /// A sender key, or why it is of no use.
+    Opened(Result<Box<OpenedKey>, Unusable>),
+}
+
+impl Job {
+    /// Does the work.
+    #[must_use]
+    pub fn run(self, identity: &PrivateKey, rng: &mut dyn CryptoRng) -> Answer {
+        match self {
+            Self::Make { room, sender, membership, recipients } => {
+                let made = SenderKey::make(room, sender, &membership, &recipients, identity, rng);
+                Answer::Made(made.map(|(key, package)| (Box::new(key), package)))
+            }
+            Self::Open { id, context, head, part } => {
+                Answer::Opened(OpenedKey::open(id, context, (&head, &part), identity, rng).map(Box::new))
+            }
+        }
+    }
+}
