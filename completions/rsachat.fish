@@ -35,6 +35,7 @@ complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "key" -d 'Look at a 
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keys" -d 'List, add or remove the users of a server'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "serve" -d 'Run the server'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "connect" -d 'Chat'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "trust" -d 'Look at whose keys you trust, and forget one'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "bench" -d 'Put a server under load, and measure it'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "demo" -d 'Try it: a server, you, and a companion, on this machine'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
@@ -154,6 +155,29 @@ always\t'In pipes and files too'
 never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and not __fish_seen_subcommand_from list remove" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and not __fish_seen_subcommand_from list remove" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and not __fish_seen_subcommand_from list remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and not __fish_seen_subcommand_from list remove" -f -a "list" -d 'List whose keys you trust, on which server'
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and not __fish_seen_subcommand_from list remove" -f -a "remove" -d 'Forget a user\'s key: the next one that is seen is trusted'
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from list" -l user -d 'Your name' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from list" -l identity -d 'Your private key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from list" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from list" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from list" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from remove" -l user -d 'Your name' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from remove" -l identity -d 'Your private key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from remove" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from remove" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c rsachat -n "__fish_rsachat_using_subcommand bench; and not __fish_seen_subcommand_from fan-out storm idle" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
 never\t'Nowhere'"

@@ -85,6 +85,7 @@ pub enum Command {
     Keys(KeysArgs),
     Serve(ServeArgs),
     Connect(ConnectArgs),
+    Trust(TrustArgs),
     Bench(BenchArgs),
     Demo(DemoArgs),
     /// Print a shell's completion script
@@ -306,6 +307,53 @@ Examples:
   rsachat connect
   rsachat connect chat.example.org --user alice
   echo 'the build is green' | rsachat connect chat.example.org --no-input";
+
+/// Look at whose keys you trust, and forget one
+///
+/// The first key of a user that your client sees on a server is trusted from then on; another one only when you have
+/// accepted it, with /trust or /verify in the chat. What is known is kept in the directory known_users, sealed to your
+/// key.
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: TrustCommand,
+}
+
+/// What to do with the keys that are trusted.
+#[derive(Debug, Subcommand)]
+pub enum TrustCommand {
+    /// List whose keys you trust, on which server
+    #[command(after_help = "Example:\n  rsachat trust list")]
+    List {
+        /// Whose trust.
+        #[command(flatten)]
+        whose: WhoseArgs,
+    },
+    /// Forget a user's key: the next one that is seen is trusted
+    #[command(after_help = "Example:\n  rsachat trust remove bob")]
+    Remove {
+        /// Whose key
+        user: UserName,
+        /// Whose trust.
+        #[command(flatten)]
+        whose: WhoseArgs,
+    },
+}
+
+/// Who the user of this program is.
+#[derive(Debug, Args)]
+pub struct WhoseArgs {
+    /// Your name
+    #[arg(long = "user", value_name = "NAME", id = "own_name")]
+    pub user: Option<UserName>,
+    /// Your private key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub identity: Option<PathBuf>,
+    /// Read the passphrase from the first line of FILE, or of standard input if FILE is -
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub passphrase_file: Option<PathBuf>,
+}
 
 /// Try it: a server, you, and a companion, on this machine
 ///

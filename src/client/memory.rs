@@ -101,13 +101,18 @@ impl Entry {
         Self::Pin { user, key: pin.key, verified: pin.verified, earlier: pin.earlier.clone() }
     }
 
-    /// What it is about.
-    fn subject(&self) -> Vec<u8> {
+    fn subject(&self) -> Subject {
         match self {
-            Self::Pin { user, .. } => [b"pin ", user.as_str().as_bytes()].concat(),
-            Self::Read { room, .. } => [b"read ", room.as_str().as_bytes()].concat(),
+            Self::Pin { user, .. } => Subject::Pin(*user),
+            Self::Read { room, .. } => Subject::Read(*room),
         }
     }
+}
+
+/// What an entry is about.
+enum Subject {
+    Pin(UserName),
+    Read(RoomName),
 }
 
 /// The open database.
@@ -140,7 +145,7 @@ impl Memory {
         let secret = unlock(&mut connection, path, identity, rng)?;
         let version = data_version(&connection).map_err(database)?;
         let memory = Self { path: path.to_owned(), connection, key: Key::new(&secret), secret, version };
-        let known = memory.read()?;
+        let known = memory.known()?;
         Ok((memory, known))
     }
 
@@ -166,7 +171,7 @@ impl Memory {
         if inserted > 0 {
             return Ok(None);
         }
-        Ok(self.read()?.pin(user).cloned())
+        Ok(self.known()?.pin(user).cloned())
     }
 
     /// Remembers what was shown of a direct room.
@@ -186,10 +191,14 @@ impl Memory {
         if std::mem::replace(&mut self.version, version) == version {
             return Ok(None);
         }
-        self.read().map(Some)
+        self.known().map(Some)
     }
 
-    fn read(&self) -> Result<Known, MemoryError> {
+    /// Everything that is remembered.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn known(&self) -> Result<Known, MemoryError> {
         let database = |source| self.database(source);
         let mut select = self.connection.prepare("SELECT id, sealed FROM entry").map_err(database)?;
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(database)?;
@@ -204,6 +213,16 @@ impl Memory {
         Ok(known)
     }
 
+    /// Forgets a user's key. Whether there was one.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn forget(&mut self, user: UserName) -> Result<bool, MemoryError> {
+        let id = self.id(&Subject::Pin(user));
+        let deleted = self.connection.execute("DELETE FROM entry WHERE id = ?1", [id]);
+        Ok(deleted.map_err(|source| self.database(source))? > 0)
+    }
+
     fn put(&mut self, entry: &Entry, rng: &mut dyn CryptoRng) -> Result<(), MemoryError> {
         let (id, sealed) = self.seal(entry, rng);
         let upsert = "INSERT INTO entry VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sealed = excluded.sealed";
@@ -211,12 +230,16 @@ impl Memory {
         Ok(())
     }
 
-    fn id(&self, entry: &Entry) -> [u8; 32] {
-        kdf::digest(&[self.secret.expose(), &entry.subject()[..]].concat())
+    fn id(&self, subject: &Subject) -> [u8; 32] {
+        let text = match subject {
+            Subject::Pin(user) => format!("pin {user}"),
+            Subject::Read(room) => format!("read {}", room.as_str()),
+        };
+        kdf::digest(&[self.secret.expose(), text.as_bytes()].concat())
     }
 
     fn seal(&self, entry: &Entry, rng: &mut dyn CryptoRng) -> ([u8; 32], Vec<u8>) {
-        let id = self.id(entry);
+        let id = self.id(&entry.subject());
         let mut nonce = [0; NONCE_BYTES];
         rng.fill_bytes(&mut nonce);
         let mut text = Vec::new();

@@ -21,6 +21,7 @@ mod keys;
 mod man;
 mod serve;
 mod throwaway;
+mod trust;
 
 /// Does what the command line asks for, and says so if it can't be done.
 #[must_use]
@@ -31,6 +32,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Key(args) => key::run(&term, &args),
         Command::Keys(args) => keys::run(&term, &args),
         Command::Connect(args) => connect::run(&term, &args),
+        Command::Trust(args) => trust::run(&term, &args),
         Command::Bench(args) => bench::run(&term, &args.command),
         Command::Completions(args) => completions::run(&term, &args),
         Command::Demo(args) => demo::run(&term, &args),

@@ -1,5 +1,6 @@
 //! Where files are: the one place that knows.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::model::{Fingerprint, UserName};
@@ -111,11 +112,33 @@ impl ClientPaths {
     /// What a user with this key remembers of others on this server.
     #[must_use]
     pub fn known_users(&self, user: &UserName, own: Fingerprint, server: Fingerprint) -> PathBuf {
-        let directory = self.data.as_ref().unwrap_or(&self.working).join("known_users");
-        let short = |Fingerprint(bytes): Fingerprint| {
-            bytes.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-        };
-        directory.join(format!("{user}-{}-{}.db", short(own), short(server)))
+        self.known_users_dir().join(format!("{user}-{}-{}.db", Self::short(own), Self::short(server)))
+    }
+
+    /// The same for all servers, by [`ClientPaths::short`] of the server's fingerprint.
+    #[must_use]
+    pub fn all_known_users(&self, user: &UserName, own: Fingerprint) -> Vec<(String, PathBuf)> {
+        let begin = format!("{user}-{}-", Self::short(own));
+        let files = fs::read_dir(self.known_users_dir()).into_iter().flatten().map_while(Result::ok);
+        let mut found: Vec<(String, PathBuf)> = files
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let server = name.strip_prefix(&begin)?.strip_suffix(".db")?.to_owned();
+                Some((server, entry.path()))
+            })
+            .collect();
+        found.sort();
+        found
+    }
+
+    fn known_users_dir(&self) -> PathBuf {
+        self.data.as_ref().unwrap_or(&self.working).join("known_users")
+    }
+
+    /// The beginning of a fingerprint, for the name of a file.
+    #[must_use]
+    pub fn short(Fingerprint(bytes): Fingerprint) -> String {
+        bytes.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 }
 
@@ -125,8 +148,6 @@ fn first_existing(paths: impl IntoIterator<Item = Option<PathBuf>>) -> Option<Pa
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

@@ -179,6 +179,11 @@ impl KnownServers {
         Ok(Self { path: path.to_owned(), text, pins })
     }
 
+    /// All of them, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Pin> {
+        self.pins.iter()
+    }
+
     /// The pin of a server.
     #[must_use]
     pub fn find(&self, server: &ServerName) -> Option<&Pin> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::room::Room;
-use super::{Event, Outcome, Output, Phase, Session};
+use super::{Asker, Event, Outcome, Output, Phase, Session};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::handshake::client::ClientError;
 use crate::proto::handshake::wire::{Refusal, RefusalCode};
@@ -86,6 +86,12 @@ impl Session {
 
     pub(super) fn hang_up(&mut self) {
         self.outputs.push_back(Output::Disconnect);
+        // What was not answered is asked again.
+        let trusting = self.requests.values().filter_map(|asked| match asked.by {
+            Asker::Trust(user) => Some(user),
+            _ => None,
+        });
+        self.trusting.extend(trusting);
         self.requests.clear();
         self.rooms.values_mut().for_each(Room::disconnected);
         for (ask, refused) in self.asks.disconnected() {

@@ -83,11 +83,11 @@ pub enum Command {
         /// The last message that was seen.
         seq: Seq,
     },
-    /// Trust a key of a user's. Leads to [`Event::Trusted`], or to [`Event::Notice`] if there is none to trust.
+    /// Trust a key of a user's. Leads to [`Event::Trusted`], or to [`Event::Notice`] if the server has none.
     Trust {
         /// Whose.
         user: UserName,
-        /// Which; without it, the one that was told by [`Event::KeyChanged`].
+        /// Which; without it, the one that was told by [`Event::KeyChanged`], else the one that the server says he has.
         key: Option<Fingerprint>,
         /// It was compared with the user's own over another way than the server's.
         verified: bool,

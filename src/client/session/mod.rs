@@ -34,7 +34,7 @@ mod sealer;
 mod trust;
 mod vault;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,6 +104,8 @@ pub struct Session {
     known: Known,
     // Keys that the server says users have now, and that are not trusted.
     untrusted: BTreeMap<UserName, Fingerprint>,
+    // Users whose keys are to be trusted, whatever they are.
+    trusting: BTreeSet<UserName>,
     // Work that is not done yet.
     works: BTreeMap<WorkId, Work>,
     next_work: u64,
@@ -156,6 +158,8 @@ enum Asker {
     Join(RoomName),
     Post(RoomName),
     User,
+    /// What a user's key is, to trust it.
+    Trust(UserName),
     /// What the partner's key in a direct room is.
     Keys(RoomName),
     /// To keep a sender key.
@@ -201,6 +205,7 @@ impl Session {
             next_request: 1,
             known,
             untrusted: BTreeMap::new(),
+            trusting: BTreeSet::new(),
             works: BTreeMap::new(),
             next_work: 0,
             offline: Some((now, "not connected yet".to_owned())),
@@ -264,6 +269,11 @@ impl Session {
 
     fn is_online(&self) -> bool {
         matches!(&self.phase, Phase::Linked(connection) if connection.welcome.is_some() && !connection.bye)
+    }
+
+    /// Whether somebody's key is on its way to be trusted.
+    fn is_trusting(&self) -> bool {
+        !self.trusting.is_empty() || self.requests.values().any(|asked| matches!(asked.by, Asker::Trust(_)))
     }
 
     fn said_bye(&self) -> bool {
@@ -436,7 +446,10 @@ impl Session {
 
     fn leave_if_done(&mut self, now: Instant) {
         let Some(leaving) = self.leaving else { return };
-        let done = self.outstanding() == 0 && self.asks.is_empty() && self.rooms.values().all(Room::is_settled);
+        let done = self.outstanding() == 0
+            && self.asks.is_empty()
+            && !self.is_trusting()
+            && self.rooms.values().all(Room::is_settled);
         if !done && leaving.until.is_none_or(|due| due > now) {
             return;
         }

@@ -196,9 +196,9 @@ impl Session {
                 self.tell(name, fate);
                 Ok(())
             }
-            Some(by @ (Asker::Keys(_) | Asker::KeepKey(_) | Asker::SenderKeys(_) | Asker::Seen(_))) => {
-                self.keys_replied(by, id, reply, now)
-            }
+            Some(
+                by @ (Asker::Trust(_) | Asker::Keys(_) | Asker::KeepKey(_) | Asker::SenderKeys(_) | Asker::Seen(_)),
+            ) => self.keys_replied(by, id, reply, now),
             Some(Asker::Join(name)) => {
                 // We may have left it meanwhile.
                 let Some(room) = self.rooms.get_mut(&name).filter(|room| room.awaits(id)) else { return Ok(()) };

@@ -190,12 +190,15 @@ impl Session {
         self.outputs.push_back(Output::Meet(user, pin));
     }
 
-    /// The user trusts somebody's key.
+    /// The user trusts somebody's key: this one, or the one that the server says he has now.
     pub(super) fn trust_now(&mut self, user: UserName, key: Option<Fingerprint>, verified: bool) {
-        let told = self.untrusted.get(&user).copied();
-        let Some(key) = key.or(told).or_else(|| self.known.pin(user).map(|pin| pin.key)) else {
-            return self.event(Event::Notice(format!("no key of {user} was seen yet: /whois {user} asks for it")));
-        };
+        match key.or_else(|| self.untrusted.get(&user).copied()) {
+            Some(key) => self.trust(user, key, verified),
+            None => drop(self.trusting.insert(user)),
+        }
+    }
+
+    fn trust(&mut self, user: UserName, key: Fingerprint, verified: bool) {
         self.untrusted.remove(&user);
         let pin = self.known.trust(user, key, verified).clone();
         self.outputs.push_back(Output::Decide(user, pin.clone()));
@@ -240,8 +243,28 @@ impl Session {
         }
     }
 
+    /// The server says which key somebody has whom the user wants to trust.
+    fn told_to_trust(&mut self, user: UserName, reply: Reply) -> Result<(), Broken> {
+        let key = match reply {
+            Reply::Keys(list) => list.keys.iter().find(|key| key.user == user).map(|key| key.key.clone()),
+            Reply::Error(_) => None,
+            _ => return Err(Broken("an answer to another question")),
+        };
+        match key.map(|key| PublicKey::from_spki_der(&key)) {
+            Some(Ok(key)) => self.trust(user, key.fingerprint(), false),
+            Some(Err(_)) | None => {
+                self.event(Event::Notice(format!("the server has no key of {user}: nothing to trust")))
+            }
+        }
+        Ok(())
+    }
+
     /// Asks the server for what sealed rooms need now.
     pub(super) fn ask_for_keys(&mut self, now: Instant) {
+        // First, so that what is said next knows of it.
+        for user in std::mem::take(&mut self.trusting) {
+            self.request(&Request::Keys(Keys { users: vec![user] }), Asker::Trust(user), now);
+        }
         let inside = self.rooms.iter().filter(|(_, room)| room.sealed.is_some() && matches!(room.entry, Entry::Inside));
         let names: Vec<RoomName> = inside.map(|(name, _)| *name).collect();
         for name in names {
@@ -361,6 +384,7 @@ impl Session {
     pub(super) fn keys_replied(&mut self, by: Asker, id: RequestId, reply: Reply, now: Instant) -> Result<(), Broken> {
         const BROKEN: Broken = Broken("an answer to another question");
         match (by, reply) {
+            (Asker::Trust(user), reply) => self.told_to_trust(user, reply)?,
             (Asker::Keys(name), Reply::Keys(list)) => self.told_key(name, &list, now),
             (Asker::Keys(name), Reply::Error(refused)) => self.not_sealed(name, &refused, now),
             (Asker::KeepKey(name), Reply::Done) => {

@@ -64,6 +64,11 @@ impl Known {
         self.read.get(&room).copied()
     }
 
+    /// Everybody whose key is known, by name.
+    pub fn pins(&self) -> impl Iterator<Item = (UserName, &Pin)> {
+        self.pins.iter().map(|(user, pin)| (*user, pin))
+    }
+
     /// What is known of a user.
     #[must_use]
     pub fn pin(&self, user: UserName) -> Option<&Pin> {

@@ -5,7 +5,7 @@
 
 mod server_key;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use self::server_key::Trusted;
@@ -14,11 +14,11 @@ use super::key_files::unlock;
 use super::keygen;
 use crate::cli::{ConnectArgs, KeygenArgs};
 use crate::client::driver::{FirstContactError, fetch_server_key};
-use crate::client::memory::{Memory, MemoryError};
-use crate::client::session::{Known, Outcome, Settings};
+use crate::client::memory::Memory;
+use crate::client::session::{Outcome, Settings};
 use crate::client::ui::{self, About, Ended};
 use crate::config::{ClientConfig, ClientPaths};
-use crate::crypto::rsa::{Bits, PrivateKey};
+use crate::crypto::rsa::Bits;
 use crate::error::{Error, Exit};
 use crate::keys::registry;
 use crate::model::UserName;
@@ -54,7 +54,8 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         away: config.away,
     };
     let give_up = (!term.chats()).then_some(GIVE_UP);
-    let (memory, known) = recall(&paths.known_users(&user, about.own, about.server), &key)?;
+    let file = paths.known_users(&user, about.own, about.server);
+    let (memory, known) = Memory::open(&file, &key, &mut rand::rng())?;
     let settings = Settings {
         server: trusted.key.clone(),
         user,
@@ -66,19 +67,6 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
     };
     let ended = ui::chat(term, &about, settings, server.target.clone(), key, Some(memory))?;
     judge(ended, &about, &server, &trusted)
-}
-
-/// What is remembered of others' keys.
-fn recall(path: &Path, identity: &PrivateKey) -> Result<(Memory, Known), Error> {
-    Memory::open(path, identity, &mut rand::rng()).map_err(|error| {
-        let hint = match &error {
-            MemoryError::Foreign { .. } => "move it away to begin anew: then every key counts as one never seen before",
-            MemoryError::Io { .. } | MemoryError::Database { .. } => {
-                "you must be able to write to it and its directory"
-            }
-        };
-        Error::failure(error).hint(hint)
-    })
 }
 
 /// The server and the user's name. What a person had to be asked for can be saved.

@@ -1,6 +1,7 @@
 //! The client against a real server: on a (pseudo-)terminal and in pipes.
 
 mod pipes;
+mod sealed;
 mod settings;
 mod terminal;
 
@@ -114,9 +115,22 @@ impl World {
     }
 
     fn pipe_with(&self, user: &str, arguments: &[&str]) -> Pipe {
+        let mut all = self.connect(user);
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self.pipe_of(user, &all)
+    }
+
+    /// A user without a terminal, who connects to another port than the server's.
+    fn pipe_at(&self, user: &str, port: u16) -> Pipe {
+        let arguments = self.connect(user).into_iter();
+        let address = self.address();
+        let there = |argument| if argument == address { format!("127.0.0.1:{port}") } else { argument };
+        self.pipe_of(user, &arguments.map(there).collect::<Vec<String>>())
+    }
+
+    fn pipe_of(&self, user: &str, arguments: &[String]) -> Pipe {
         let mut command = self.command(user, PROGRAM);
         let mut child = command
-            .args(self.connect(user))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

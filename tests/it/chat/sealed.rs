@@ -1,0 +1,210 @@
+//! What is said to one alone: with clients and a server as they are.
+
+use std::io::Read;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+/// Said to one alone; and in the open, to see that the search finds what is there.
+const SECRET: &str = "xyzzy-only-for-bob-plugh";
+const OPEN: &str = "xyzzy-for-everybody-plugh";
+
+fn says(lines: &[String], end: &str) -> bool {
+    lines.iter().any(|line| line.ends_with(end))
+}
+
+#[test]
+fn who_is_away_finds_what_was_said_to_him_alone_and_opens_it_with_his_key_and_nothing_else() {
+    let mut world = World::new();
+    let mut alice = world.pipe("alice");
+    alice.say("/msg bob are you there?");
+    alice.say("/join @bob");
+    alice.say("/me waits");
+    let (lines, errors, status) = alice.end();
+    assert!(status.success(), "{errors}");
+    assert!(says(&lines, "* alice waits"), "{lines:?}");
+    world.kill_server();
+    world.start_server();
+    let mut bob = world.pipe("bob");
+    bob.say("/join @alice");
+    bob.hears("<alice> are you there?");
+    bob.hears("* alice waits");
+    bob.say("I am");
+    assert!(bob.end().2.success());
+    // Another machine of bob's: his key, and nothing that the first one has remembered.
+    fs::remove_dir_all(world.path("home")).unwrap();
+    fs::create_dir(world.path("home")).unwrap();
+    let mut bob = world.pipe("bob");
+    bob.say("/join @alice");
+    bob.say("/history");
+    let (lines, errors, status) = bob.end();
+    assert!(status.success(), "{errors}");
+    for text in ["<alice> are you there?", "* alice waits", "<bob> I am"] {
+        assert!(says(&lines, text), "{text}: {lines:?}");
+    }
+}
+
+#[test]
+fn another_key_of_hers_is_not_written_to_until_that_is_accepted() {
+    let world = World::new();
+    let mut bob = world.pipe("bob");
+    bob.say("/msg alice hello");
+    assert!(bob.end().2.success());
+    // The server says that alice has another key. It has seen that when it puts her out.
+    let mut alice = world.pipe("alice");
+    alice.say("here");
+    alice.hears("<alice> here");
+    fs::copy(data("test_server.pem"), world.path("server/keys/key_alice.pem")).unwrap();
+    assert!(alice.lines.iter().count() < 10);
+    assert_eq!(alice.child.wait().unwrap().code(), Some(4));
+    let mut bob = world.pipe("bob");
+    bob.say("/msg alice hello?");
+    let (_, errors, status) = bob.end();
+    assert_eq!(status.code(), Some(6), "{errors}");
+    assert!(errors.contains("alice has another key than before"), "{errors}");
+    let mut bob = world.pipe("bob");
+    bob.say("/trust alice");
+    bob.say("/msg alice hello again");
+    let (_, errors, status) = bob.end();
+    assert!(status.success(), "{errors}");
+    assert!(errors.contains("alice's key is trusted from now on"), "{errors}");
+    let listed = |what: &[&str]| {
+        let mut command = world.command("bob", PROGRAM);
+        let output = command.arg("trust").args(what).args(["--user", "bob"]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (code, text) = listed(&["list"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("  alice            trusted   SHA256:uN+OZrWYMLMsKebiY4iANWQoEXy+BMD+1wry3qyRm9A\n"),
+        "{text}"
+    );
+    // It is remembered.
+    let mut bob = world.pipe("bob");
+    bob.say("/msg alice and again");
+    let (_, errors, status) = bob.end();
+    assert!(status.success(), "{errors}");
+    let (code, text) = listed(&["remove", "alice"]);
+    assert!(code == Some(0) && text.contains("alice's key is forgotten"), "{text}");
+    let (code, text) = listed(&["remove", "alice"]);
+    assert!(code == Some(1) && text.contains("no key of alice is remembered"), "{text}");
+}
+
+#[test]
+fn two_compare_their_keys_on_their_terminals() {
+    let world = World::new();
+    let (mut alice, mut bob) = (world.chatting("alice"), world.chatting("bob"));
+    alice.send("/msg bob psst\r").unwrap();
+    bob.expect("alice says something to you alone").unwrap();
+    bob.send("/r what?\r").unwrap();
+    alice.expect("bob says something to you alone").unwrap();
+    alice.send("/2\r").unwrap();
+    alice.expect("<bob> what?").unwrap();
+    alice.expect("[@bob] alice> ").unwrap();
+    let code = |terminal: &mut OsSession, other: &str| {
+        terminal.send(format!("/verify {other}\r")).unwrap();
+        terminal.expect("ask him by phone:").unwrap();
+        let shown = terminal.expect("if it is the same").unwrap();
+        let shown = String::from_utf8_lossy(shown.before()).into_owned();
+        shown.split_whitespace().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let codes = (code(&mut alice, "bob"), code(&mut bob, "alice"));
+    assert_eq!(codes.0, codes.1);
+    assert_eq!(codes.0.len(), 6 + 9, "{codes:?}");
+    alice.send("/verify bob yes\r").unwrap();
+    alice.expect("bob's key is verified").unwrap();
+    bob.send("/r now you know\r").unwrap();
+    alice.expect("<bob+> now you know").unwrap();
+    for mut terminal in [alice, bob] {
+        terminal.send("/exit\r").unwrap();
+        assert_eq!(end(terminal).1, 0);
+    }
+}
+
+/// Passes bytes on between clients and the server, and keeps a copy.
+fn wiretap(server: String, copy: &Arc<Mutex<Vec<u8>>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let copy = Arc::clone(copy);
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(&server).unwrap();
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (from, to, copy) = (from.try_clone().unwrap(), to.try_clone().unwrap(), Arc::clone(&copy));
+                std::thread::spawn(move || pass(from, to, &copy));
+            }
+        }
+    });
+    port
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, copy: &Mutex<Vec<u8>>) {
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        copy.lock().unwrap().extend_from_slice(&bytes[..count]);
+        if to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+/// Everything that a process has in its memory and may be read.
+fn memory(pid: u32) -> Vec<u8> {
+    use std::io::{Seek as _, SeekFrom};
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mut memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut all = Vec::new();
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (range, rights) = (words.next().unwrap(), words.next().unwrap());
+        let (start, end) = range.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
+        // What the kernel maps has nothing of ours, and can't be read so.
+        if rights.starts_with("rw") && memory.seek(SeekFrom::Start(start)).is_ok() {
+            let _ = Read::by_ref(&mut memory).take(end - start).read_to_end(&mut all);
+        }
+    }
+    all
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn nothing_of_what_is_said_to_one_alone_is_with_the_server_or_on_the_wire() {
+    let world = World::new();
+    let copy = Arc::new(Mutex::new(Vec::new()));
+    let port = wiretap(world.address(), &copy);
+    let (mut alice, mut bob) = (world.pipe_at("alice", port), world.pipe_at("bob", port));
+    bob.say("/join @alice");
+    alice.say(OPEN);
+    alice.hears(&format!("<alice> {OPEN}"));
+    for number in 0..20 {
+        alice.say(&format!("/msg bob {SECRET} {number}"));
+    }
+    bob.hears(&format!("<alice> {SECRET} 19"));
+    bob.say(&format!("/msg alice and {SECRET} to you"));
+    bob.hears(&format!("<bob> and {SECRET} to you"));
+    bob.say("/history");
+    bob.hears(&format!("<bob> and {SECRET} to you"));
+    // While everything is under way.
+    let pid = world.server.as_ref().unwrap().id();
+    let memory = memory(pid);
+    assert!(contains(&memory, OPEN), "the search finds nothing: {} bytes", memory.len());
+    assert!(!contains(&memory, SECRET), "the server has it in its memory");
+    assert!(alice.end().2.success() && bob.end().2.success());
+    let wire = copy.lock().unwrap();
+    assert!(wire.len() > 20_000 && !contains(&wire, SECRET) && !contains(&wire, OPEN));
+    let mut found = false;
+    for file in fs::read_dir(world.path("server")).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.is_file() {
+            let bytes = fs::read(&file).unwrap();
+            found |= contains(&bytes, OPEN);
+            assert!(!contains(&bytes, SECRET), "{} has it", file.display());
+        }
+    }
+    assert!(found, "the search finds nothing on the disk");
+}
