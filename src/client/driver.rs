@@ -247,6 +247,9 @@ impl<F: FnMut(Told)> Shell<F> {
                         known
                     }))
                 }),
+                Output::Prefer(preference) => {
+                    self.remember(|memory| memory.prefer(preference, &mut rand::rng()).map(|()| None));
+                }
                 Output::HasRead(room, seq) => {
                     self.remember(|memory| memory.has_read(room, seq, &mut rand::rng()).map(|()| None));
                 }

@@ -1,5 +1,5 @@
-//! What a client remembers from one session to the next: whose keys are trusted, and what was
-//! read. In a database of its user's, one for each
+//! What a client remembers from one session to the next: whose keys are trusted, what was
+//! read, and what its user does without. In a database of its user's, one for each
 //! server and key, in which every value is sealed: with a key that is itself encrypted to the user's RSA key, and signed
 //! by it, so that nobody else can read it or put another one in its place.
 //!
@@ -16,7 +16,7 @@ use minicbor::{Decode, Encode};
 use rand::CryptoRng;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::session::{Known, Pin};
+use super::session::{Known, Pin, Preference};
 use crate::crypto::aead::{Key, NONCE_BYTES, TAG_BYTES};
 use crate::crypto::kdf;
 use crate::crypto::rsa::{Label, PrivateKey};
@@ -94,6 +94,18 @@ enum Entry {
         #[n(1)]
         seq: Seq,
     },
+    /// What this user says is not shown.
+    #[n(2)]
+    Ignored {
+        #[n(0)]
+        user: UserName,
+    },
+    /// What is said in this room is not announced.
+    #[n(3)]
+    Hushed {
+        #[n(0)]
+        room: RoomName,
+    },
 }
 
 impl Entry {
@@ -105,6 +117,8 @@ impl Entry {
         match self {
             Self::Pin { user, .. } => Subject::Pin(*user),
             Self::Read { room, .. } => Subject::Read(*room),
+            Self::Ignored { user } => Subject::Ignored(*user),
+            Self::Hushed { room } => Subject::Hushed(*room),
         }
     }
 }
@@ -113,6 +127,8 @@ impl Entry {
 enum Subject {
     Pin(UserName),
     Read(RoomName),
+    Ignored(UserName),
+    Hushed(RoomName),
 }
 
 /// The open database.
@@ -208,6 +224,8 @@ impl Memory {
             match self.unseal(&id, &sealed)? {
                 Entry::Pin { user, key, verified, earlier } => known.recall(user, Pin { key, verified, earlier }),
                 Entry::Read { room, seq } => known.has_read(room, seq),
+                Entry::Ignored { user } => known.prefer(Preference::Ignore(user, true)),
+                Entry::Hushed { room } => known.prefer(Preference::Hush(room, true)),
             }
         }
         Ok(known)
@@ -218,8 +236,24 @@ impl Memory {
     /// # Errors
     /// If it can't be written.
     pub fn forget(&mut self, user: UserName) -> Result<bool, MemoryError> {
-        let id = self.id(&Subject::Pin(user));
-        let deleted = self.connection.execute("DELETE FROM entry WHERE id = ?1", [id]);
+        self.remove(&Subject::Pin(user))
+    }
+
+    /// Remembers what the user does without, or forgets it.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn prefer(&mut self, preference: Preference, rng: &mut dyn CryptoRng) -> Result<(), MemoryError> {
+        match preference {
+            Preference::Ignore(user, true) => self.put(&Entry::Ignored { user }, rng),
+            Preference::Hush(room, true) => self.put(&Entry::Hushed { room }, rng),
+            Preference::Ignore(user, false) => self.remove(&Subject::Ignored(user)).map(drop),
+            Preference::Hush(room, false) => self.remove(&Subject::Hushed(room)).map(drop),
+        }
+    }
+
+    fn remove(&self, subject: &Subject) -> Result<bool, MemoryError> {
+        let deleted = self.connection.execute("DELETE FROM entry WHERE id = ?1", [self.id(subject)]);
         Ok(deleted.map_err(|source| self.database(source))? > 0)
     }
 
@@ -234,6 +268,8 @@ impl Memory {
         let text = match subject {
             Subject::Pin(user) => format!("pin {user}"),
             Subject::Read(room) => format!("read {}", room.as_str()),
+            Subject::Ignored(user) => format!("ignored {user}"),
+            Subject::Hushed(room) => format!("hushed {}", room.as_str()),
         };
         kdf::digest(&[self.secret.expose(), text.as_bytes()].concat())
     }

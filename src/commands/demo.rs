@@ -13,6 +13,7 @@ use super::throwaway;
 use crate::cli::DemoArgs;
 use crate::client::driver::{Driver, Handle, Target, Told};
 use crate::client::session::{Arrival, Command, Event, Known, Outcome, Seal, Settings};
+use crate::client::ui::render::Form;
 use crate::client::ui::{self, About};
 use crate::config::{ServerConfig, ServerFlags, ServerPaths};
 use crate::crypto::rsa::{PrivateKey, PublicKey};
@@ -108,6 +109,7 @@ impl Stage {
             server: self.public.fingerprint(),
             own: alice.public().fingerprint(),
             bell: true,
+            presence: true,
             away: None,
         };
         if term.chats() {
@@ -186,7 +188,7 @@ fn start(settings: Settings, target: Target, key: PrivateKey, tell: Sender<Told>
 }
 
 fn say(handle: &Handle, room: RoomName, text: &str) {
-    handle.send(Command::Post { room, body: Body::Text { text: text.to_owned() } });
+    handle.send(Command::Post { room, body: Body::Text { text: text.to_owned() }, urgent: false });
 }
 
 /// Waits for the event that `wanted` knows.
@@ -213,7 +215,7 @@ fn await_event<T>(told: &Receiver<Told>, mut wanted: impl FnMut(Event) -> Option
 fn script(term: &Term, about: &About, settings: Settings, target: Target, key: PrivateKey) -> Result<(), Error> {
     let (tell, told) = channel();
     let driver = start(settings, target, key, tell)?;
-    let mut renderer = about.renderer(term.out_paint());
+    let mut renderer = about.renderer(term.out_paint(), Form::Lines);
     let mut hear = |who: &dyn Fn(&Stored) -> bool| -> Result<(), Error> {
         let message = await_event(&told, |event| match event {
             Event::Message { message, .. } if who(&message) => Some(message),

@@ -35,6 +35,8 @@ pub struct ClientConfig {
     pub room: RoomName,
     /// Whether to ring when the user is mentioned.
     pub bell: bool,
+    /// Whether to show who comes and goes, and what people say of themselves.
+    pub presence: bool,
     /// Whether those who write to the user alone are told what he has read.
     pub read_receipts: bool,
     /// Who types nothing for so long is away; never, if nothing.
@@ -101,6 +103,7 @@ impl ClientConfig {
         let minutes = |away: Option<Duration>| away.map_or(0, |away| away.as_secs() / 60);
         put("away_minutes", (self.away != default.away).then(|| json!(minutes(self.away))));
         put("bell", (self.bell != default.bell).then(|| json!(self.bell)));
+        put("presence", (self.presence != default.presence).then(|| json!(self.presence)));
         put("read_receipts", (self.read_receipts != default.read_receipts).then(|| json!(self.read_receipts)));
         fields
     }
@@ -173,6 +176,13 @@ impl ClientConfig {
             json!(AWAY),
             "On a terminal, who types nothing for so many minutes is shown as away, until something is typed. 0 is never.",
         );
+        let presence = setting(
+            "presence",
+            "true or false",
+            json!(true),
+            json!(true),
+            "Whether to show who comes, who leaves, and whether people want to be talked to. /list tells in any case.",
+        );
         let read_receipts = setting(
             "read_receipts",
             "true or false",
@@ -197,6 +207,7 @@ impl ClientConfig {
                 .flatten(),
             room: reader.read(room, |value| value.as_str()?.parse().ok()).unwrap_or_else(RoomName::lobby),
             bell: reader.read(bell, Value::as_bool).unwrap_or(true),
+            presence: reader.read(presence, Value::as_bool).unwrap_or(true),
             read_receipts: reader.read(read_receipts, Value::as_bool).unwrap_or(true),
             away: Some(Duration::from_secs(60 * reader.read(away, minutes).unwrap_or(AWAY)))
                 .filter(|away| !away.is_zero()),

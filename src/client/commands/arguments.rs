@@ -46,9 +46,10 @@ pub(super) fn first_word(text: &str) -> (&str, &str) {
     (word, rest.trim_start())
 }
 
-pub(super) fn server(rest: &str) -> (bool, &str) {
+/// Whether the text begins with a flag, and what follows it.
+pub(super) fn flag<'a>(flag: &str, rest: &'a str) -> (bool, &'a str) {
     match first_word(rest) {
-        ("--server", rest) => (true, rest),
+        (word, rest) if word == flag => (true, rest),
         _ => (false, rest),
     }
 }

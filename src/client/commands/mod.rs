@@ -8,6 +8,7 @@ mod table;
 
 use std::time::Duration;
 
+use crate::client::session::Preference;
 use crate::model::{RoomName, UserName};
 use crate::proto::message::{Ban, Body, HandOver, Invite, Kick, Mute, Request, SetStatus, SetTopic, Unban, Unmute};
 
@@ -70,7 +71,20 @@ pub enum Action {
     /// Be in this room, and look at it.
     Join(Place),
     /// Say this to somebody alone.
-    Tell(UserName, Body),
+    Tell {
+        /// To whom.
+        user: UserName,
+        /// What.
+        body: Body,
+        /// Even if he does not want to be disturbed.
+        urgent: bool,
+    },
+    /// Do without something, or no longer.
+    Prefer(Preference),
+    /// Show who is ignored, and which rooms are hushed.
+    Preferences,
+    /// Not to be told of what is said in this room, or again.
+    Hush(bool),
     /// Say this to who has last said something to the user alone.
     Answer(Body),
     /// Trust the key that a user has now.

@@ -1,9 +1,10 @@
 //! The table of the slash commands.
 
 use super::arguments::{
-    count, first_word, leading_time, none, only_user, place, room, server, status, text, user_and_rest,
+    count, first_word, flag, leading_time, none, only_user, place, room, status, text, user_and_rest,
 };
 use super::{Action, Decision, Entry, Place, Role, find};
+use crate::client::session::Preference;
 use crate::proto::message::{Availability, Body};
 
 /// All commands, in the order of the manual.
@@ -135,7 +136,7 @@ pub const TABLE: &[Entry] = &[
         role: Role::Owner,
         parse: |arguments| {
             let (user, rest) = user_and_rest(arguments)?;
-            let (server, rest) = server(rest);
+            let (server, rest) = flag("--server", rest);
             let (time, reason) = leading_time(rest);
             Ok(Action::Decide(Decision::Ban { user, server, time, reason: text(reason) }))
         },
@@ -149,7 +150,7 @@ pub const TABLE: &[Entry] = &[
         role: Role::Owner,
         parse: |arguments| {
             let (user, rest) = user_and_rest(arguments)?;
-            match server(rest) {
+            match flag("--server", rest) {
                 (server, "") => Ok(Action::Decide(Decision::Unban { user, server })),
                 _ => Err("nothing comes after it".to_owned()),
             }
@@ -193,12 +194,56 @@ pub const TABLE: &[Entry] = &[
         aliases: &["msg", "w"],
         arguments: "USER [TEXT]",
         help: "say something to a user alone",
-        details: "It is sealed: nobody but the two of you can read it, not even the server. Without TEXT, go there, as /join @USER.",
+        details: "It is sealed: nobody but the two of you can read it, not even the server. Without TEXT, go there, as /join @USER. With --urgent after the name, also to one who does not want to be disturbed: admins, and owners of a room that both are in.",
         role: Role::Everyone,
-        parse: |arguments| match user_and_rest(arguments)? {
-            (user, "") => Ok(Action::Join(Place::User(user))),
-            (user, text) => Ok(Action::Tell(user, Body::Text { text: text.to_owned() })),
+        parse: |arguments| {
+            let (user, rest) = user_and_rest(arguments)?;
+            let (urgent, text) = flag("--urgent", rest);
+            match (urgent, text) {
+                (false, "") => Ok(Action::Join(Place::User(user))),
+                (true, "") => Err("what is urgent?".to_owned()),
+                (urgent, text) => Ok(Action::Tell { user, body: Body::Text { text: text.to_owned() }, urgent }),
+            }
         },
+    },
+    Entry {
+        name: "ignore",
+        aliases: &[],
+        arguments: "[USER]",
+        help: "do not show what a user says",
+        details: "On all of your clients, until /unignore. Without USER, show who is ignored, and which rooms are hushed.",
+        role: Role::Everyone,
+        parse: |arguments| match arguments {
+            "" => Ok(Action::Preferences),
+            name => only_user(name).map(|user| Action::Prefer(Preference::Ignore(user, true))),
+        },
+    },
+    Entry {
+        name: "unignore",
+        aliases: &[],
+        arguments: "USER",
+        help: "show what a user says again",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| only_user(arguments).map(|user| Action::Prefer(Preference::Ignore(user, false))),
+    },
+    Entry {
+        name: "hush",
+        aliases: &[],
+        arguments: "",
+        help: "do not announce what is said in this room",
+        details: "It is not counted while you look elsewhere, and nothing rings. On all of your clients, until /unhush.",
+        role: Role::Everyone,
+        parse: |arguments| none(arguments, Action::Hush(true)),
+    },
+    Entry {
+        name: "unhush",
+        aliases: &[],
+        arguments: "",
+        help: "announce what is said in this room again",
+        details: "",
+        role: Role::Everyone,
+        parse: |arguments| none(arguments, Action::Hush(false)),
     },
     Entry {
         name: "r",

@@ -99,3 +99,22 @@ fn every_command_is_in_the_manual_in_a_line_and_in_full() {
         assert!(entry.manual()[0].contains(entry.help));
     }
 }
+
+#[test]
+fn what_is_said_to_one_alone_may_be_urgent_and_a_user_may_be_ignored() {
+    let (bob, body) = ("bob".parse().unwrap(), |text: &str| Body::Text { text: text.to_owned() });
+    let tell = |urgent| Action::Tell { user: bob, body: body("hi there"), urgent };
+    assert_eq!(parse("/msg bob hi there"), Ok(tell(false)));
+    assert_eq!(parse("/w @bob --urgent hi there"), Ok(tell(true)));
+    assert_eq!(parse("/msg bob"), Ok(Action::Join(Place::User(bob))));
+    assert_eq!(parse("/join @bob"), Ok(Action::Join(Place::User(bob))));
+    assert!(parse("/msg bob --urgent").is_err() && parse("/msg").is_err() && parse("/r").is_err());
+    assert_eq!(parse("/ignore bob"), Ok(Action::Prefer(Preference::Ignore(bob, true))));
+    assert_eq!(parse("/unignore bob"), Ok(Action::Prefer(Preference::Ignore(bob, false))));
+    assert_eq!(parse("/ignore"), Ok(Action::Preferences));
+    assert_eq!((parse("/hush"), parse("/unhush")), (Ok(Action::Hush(true)), Ok(Action::Hush(false))));
+    assert_eq!(parse("/verify bob"), Ok(Action::Verify { user: bob, compared: false }));
+    assert_eq!(parse("/verify bob yes"), Ok(Action::Verify { user: bob, compared: true }));
+    assert!(parse("/verify bob no").is_err());
+    assert_eq!(parse("/trust bob"), Ok(Action::Trust(bob)));
+}

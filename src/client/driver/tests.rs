@@ -85,7 +85,7 @@ impl User {
 
     fn say(&self, text: &str) {
         let body = Body::Text { text: text.to_owned() };
-        self.driver.handle().send(Command::Post { room: RoomName::lobby(), body });
+        self.driver.handle().send(Command::Post { room: RoomName::lobby(), body, urgent: false });
     }
 
     fn hears(&self, text: &str) {

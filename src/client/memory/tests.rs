@@ -51,6 +51,24 @@ fn what_was_decided_is_remembered_and_belongs_to_the_user_alone() {
 }
 
 #[test]
+fn what_the_user_does_without_is_remembered_until_he_wants_it_again() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("memory.db");
+    let (ignore, hush) = (|on| Preference::Ignore(user("eve"), on), |on| Preference::Hush(RoomName::lobby(), on));
+    for (wanted, remembered) in [
+        (vec![ignore(true), hush(true)], vec![ignore(true), hush(true)]),
+        (vec![hush(false)], vec![ignore(true)]),
+        (vec![ignore(true), ignore(false), hush(false)], vec![]),
+    ] {
+        let (mut memory, _) = open(&path);
+        for preference in wanted {
+            memory.prefer(preference, &mut rand::rng()).unwrap();
+        }
+        assert_eq!(open(&path).1.preferences().collect::<Vec<_>>(), remembered);
+    }
+}
+
+#[test]
 fn two_clients_agree_on_the_first_key_that_one_of_them_saw() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("memory.db");

@@ -70,6 +70,8 @@ pub enum Command {
         room: RoomName,
         /// What.
         body: Body,
+        /// Whether it is to reach also who does not want to be disturbed, where the user may do that.
+        urgent: bool,
     },
     /// Be in a room. Leads to [`Event::Entered`] or [`Event::NotEntered`], unless it is in it already.
     Join {
@@ -92,6 +94,8 @@ pub enum Command {
         /// It was compared with the user's own over another way than the server's.
         verified: bool,
     },
+    /// Do without something, or no longer. Leads to [`Event::Preferred`].
+    Prefer(Preference),
     /// Ask the server for something. Leads to one [`Event::Answered`].
     Ask(Ask),
     /// Leave: as soon as the first messages of the rooms are here, everything said is acknowledged and everything asked
@@ -100,6 +104,15 @@ pub enum Command {
         /// How long to wait for that.
         patience: Duration,
     },
+}
+
+/// What a user wants to do without, on all of his clients; or no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preference {
+    /// What this user says.
+    Ignore(UserName, bool),
+    /// To be told that something was said in this room.
+    Hush(RoomName, bool),
 }
 
 /// A question to the server.
@@ -182,6 +195,8 @@ pub enum Output {
     Decide(UserName, Pin),
     /// Remember that a direct room was read up to here.
     HasRead(RoomName, Seq),
+    /// Remember what the user does without.
+    Prefer(Preference),
     /// Hang up, once the bytes before this are sent; or stop trying to connect.
     Disconnect,
     /// Tell the user.
@@ -347,6 +362,8 @@ pub enum Event {
         /// The room.
         room: RoomName,
     },
+    /// What the user does without: told at the start, and when it changes.
+    Preferred(Preference),
     /// A question was answered, or will not be.
     Answered {
         /// The question.

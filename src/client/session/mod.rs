@@ -55,7 +55,8 @@ use crate::proto::link::{self, Client, Limits, Link};
 use crate::proto::message::{ErrorCode, MESSAGE_BYTES, RequestId, Welcome};
 
 pub use self::io::{
-    Answer, Arrival, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Said, Seal, Seen, Until, WorkId,
+    Answer, Arrival, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Preference, Said, Seal, Seen,
+    Until, WorkId,
 };
 pub use self::trust::{Known, Pin, Trust};
 pub use self::vault::Unreadable;
@@ -213,6 +214,10 @@ impl Session {
             ended_server: false,
             outputs: VecDeque::new(),
         };
+        let preferences: Vec<Preference> = session.known.preferences().collect();
+        for preference in preferences {
+            session.event(Event::Preferred(preference));
+        }
         session.advance(now);
         session
     }
@@ -299,13 +304,13 @@ impl Session {
 
     fn command(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Post { room, body } => {
+            Command::Post { room, body, urgent } => {
                 let id = self.new_id(now);
                 self.event(Event::Pending { id, room, body: body.clone() });
                 let refused = |code, text| Some(Fate::Refused(id, body.clone(), posts::here(code, text)));
                 let fate = match self.rooms.get_mut(&room) {
                     _ if self.leaving.is_some() => refused(ErrorCode::ShuttingDown, "you are leaving"),
-                    Some(room) if !matches!(room.entry, Entry::Refused) => room.posts.push(id, body),
+                    Some(room) if !matches!(room.entry, Entry::Refused) => room.posts.push(id, body, urgent),
                     _ => refused(ErrorCode::Forbidden, "you are not in this room"),
                 };
                 if let Some(fate) = fate {
@@ -322,6 +327,11 @@ impl Session {
                     let refused = posts::here(ErrorCode::Conflict, "you are in too many rooms");
                     self.event(Event::NotEntered { room, refused });
                 }
+            }
+            Command::Prefer(preference) => {
+                self.known.prefer(preference);
+                self.outputs.push_back(Output::Prefer(preference));
+                self.event(Event::Preferred(preference));
             }
             Command::Read { room, seq } => self.has_read(room, seq),
             Command::Trust { user, key, verified } => self.trust_now(user, key, verified),

@@ -43,6 +43,7 @@ impl Default for Posts {
 struct Outstanding {
     id: MessageId,
     body: Body,
+    urgent: bool,
     // As it is sent to a sealed room: sealed once, so that what is sent again is the same.
     sealed: Option<Body>,
     asked: Option<RequestId>,
@@ -85,13 +86,21 @@ impl Posts {
     }
 
     /// Takes a message, or says why not.
-    pub(super) fn push(&mut self, id: MessageId, body: Body) -> Option<Fate> {
+    pub(super) fn push(&mut self, id: MessageId, body: Body, urgent: bool) -> Option<Fate> {
         let bytes = body.text().len();
         if self.queue.len() >= QUEUE || self.bytes + bytes > QUEUE_BYTES {
             return Some(Fate::Refused(id, body, here(ErrorCode::RateLimited, "too many messages wait to be sent")));
         }
         self.bytes += bytes;
-        self.queue.push_back(Outstanding { id, body, sealed: None, asked: None, retry: false, refused_since: None });
+        self.queue.push_back(Outstanding {
+            id,
+            body,
+            urgent,
+            sealed: None,
+            asked: None,
+            retry: false,
+            refused_since: None,
+        });
         None
     }
 
@@ -160,7 +169,7 @@ impl Posts {
             }
             let body = post.sealed.as_ref().unwrap_or(&post.body).clone();
             let id = next_id();
-            let request = Post { room, message: post.id, body, retry: post.retry, after, urgent: false };
+            let request = Post { room, message: post.id, body, retry: post.retry, after, urgent: post.urgent };
             let bytes = Request::Post(request).encode(id);
             if !batch.bytes.is_empty() && batch.bytes.len() + bytes.len() > RECORD_BYTES {
                 break;

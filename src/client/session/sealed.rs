@@ -253,7 +253,7 @@ impl Session {
         match key.map(|key| PublicKey::from_spki_der(&key)) {
             Some(Ok(key)) => self.trust(user, key.fingerprint(), false),
             Some(Err(_)) | None => {
-                self.event(Event::Notice(format!("the server has no key of {user}: nothing to trust")))
+                self.event(Event::Notice(format!("the server has no key of {user}: nothing to trust")));
             }
         }
         Ok(())

@@ -145,7 +145,7 @@ impl World {
     }
 
     fn say(&mut self, what: &str) -> MessageId {
-        self.command(Command::Post { room: lobby(), body: text(what) });
+        self.command(Command::Post { room: lobby(), body: text(what), urgent: false });
         let pending = self.events.iter().rev().find_map(|event| match event {
             Event::Pending { id, .. } => Some(*id),
             _ => None,
@@ -199,7 +199,7 @@ impl World {
                 let answer = job.run(test_keys::alice(), &mut self.rng);
                 self.handle(Input::Worked(id, answer));
             }
-            Output::HasRead(..) => {}
+            Output::HasRead(..) | Output::Prefer(_) => {}
             Output::Meet(user, pin) | Output::Decide(user, pin) => self.remembered.push((user, pin)),
             Output::Disconnect => {
                 while let Some(output) = self.link.as_mut().and_then(Link::poll) {

@@ -1,7 +1,8 @@
 //! Whose keys are trusted: each user's first one, until the user of this client says otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::io::Preference;
 use crate::model::{Fingerprint, RoomName, Seq, UserName};
 
 /// What is known of a user's key.
@@ -23,6 +24,8 @@ const EARLIER: usize = 16;
 pub struct Known {
     pins: BTreeMap<UserName, Pin>,
     read: BTreeMap<RoomName, Seq>,
+    ignored: BTreeSet<UserName>,
+    hushed: BTreeSet<RoomName>,
 }
 
 /// How far a user's key is trusted.
@@ -50,6 +53,23 @@ impl Known {
     pub fn merge(&mut self, other: Self) {
         self.pins.extend(other.pins);
         other.read.into_iter().for_each(|(room, seq)| self.has_read(room, seq));
+        (self.ignored, self.hushed) = (other.ignored, other.hushed);
+    }
+
+    /// What the user does without, or no longer.
+    pub fn prefer(&mut self, preference: Preference) {
+        match preference {
+            Preference::Ignore(user, true) => drop(self.ignored.insert(user)),
+            Preference::Ignore(user, false) => drop(self.ignored.remove(&user)),
+            Preference::Hush(room, true) => drop(self.hushed.insert(room)),
+            Preference::Hush(room, false) => drop(self.hushed.remove(&room)),
+        }
+    }
+
+    /// All that the user does without.
+    pub fn preferences(&self) -> impl Iterator<Item = Preference> {
+        let ignored = self.ignored.iter().map(|user| Preference::Ignore(*user, true));
+        ignored.chain(self.hushed.iter().map(|room| Preference::Hush(*room, true)))
     }
 
     /// A direct room's messages were shown, up to here.

@@ -24,7 +24,7 @@ use self::complete::{Completion, Names};
 use self::prompt::Prompt;
 use self::recall::Recall;
 use self::screen::Screen;
-use super::render::{Form, Renderer};
+use super::render::Form;
 use super::{About, Ended, News, PATIENCE, Stage, commands, oneself};
 use crate::client::commands::{self as typed, Action, Mistake};
 use crate::client::driver::Told;
@@ -52,7 +52,7 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
     let mut editor = Editor::with_history(config, recall.clone()).map_err(terminal)?;
     editor.set_helper(Some(Completion { paint: term.out_paint(), names: names.clone(), prompt: prompt.clone() }));
     keys::bind(&mut editor, &stage.sender, &recall);
-    let renderer = Renderer::new(about.me, term.out_paint(), jiff::tz::TimeZone::system(), Form::Screen);
+    let renderer = about.renderer(term.out_paint(), Form::Screen);
     // Kept to the end: without any printer the editor waits for keys alone, and no signal wakes it.
     let printer = editor.create_external_printer().map_err(terminal)?;
     let screen = Screen::new(editor.create_external_printer().map_err(terminal)?, renderer, names, about);
@@ -325,7 +325,7 @@ impl<P: ExternalPrinter> Face<P> {
             }
             Action::Create(room) => self.wanted = Some(*room),
             // Said from elsewhere: what becomes of it is told there.
-            Action::Tell(user, body) => self.screen.tell(*user, body),
+            Action::Tell { user, body, .. } => self.screen.tell(*user, body),
             _ => {}
         }
         if let Some(commands) = commands(action, self.screen.tabs.current.room, self.about.me) {
@@ -360,12 +360,16 @@ impl<P: ExternalPrinter> Face<P> {
                 self.screen.notice(&text);
             }
             Action::Answer(body) => match self.screen.partner {
-                Some(user) => self.typed(&Action::Tell(user, body.clone())),
+                Some(user) => self.typed(&Action::Tell { user, body: body.clone(), urgent: false }),
                 None => self.screen.mistake(&Mistake {
                     text: "nobody has said anything to you alone".to_owned(),
                     hint: "/msg USER TEXT".to_owned(),
                 }),
             },
+            Action::Preferences => {
+                let lines = self.screen.preferences();
+                self.screen.lines(lines);
+            }
             Action::Verify { user, compared } => self.verify(*user, *compared),
             Action::Clear => self.screen.clear(),
             Action::Manual(entry) => {

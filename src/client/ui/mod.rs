@@ -21,7 +21,7 @@ use self::render::{Form, Piece, Renderer};
 use crate::client::commands::{Action, Mistake, Place};
 use crate::client::driver::{Driver, Handle, Target, Told};
 use crate::client::memory::Memory;
-use crate::client::session::{Answer, Ask, Command, Event, Outcome, Settings, Until};
+use crate::client::session::{Answer, Ask, Command, Event, Outcome, Preference, Settings, Until};
 use crate::crypto::rsa::PrivateKey;
 use crate::error::{Error, Exit};
 use crate::model::{Fingerprint, RoomName, UserName};
@@ -179,15 +179,17 @@ pub struct About {
     pub own: Fingerprint,
     /// Whether to ring when the user is mentioned.
     pub bell: bool,
+    /// Whether to show who comes and goes, and what people say of themselves.
+    pub presence: bool,
     /// Who types nothing for so long is away.
     pub away: Option<Duration>,
 }
 
 impl About {
-    /// What puts events into words for this user, for pipes and files.
+    /// What puts events into words for this user.
     #[must_use]
-    pub fn renderer(&self, paint: Paint) -> Renderer {
-        Renderer::new(self.me, paint, jiff::tz::TimeZone::system(), Form::Lines)
+    pub fn renderer(&self, paint: Paint, form: Form) -> Renderer {
+        Renderer::new(self.me, paint, jiff::tz::TimeZone::system(), form).with_presence(self.presence)
     }
 }
 
@@ -209,12 +211,15 @@ pub fn show(term: &Term, pieces: Vec<Piece>) -> Result<(), Error> {
 /// The session's part of what was typed, in `room`; nothing if a face does it by itself.
 fn commands(action: &Action, room: RoomName, me: UserName) -> Option<Vec<Command>> {
     let command = match action {
-        Action::Tell(user, body) => {
+        Action::Tell { user, body, urgent } => {
             let room = RoomName::direct(me, *user)?;
-            return Some(vec![Command::Join { room }, Command::Post { room, body: body.clone() }]);
+            let post = Command::Post { room, body: body.clone(), urgent: *urgent };
+            return Some(vec![Command::Join { room }, post]);
         }
+        Action::Prefer(preference) => Command::Prefer(*preference),
+        Action::Hush(on) => Command::Prefer(Preference::Hush(room, *on)),
         Action::Trust(user) => Command::Trust { user: *user, key: None, verified: false },
-        Action::Say(body) => Command::Post { room, body: body.clone() },
+        Action::Say(body) => Command::Post { room, body: body.clone(), urgent: false },
         Action::History(limit) => Command::Ask(Ask::History { room, until: Until::Latest, limit: *limit }),
         Action::Older(limit) => Command::Ask(Ask::History { room, until: Until::Older, limit: *limit }),
         Action::People => Command::Ask(Ask::People { room }),
@@ -229,6 +234,7 @@ fn commands(action: &Action, room: RoomName, me: UserName) -> Option<Vec<Command
         Action::Nothing
         | Action::Answer(_)
         | Action::Verify { .. }
+        | Action::Preferences
         | Action::Leave
         | Action::Switch(_)
         | Action::Topic
@@ -242,7 +248,12 @@ fn commands(action: &Action, room: RoomName, me: UserName) -> Option<Vec<Command
 /// What is wrong with talking to oneself.
 fn oneself(action: &Action, me: UserName) -> Option<Mistake> {
     match action {
-        Action::Tell(user, _) | Action::Join(Place::User(user)) | Action::Verify { user, .. } if *user == me => {
+        Action::Tell { user, .. }
+        | Action::Join(Place::User(user))
+        | Action::Verify { user, .. }
+        | Action::Prefer(Preference::Ignore(user, true))
+            if *user == me =>
+        {
             Some(Mistake { text: format!("{user} is you"), hint: "/list shows who else is here".to_owned() })
         }
         _ => None,
@@ -273,6 +284,7 @@ fn room_of(event: &Event) -> Option<RoomName> {
         | Event::Left { .. }
         | Event::KeyChanged { .. }
         | Event::Trusted { .. }
+        | Event::Preferred(_)
         | Event::Answered { .. }
         | Event::Notice(_) => None,
     }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::gate::Gate;
+use super::render::Form;
 use super::{About, Ended, News, Stage, commands, oneself, room_of, show};
 use crate::client::commands::{self as typed, Action, Mistake};
 use crate::client::driver::{Handle, Told};
@@ -29,7 +30,7 @@ const LINE_BYTES: usize = 1 << 20;
 /// # Errors
 /// What writing to standard output meets.
 pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Error> {
-    let mut renderer = about.renderer(term.out_paint());
+    let mut renderer = about.renderer(term.out_paint(), Form::Lines);
     let (unanswered, refused) = (Arc::new(Gate::new(UNANSWERED)), Arc::new(AtomicUsize::new(0)));
     let room = Arc::new(Mutex::new(about.room));
     let feeder = Feeder {
@@ -173,7 +174,7 @@ impl Feeder {
         }
         match action {
             Action::Leave => return Ok(false),
-            Action::Switch(_) | Action::Topic | Action::Answer(_) | Action::Verify { .. } => {
+            Action::Switch(_) | Action::Topic | Action::Answer(_) | Action::Verify { .. } | Action::Preferences => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 let error = Error::new(Exit::Refused, "there is no screen for that");
                 let hint = "/join #ROOM or /join @USER goes there, /msg USER TEXT says something to a user alone";

@@ -7,11 +7,13 @@ mod wrap;
 
 pub use self::rooms::Mark;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp as Time;
 use jiff::tz::TimeZone;
 
 use crate::client::commands::Mistake;
-use crate::client::session::{Answer, Arrival, Ask, Event, Seal, Trust, Unreadable, Until};
+use crate::client::session::{Answer, Arrival, Ask, Event, Preference, Seal, Trust, Unreadable, Until};
 use crate::model::{Fingerprint, Timestamp, UserName};
 use crate::proto::message::{Availability, Body, Changed, ErrorCode, Refused, Status, Stored};
 use crate::term::{Look, Paint, sanitise, sanitise_lines};
@@ -51,13 +53,36 @@ pub struct Renderer {
     day: Option<jiff::civil::Date>,
     // It has been said that the server stores nothing.
     delayed: bool,
+    // What these say is not shown.
+    ignored: BTreeSet<UserName>,
+    // Who comes and goes is shown.
+    presence: bool,
+    // The preferences that were remembered are no news.
+    online: bool,
 }
 
 impl Renderer {
     /// For `me`, in this time zone.
     #[must_use]
     pub fn new(me: UserName, paint: Paint, zone: TimeZone, form: Form) -> Self {
-        Self { me, paint, zone, form, width: 80, day: None, delayed: false }
+        Self {
+            me,
+            paint,
+            zone,
+            form,
+            width: 80,
+            day: None,
+            delayed: false,
+            ignored: BTreeSet::new(),
+            presence: true,
+            online: false,
+        }
+    }
+
+    /// Shows who comes and goes, or doesn't.
+    #[must_use]
+    pub fn with_presence(self, presence: bool) -> Self {
+        Self { presence, ..self }
     }
 
     /// The terminal has so many columns now.
@@ -69,7 +94,9 @@ impl Renderer {
     #[must_use]
     pub fn rings(&self, event: &Event) -> bool {
         match event {
-            Event::Message { message, arrival: Arrival::Live, .. } => self.mentions(message),
+            Event::Message { message, arrival: Arrival::Live, .. } => {
+                self.mentions(message) && !self.ignores(message.sender)
+            }
             _ => false,
         }
     }
@@ -93,7 +120,9 @@ impl Renderer {
             Event::NotEntered { room, refused } => {
                 vec![self.refusal(&format!("can't enter {}", room.seen_by(self.me)), refused)]
             }
+            Event::Message { message, .. } if self.ignores(message.sender) => Vec::new(),
             Event::Message { message, seal, .. } => self.message(message, *seal),
+            Event::Preferred(preference) => self.preferred(*preference).into_iter().collect(),
             Event::Withheld { sender, count: missing, .. } => {
                 let missing = count(*missing, "message");
                 vec![self.warning(&format!("before this, {missing} of {sender} did not come: refused, or withheld"))]
@@ -129,6 +158,7 @@ impl Renderer {
                     "{gone} earlier {were} said while you were away, and {are} gone unless /older finds {them}"
                 ))]
             }
+            Event::Presence(_) if !self.presence => Vec::new(),
             Event::Presence(presence) => {
                 let mut pieces = Vec::new();
                 for (users, verb) in [(&presence.came, "came"), (&presence.left, "left")] {
@@ -152,13 +182,45 @@ impl Renderer {
             Event::Left { room } => vec![self.notice(&format!("you have left {}", room.seen_by(self.me)))],
             Event::Notice(text) => vec![self.notice(&sanitise(text))],
             // Faces with room for it show how far it has come.
-            Event::Online(_)
-            | Event::Entered { again: false, .. }
+            Event::Online(_) => {
+                self.online = true;
+                Vec::new()
+            }
+            Event::Entered { again: false, .. }
             | Event::Pending { .. }
             | Event::Receipt(_)
             | Event::Delayed { .. }
             | Event::Accepted { .. } => Vec::new(),
         }
+    }
+
+    /// Whether what a user says is not shown.
+    #[must_use]
+    pub fn ignores(&self, user: UserName) -> bool {
+        self.ignored.contains(&user)
+    }
+
+    /// Those whose words are not shown.
+    pub fn ignored(&self) -> impl Iterator<Item = &UserName> {
+        self.ignored.iter()
+    }
+
+    fn preferred(&mut self, preference: Preference) -> Option<Piece> {
+        let text = match preference {
+            Preference::Ignore(user, true) => {
+                self.ignored.insert(user);
+                format!("what {user} says is not shown any more; /unignore {user} ends that")
+            }
+            Preference::Ignore(user, false) => {
+                self.ignored.remove(&user);
+                format!("what {user} says is shown again")
+            }
+            Preference::Hush(room, true) => {
+                format!("what is said in {} is not announced any more; /unhush ends that", room.seen_by(self.me))
+            }
+            Preference::Hush(room, false) => format!("what is said in {} is announced again", room.seen_by(self.me)),
+        };
+        self.online.then(|| self.notice(&text))
     }
 
     /// A message as everyone sees it, or why it can't be seen.
@@ -290,7 +352,9 @@ impl Renderer {
                         if *more { "history; /older shows what is before it" } else { "history, from its beginning" };
                     pieces.push(self.notice(what));
                     for said in messages {
-                        pieces.extend(self.message(&said.message, said.seal));
+                        if !self.ignores(said.message.sender) {
+                            pieces.extend(self.message(&said.message, said.seal));
+                        }
                     }
                     pieces.push(self.notice("end of the history"));
                 }

@@ -51,6 +51,7 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         server: trusted.key.fingerprint(),
         own: key.public().fingerprint(),
         bell: config.bell,
+        presence: config.presence,
         away: config.away,
     };
     let give_up = (!term.chats()).then_some(GIVE_UP);

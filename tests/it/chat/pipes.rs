@@ -191,3 +191,34 @@ fn a_pipe_speaks_in_the_room_that_it_joined_last() {
     let said: Vec<&str> = lines.iter().filter_map(|line| line.split_once("> ")).map(|(_, text)| text).collect();
     assert_eq!(said, ["in dev"]);
 }
+
+#[test]
+fn whoever_is_ignored_is_not_shown_on_any_client_until_that_is_ended() {
+    let world = World::new();
+    let mut bob = world.pipe("bob");
+    bob.say("from bob");
+    bob.hears("<bob> from bob");
+    let mut alice = world.pipe("alice");
+    alice.hears("<bob> from bob");
+    alice.say("/ignore bob");
+    assert!(alice.end().2.success());
+    let shown = |command: &str| {
+        let mut alice = world.pipe("alice");
+        alice.say("here");
+        // What came before she entered has come.
+        alice.hears("<alice> here");
+        alice.say(command);
+        alice.say("/history");
+        let (lines, errors, status) = alice.end();
+        assert!(status.success(), "{errors}");
+        lines.iter().filter(|line| line.ends_with("<bob> from bob")).count()
+    };
+    assert_eq!(shown("something else"), 0);
+    // Only by /history: what came while he was ignored is not shown once more.
+    assert_eq!(shown("/unignore bob"), 1);
+    assert!(bob.end().2.success());
+    let mut alice = world.pipe("alice");
+    alice.say("/ignore alice");
+    let (_, errors, status) = alice.end();
+    assert!(status.code() == Some(6) && errors.contains("alice is you"), "{errors}");
+}

@@ -162,7 +162,7 @@ impl World {
                     let late = up_to(&mut self.rng, Duration::from_millis(20));
                     self.at_in(late, Happening::ClientJob { client: number, life, attempt, job });
                 }
-                Output::Work(..) | Output::Meet(..) | Output::Decide(..) | Output::HasRead(..) => {
+                Output::Work(..) | Output::Meet(..) | Output::Decide(..) | Output::HasRead(..) | Output::Prefer(_) => {
                     panic!("nobody says anything to one alone")
                 }
                 Output::Disconnect => self.hang_up(number),
@@ -332,7 +332,7 @@ impl World {
             _ => {}
         }
         let body = Body::Text { text };
-        self.client_input(number, Input::Command(Command::Post { room: RoomName::lobby(), body }));
+        self.client_input(number, Input::Command(Command::Post { room: RoomName::lobby(), body, urgent: false }));
         let client = &self.clients[number];
         let wire = client.wire.filter(|_| client.alive.as_ref().is_some_and(|alive| alive.screen.entered));
         if let Some(wire) = wire

@@ -142,7 +142,8 @@ impl Screen {
             | Event::Repeated { .. }
             | Event::Receipt(_)
             | Event::KeyChanged { .. }
-            | Event::Trusted { .. } => panic!("nobody says anything to one alone"),
+            | Event::Trusted { .. }
+            | Event::Preferred(_) => panic!("nobody says anything to one alone"),
             Event::Notice(text) => panic!("{text}"),
             Event::Delayed { .. } | Event::Presence(_) => {}
         }

@@ -24,7 +24,7 @@ fn leaving_says_goodbye() {
 #[test]
 fn leaving_with_patience_waits_for_the_backlog_the_acknowledgements_and_the_answers() {
     let mut world = World::with(settings());
-    world.command(Command::Post { room: lobby(), body: text("x") });
+    world.command(Command::Post { room: lobby(), body: text("x"), urgent: false });
     world.command(Command::Ask(Ask::People { room: lobby() }));
     world.command(leave(1000));
     world.let_in(0);

@@ -41,7 +41,7 @@ fn messages_of_each_room_come_and_go_by_themselves() {
     let mut world = in_both();
     world.tell(&[ServerMessage::Message(in_dev(1, "there")), ServerMessage::Message(stored(1, "bob", "here"))]);
     assert_eq!(world.shown(), ["1 there", "1 here"]);
-    world.command(Command::Post { room: dev(), body: text("to dev") });
+    world.command(Command::Post { room: dev(), body: text("to dev"), urgent: false });
     let (_, request) = world.request();
     assert!(matches!(request, Request::Post(post) if post.room == dev()));
 }
@@ -60,7 +60,7 @@ fn rooms_are_joined_again_after_a_cut() {
 fn who_was_put_out_in_his_absence_does_not_join_again() {
     let mut world = in_both();
     world.cut();
-    world.command(Command::Post { room: dev(), body: text("too late") });
+    world.command(Command::Post { room: dev(), body: text("too late"), urgent: false });
     world.events();
     world.come_back();
     assert!(matches!(world.request().1, Request::Join(Join { room, .. }) if room == lobby()));
@@ -87,8 +87,8 @@ fn who_is_brought_in_joins_and_who_is_put_out_hears_nothing_more() {
     let (id, _) = world.request();
     world.tell(&[joined_dev(id, 0)]);
     // The first is under way when it happens, the second waits for its answer.
-    world.command(Command::Post { room: dev(), body: text("perhaps stored") });
-    world.command(Command::Post { room: dev(), body: text("too late") });
+    world.command(Command::Post { room: dev(), body: text("perhaps stored"), urgent: false });
+    world.command(Command::Post { room: dev(), body: text("too late"), urgent: false });
     world.request();
     world.events();
     world.tell(&[membership(false), ServerMessage::Message(in_dev(1, "behind his back"))]);

@@ -157,7 +157,7 @@ impl World {
     }
 
     fn write(&mut self, what: &str) {
-        self.command(Command::Post { room: room(), body: text(what) });
+        self.command(Command::Post { room: room(), body: text(what), urgent: false });
     }
 }
 

@@ -24,7 +24,7 @@ fn a_message_is_pending_until_it_is_accepted() {
 fn what_is_typed_before_the_room_is_there_waits_for_it() {
     let mut world = World::with(settings());
     for line in ["a", "b"] {
-        world.handle(Input::Command(Command::Post { room: lobby(), body: text(line) }));
+        world.handle(Input::Command(Command::Post { room: lobby(), body: text(line), urgent: false }));
     }
     world.run();
     world.let_in(0);
@@ -164,7 +164,7 @@ fn the_queue_is_bounded() {
     world.listening = false;
     world.run();
     for n in 0..1100 {
-        world.handle(Input::Command(Command::Post { room: lobby(), body: text(&n.to_string()) }));
+        world.handle(Input::Command(Command::Post { room: lobby(), body: text(&n.to_string()), urgent: false }));
     }
     world.run();
     assert_eq!(world.session.outstanding(), 1024);

@@ -284,7 +284,9 @@ impl Town {
             4..20 => self.cut(end),
             20..150 => {
                 let body = text(&format!("{}", self.ends[end].said.len()));
-                self.ends[end].session.handle(Input::Command(Command::Post { room: lobby(), body }), self.now);
+                self.ends[end]
+                    .session
+                    .handle(Input::Command(Command::Post { room: lobby(), body, urgent: false }), self.now);
                 self.client(end);
             }
             150..400 => self.store(),

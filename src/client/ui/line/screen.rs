@@ -8,7 +8,7 @@ use super::complete::Names;
 use super::flow::Shown;
 use super::tabs::Tabs;
 use crate::client::commands::Mistake;
-use crate::client::session::{Arrival, Event};
+use crate::client::session::{Arrival, Event, Preference};
 use crate::client::ui::About;
 use crate::client::ui::render::{Mark, Piece, Renderer};
 use crate::model::{RoomName, Seq, UserName};
@@ -44,6 +44,11 @@ impl<P: ExternalPrinter> Screen<P> {
 
     pub(super) fn event(&mut self, event: Event, now: Instant) {
         self.names.see(&event);
+        if let Event::Message { message, .. } = &event
+            && self.renderer.ignores(message.sender)
+        {
+            return;
+        }
         match &event {
             Event::Entered { info, .. } => {
                 self.tabs.enter(info.room, &info.topic);
@@ -53,6 +58,7 @@ impl<P: ExternalPrinter> Screen<P> {
                     .for_each(|receipt| self.tabs.receipt(receipt));
             }
             Event::Receipt(receipt) => self.tabs.receipt(receipt),
+            Event::Preferred(Preference::Hush(room, on)) => self.tabs.hush(*room, *on),
             Event::Message { message, own: false, arrival: Arrival::Live | Arrival::Missed, .. }
                 if message.room.is_direct() =>
             {
@@ -64,6 +70,7 @@ impl<P: ExternalPrinter> Screen<P> {
                     self.tabs.set_topic(acted.room, topic);
                 }
             }
+            Event::Message { message, .. } if self.is_quiet(message.room) => {}
             Event::Message { message, .. } if message.room != self.tabs.current.room && self.renderer.rings(&event) => {
                 let place = self.tabs.number(message.room).map(|number| format!("; /{number} goes there"));
                 let text = format!("{} mentioned you in {}{}", message.sender, message.room, place.unwrap_or_default());
@@ -75,9 +82,22 @@ impl<P: ExternalPrinter> Screen<P> {
         self.tabs.push(event, now);
     }
 
+    /// Whether what is said in a room is not announced: nobody looks there, and nobody wants to know.
+    fn is_quiet(&self, room: RoomName) -> bool {
+        room != self.tabs.current.room && self.tabs.is_hushed(room)
+    }
+
+    /// Who is ignored, and which rooms are hushed.
+    pub(super) fn preferences(&self) -> Vec<String> {
+        let ignored = self.renderer.ignored().map(|user| format!("{user} is ignored"));
+        let hushed = self.tabs.hushed().map(|room| format!("{} is hushed", room.seen_by(self.me)));
+        let lines: Vec<String> = ignored.chain(hushed).collect();
+        if lines.is_empty() { vec!["nobody is ignored, and no room is hushed".to_owned()] } else { lines }
+    }
+
     /// Somebody says something to the user alone, for the first time since that was looked at.
     fn announce(&mut self, room: RoomName, sender: UserName) {
-        if room == self.tabs.current.room || self.tabs.unread(room) > 0 {
+        if room == self.tabs.current.room || self.tabs.unread(room) > 0 || self.tabs.is_hushed(room) {
             return;
         }
         self.tabs.enter(room, "");

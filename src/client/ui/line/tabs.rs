@@ -1,5 +1,6 @@
 //! The rooms of a chat on a terminal: one is looked at, the others gather what is said in them.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::flow::Flow;
@@ -53,11 +54,33 @@ pub(super) struct Tabs {
     // looked at.
     others: Vec<Tab>,
     order: Vec<RoomName>,
+    // Where nothing is announced.
+    hushed: BTreeSet<RoomName>,
 }
 
 impl Tabs {
     pub(super) fn new(room: RoomName) -> Self {
-        Self { current: Tab::new(room), others: Vec::new(), order: vec![room] }
+        Self { current: Tab::new(room), others: Vec::new(), order: vec![room], hushed: BTreeSet::new() }
+    }
+
+    /// What is said in a room is not announced, or again.
+    pub(super) fn hush(&mut self, room: RoomName, on: bool) {
+        if on {
+            self.hushed.insert(room);
+            self.others.iter_mut().filter(|tab| tab.room == room).for_each(|tab| tab.unread = 0);
+        } else {
+            self.hushed.remove(&room);
+        }
+    }
+
+    /// Whether what is said in a room is not announced.
+    pub(super) fn is_hushed(&self, room: RoomName) -> bool {
+        self.hushed.contains(&room)
+    }
+
+    /// All such rooms.
+    pub(super) fn hushed(&self) -> impl Iterator<Item = &RoomName> {
+        self.hushed.iter()
     }
 
     /// The rooms, with what was not seen in them, in their order.
@@ -158,13 +181,14 @@ impl Tabs {
             // What was said before is told before the user is in.
             self.enter(room, "");
         }
+        let counts = !self.is_hushed(room);
         let Some(tab) = self.others.iter_mut().find(|tab| tab.room == room) else {
             // What became of something in a room that the user has left.
             return self.current.flow.push(event, now);
         };
         match &event {
             // What was said before the user came is nothing that he has missed.
-            Event::Message { own: false, arrival: Arrival::Live | Arrival::Missed, .. } => tab.unread += 1,
+            Event::Message { own: false, arrival: Arrival::Live | Arrival::Missed, .. } if counts => tab.unread += 1,
             // Who looks later has no use for who was there meanwhile.
             Event::Presence(_) | Event::Entered { .. } => return,
             // The room may be gone before he looks.
@@ -229,6 +253,21 @@ mod tests {
         assert_eq!(tabs.current.topic, "work");
         assert_eq!(shown(&mut tabs, now), [Shown::Event(message("#dev", 1)), Shown::Event(message("#dev", 2))]);
         assert_eq!(tabs.list().collect::<Vec<_>>(), [(room("#common"), 0), (room("#dev"), 0)]);
+    }
+
+    #[test]
+    fn what_is_said_in_a_hushed_room_is_not_counted_and_can_be_looked_at() {
+        let (mut tabs, now) = (Tabs::new(room("#common")), Instant::now());
+        tabs.enter(room("#dev"), "");
+        tabs.push(message("#dev", 1), now);
+        tabs.hush(room("#dev"), true);
+        tabs.push(message("#dev", 2), now);
+        assert_eq!(tabs.list().collect::<Vec<_>>(), [(room("#common"), 0), (room("#dev"), 0)]);
+        tabs.hush(room("#dev"), false);
+        tabs.push(message("#dev", 3), now);
+        assert_eq!(tabs.unread(room("#dev")), 1);
+        tabs.look_at(room("#dev"));
+        assert_eq!(shown(&mut tabs, now).len(), 3);
     }
 
     #[test]
