@@ -86,12 +86,12 @@ fn parts() -> bool {
     let now = Instant::now();
     let mut records = |posts| (0..TIMES).map(|_| record(&mut client, posts)).collect::<Vec<_>>();
     let (mut single, mut sixteen) = (records(1), records(16));
-    let opened = measure("a post, alone in its record, opened and decoded", TIMES, (2.0, 560.0), || {
+    let opened = measure("a post, alone in its record, opened and decoded", TIMES, (2.0, 768.0), || {
         for record in &mut single {
             receive(&mut server, record, now);
         }
     });
-    let together = measure("a post, with 15 others in a record, opened and decoded", 16 * TIMES, (1.2, 192.0), || {
+    let together = measure("a post, with 15 others in a record, opened and decoded", 16 * TIMES, (1.2, 256.0), || {
         for record in &mut sixteen {
             receive(&mut server, record, now);
         }
@@ -127,7 +127,7 @@ fn server() -> bool {
     let mut members = Members::start(server.addresses()[0]);
     members.say(1);
     members.say(40);
-    let alone = measure("a message to 100, by the server, one at a time", 200, (30.0, 5000.0), || {
+    let alone = measure("a message to 100, by the server, one at a time", 200, (30.0, 6000.0), || {
         for _ in 0..200 {
             members.say(1);
         }

@@ -54,11 +54,12 @@ impl<const SIZE: usize> Name<SIZE> {
     fn of(parts: &[&[u8]]) -> Self {
         let mut bytes = [0; SIZE];
         let mut len = 0;
-        for (slot, byte) in bytes.iter_mut().zip(parts.iter().copied().flatten()) {
-            *slot = *byte;
-            len += 1;
+        for part in parts {
+            let Some(slot) = bytes.get_mut(len..len + part.len()) else { break };
+            slot.copy_from_slice(part);
+            len += part.len();
         }
-        Self { bytes, len }
+        Self { bytes, len: u8::try_from(len).unwrap_or_default() }
     }
 
     fn as_bytes(&self) -> &[u8] {
@@ -68,15 +69,14 @@ impl<const SIZE: usize> Name<SIZE> {
     fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
-}
 
-impl Name<NAME_BYTES> {
+    /// A name by the rules of a [`UserName`]. `SIZE` is at least [`NAME_BYTES`].
     fn parse(text: &str) -> Result<Self, NameError> {
         let first = text.bytes().next().ok_or(NameError::Empty)?;
         if text.len() > NAME_BYTES {
             return Err(NameError::TooLong);
         }
-        let mut bytes = [0; NAME_BYTES];
+        let mut bytes = [0; SIZE];
         for (slot, byte) in bytes.iter_mut().zip(text.bytes()) {
             *slot = match byte {
                 b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => byte,
@@ -89,6 +89,11 @@ impl Name<NAME_BYTES> {
         }
         let len = u8::try_from(text.len()).map_err(|_| NameError::TooLong)?;
         Ok(Self { bytes, len })
+    }
+
+    /// One in which nothing has to be folded.
+    fn parse_folded(text: &str) -> Option<Self> {
+        Self::parse(text).ok().filter(|name| name.as_bytes() == text.as_bytes())
     }
 }
 
@@ -106,7 +111,7 @@ impl UserName {
     /// Reads a name as a peer sends it: already folded, without anything else.
     #[must_use]
     pub fn from_wire(text: &str) -> Option<Self> {
-        Name::parse(text).ok().filter(|name| name.as_str() == text).map(Self)
+        Name::parse_folded(text).map(Self)
     }
 }
 
@@ -194,8 +199,7 @@ impl RoomName {
             let (first, second) = (UserName::from_wire(first)?, UserName::from_wire(second)?);
             return Self::direct(first, second).filter(|_| first < second);
         }
-        let name = UserName::from_wire(text)?;
-        Some(Self(Name::of(&[name.0.as_bytes()])))
+        Name::parse_folded(text).map(Self)
     }
 }
 
@@ -203,7 +207,7 @@ impl FromStr for RoomName {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
         let name = text.strip_prefix('#').ok_or(NameError::NoHash)?;
-        Name::parse(name).map(|name| Self(Name::of(&[name.as_bytes()])))
+        Name::parse(name).map(Self)
     }
 }
 
