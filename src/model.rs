@@ -274,6 +274,16 @@ impl fmt::Debug for SenderKeyId {
     }
 }
 
+/// A statement of a private room's roster: SHA-256 over it as it was signed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RosterHash(pub [u8; 32]);
+
+impl fmt::Debug for RosterHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RosterHash({:02x?}..)", self.0.first_chunk::<4>().unwrap_or(&[0; 4]))
+    }
+}
+
 /// A time in which a sealed room has the same members with the same keys: SHA-256 over who they are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub [u8; 32]);

@@ -2,7 +2,7 @@
 
 use rand::CryptoRng;
 
-use super::{Context, Membership, OpenedKey, Package, SenderKey, Unusable};
+use super::{Context, Draft, Membership, OpenedKey, Package, SenderKey, Unusable};
 use crate::crypto::rsa::{OperationError, PrivateKey, PublicKey};
 use crate::model::{RoomName, SenderKeyId, UserName};
 
@@ -19,6 +19,11 @@ pub enum Job {
         membership: Membership,
         /// Their keys, the sender's among them.
         recipients: Vec<PublicKey>,
+    },
+    /// Sign a statement of a roster.
+    Sign {
+        /// What to sign.
+        draft: Draft,
     },
     /// Open a sender key that came from the server.
     Open {
@@ -38,6 +43,8 @@ pub enum Job {
 pub enum Answer {
     /// A sender key, and what the members get of it.
     Made(Result<(Box<SenderKey>, Package), OperationError>),
+    /// A statement.
+    Signed(Result<Vec<u8>, OperationError>),
     /// A sender key, or why it is of no use.
     Opened(Result<Box<OpenedKey>, Unusable>),
 }
@@ -51,6 +58,7 @@ impl Job {
                 let made = SenderKey::make(room, sender, &membership, &recipients, identity, rng);
                 Answer::Made(made.map(|(key, package)| (Box::new(key), package)))
             }
+            Self::Sign { draft } => Answer::Signed(draft.sign(identity, rng)),
             Self::Open { id, context, head, part } => {
                 Answer::Opened(OpenedKey::open(id, context, (&head, &part), identity, rng).map(Box::new))
             }

@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode, Encoder};
 
+use super::roster::Head;
 use crate::crypto::kdf;
 use crate::model::{Epoch, Fingerprint, MessageId, RoomName, SenderKeyId, UserName};
 
@@ -29,6 +30,13 @@ pub enum Membership {
         #[n(1)]
         second: Member,
     },
+    /// Of a private room, those of its roster up to this statement.
+    #[n(1)]
+    Roster {
+        /// The statement.
+        #[n(0)]
+        head: Head,
+    },
 }
 
 impl Membership {
@@ -45,24 +53,31 @@ impl Membership {
         Epoch(kdf::digest(&encoded(|e| e.array(2)?.encode(room)?.encode(self)?.ok())))
     }
 
-    /// The key that a user has in it, if he is a member.
-    #[must_use]
-    pub fn key_of(&self, user: UserName) -> Option<Fingerprint> {
-        self.members().into_iter().find(|member| member.user == user).map(|member| member.key)
-    }
-
     /// Whether it can be one of this room.
     #[must_use]
     pub fn fits(&self, room: RoomName) -> bool {
-        let Self::Direct { first, second } = self;
-        room.pair() == Some((first.user, second.user))
+        match self {
+            Self::Direct { first, second } => room.pair() == Some((first.user, second.user)),
+            Self::Roster { .. } => !room.is_direct(),
+        }
     }
 
-    /// Who it is.
+    /// Whether somebody is in it, with this key, as far as it says that itself.
     #[must_use]
-    pub fn members(&self) -> [Member; 2] {
-        let Self::Direct { first, second } = self;
-        [*first, *second]
+    pub fn may_have(&self, member: Member) -> bool {
+        match self {
+            Self::Direct { first, second } => [*first, *second].contains(&member),
+            Self::Roster { .. } => true,
+        }
+    }
+
+    /// Whether something can be sealed to this key, as far as it says that itself.
+    #[must_use]
+    pub fn may_have_key(&self, key: Fingerprint) -> bool {
+        match self {
+            Self::Direct { first, second } => first.key == key || second.key == key,
+            Self::Roster { .. } => true,
+        }
     }
 }
 
@@ -103,6 +118,11 @@ impl<C> Encode<C> for Context {
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
         e.encode(self.room)?.encode(self.epoch)?.encode(self.sender)?.ok()
     }
+}
+
+/// What a statement of a room's roster is signed with.
+pub(super) fn of_roster(room: RoomName, number: u64) -> Vec<u8> {
+    encoded(|e| e.array(3)?.str("rsachat roster")?.encode(room)?.u64(number)?.ok())
 }
 
 type Outcome = Result<(), minicbor::encode::Error<std::convert::Infallible>>;

@@ -8,6 +8,8 @@
 //! message      COSE_Encrypt0 (A256GCM, under the sender key) around
 //!              COSE_Sign1 (EdDSA, by the sender key) around
 //!              what is said, padded
+//! roster       one COSE_Sign1 (PS256, by the owner's RSA key) after the other, each around
+//!              {number, SHA-256 of the one before, who is in the room now or no longer, the owner's RSA public key}
 //! ```
 //!
 //! The structures are COSE (RFC 9052, algorithms of RFC 9053 and RFC 8230), so that any COSE library can check them. Where
@@ -25,11 +27,13 @@ mod job;
 mod membership;
 mod message;
 mod padding;
+mod roster;
 mod sender_key;
 
 pub use self::job::{Answer, Job};
 pub use self::membership::{Context, Member, Membership};
 pub use self::message::Unopened;
+pub use self::roster::{Change, Draft, Head, Invalid, LONGEST_ROSTER, Roster};
 pub use self::sender_key::{MESSAGES_PER_KEY, OpenedKey, Package, SenderKey, Unusable};
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use rand::CryptoRng;
 
 use super::cose::{self, Bad, SealedStatement, Signed};
-use super::{Context, Membership};
+use super::{Context, Member, Membership};
 use crate::crypto::aead::{Key, NONCE_BYTES};
 use crate::crypto::ed25519::{SigningKey, VerifyingKey};
 use crate::crypto::kdf;
@@ -68,6 +68,12 @@ pub enum Unusable {
     /// The signature is not that of the key that it names.
     #[error("the sender's key for it was not signed by its sender")]
     Forged,
+    /// It is for a membership that the private room's roster does not have.
+    #[error("it was sealed for a membership that this room never had")]
+    OtherRoster,
+    /// Its sender is not in the private room, or not with this key.
+    #[error("its sender was not in the room, or with another key")]
+    NotMember,
 }
 
 /// What a sender says of a sender key, and signs.
@@ -177,8 +183,7 @@ impl OpenedKey {
         }
         let opened = Self::from_statement(context, &signed)?;
         // Who was told another key as ours, by a server that has that one, would never hear of it.
-        let is_ours = opened.membership.members().iter().any(|member| member.key == own);
-        if is_ours { Ok(opened) } else { Err(Unusable::Misdirected) }
+        if opened.membership.may_have_key(own) { Ok(opened) } else { Err(Unusable::Misdirected) }
     }
 
     /// Reads what was encrypted: a statement that its sender has signed. Whom it was sealed to is not looked at.
@@ -200,7 +205,7 @@ impl OpenedKey {
         let membership = statement.membership;
         let belongs = membership.fits(context.room)
             && membership.epoch(context.room) == context.epoch
-            && membership.key_of(context.sender) == Some(signer.fingerprint());
+            && membership.may_have(Member { user: context.sender, key: signer.fingerprint() });
         let key = Key::new(&secret);
         if belongs {
             Ok(Self { id, context, key, base_iv, verifying, membership, signer })

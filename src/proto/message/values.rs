@@ -4,7 +4,9 @@ use minicbor::bytes::ByteArray;
 use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
-use crate::model::{Epoch, Fingerprint, Incarnation, MessageId, RoomName, SenderKeyId, Seq, Timestamp, UserName};
+use crate::model::{
+    Epoch, Fingerprint, Incarnation, MessageId, RoomName, RosterHash, SenderKeyId, Seq, Timestamp, UserName,
+};
 
 macro_rules! as_text {
     ($($name:ty),*) => {$(
@@ -68,5 +70,5 @@ macro_rules! as_number {
 }
 
 as_text!(UserName, RoomName);
-as_bytes!(MessageId(16), Fingerprint(32), SenderKeyId(32), Epoch(32));
+as_bytes!(MessageId(16), Fingerprint(32), SenderKeyId(32), RosterHash(32), Epoch(32));
 as_number!(Seq, Incarnation, Timestamp);
