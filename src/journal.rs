@@ -42,6 +42,8 @@ pub struct RestoredRoom {
     pub muted: Vec<Sanction>,
     /// Of a direct room, how far its messages have come with whom, and up to where they were shown.
     pub progress: Vec<(UserName, Seq, Seq)>,
+    /// Of a private room, how many statements its roster has; 0 of others.
+    pub roster: u64,
 }
 
 impl RestoredRoom {
@@ -50,7 +52,7 @@ impl RestoredRoom {
     pub fn new(room: RoomName) -> Self {
         let (window, starts, members, topic) = (Vec::new(), Vec::new(), Vec::new(), String::new());
         let (banned, muted, progress) = (Vec::new(), Vec::new(), Vec::new());
-        Self { room, last: Seq(0), window, starts, topic, owner: None, members, banned, muted, progress }
+        Self { room, last: Seq(0), window, starts, topic, owner: None, members, banned, muted, progress, roster: 0 }
     }
 }
 
@@ -145,6 +147,15 @@ pub enum Change {
         /// When it came.
         time: Timestamp,
     },
+    /// The next statement of a private room's roster.
+    Roster {
+        /// The room.
+        room: RoomName,
+        /// Its number.
+        number: u64,
+        /// What its owner has signed; the store doesn't look inside.
+        statement: Vec<u8>,
+    },
     /// What somebody says of himself.
     Status {
         /// Who.
@@ -192,6 +203,17 @@ pub enum StoreCommand {
         ids: Vec<SenderKeyId>,
         /// The member's key.
         member: Fingerprint,
+    },
+    /// Read the roster of a private room; answered by [`StoreEvent::Roster`].
+    ReadRoster {
+        /// Ties the answer to this.
+        token: StoreToken,
+        /// The room.
+        room: RoomName,
+        /// Only what follows this statement.
+        after: u64,
+        /// At most so many bytes, but one statement at least.
+        bytes: usize,
     },
     /// Write changes, all or none of them; answered by [`StoreEvent::Stored`].
     Change {
@@ -264,6 +286,13 @@ pub enum StoreEvent {
         token: StoreToken,
         /// Those that are kept.
         keys: Vec<KeptKey>,
+    },
+    /// The answer to a reading of a roster.
+    Roster {
+        /// Its token.
+        token: StoreToken,
+        /// The next statements, in their order.
+        statements: Vec<Vec<u8>>,
     },
     /// Writing fails, for this reason since now. What was asked is kept, and tried again every second.
     Failing {

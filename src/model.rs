@@ -274,6 +274,9 @@ impl fmt::Debug for SenderKeyId {
     }
 }
 
+/// Most statements of a private room's roster.
+pub const LONGEST_ROSTER: u64 = 4096;
+
 /// A statement of a private room's roster: SHA-256 over it as it was signed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RosterHash(pub [u8; 32]);

@@ -7,7 +7,7 @@ mod link;
 mod sealed;
 
 pub use link::{link_client, link_operations, link_server};
-pub use sealed::{sealed_message, sender_key, statement};
+pub use sealed::{roster, sealed_message, sender_key, statement};
 
 use rsachat::crypto::rsa::PublicKey;
 use rsachat::proto::close::CloseReason;
@@ -20,7 +20,7 @@ use rsachat::proto::message::{PREFIX_BYTES, Request, ServerMessage};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     ("frame-header", frame_header),
     ("client-hello", client_hello),
     ("resume-hello", resume_hello),
@@ -34,6 +34,7 @@ pub const TARGETS: [Target; 16] = [
     ("sender-key", sender_key),
     ("statement", statement),
     ("sealed-message", sealed_message),
+    ("roster", roster),
     ("link-server", link_server),
     ("link-client", link_client),
     ("link-operations", link_operations),

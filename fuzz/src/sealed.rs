@@ -1,9 +1,9 @@
-//! What a client gets of a sealed room: sender keys and messages.
+//! What a client gets of a sealed room: rosters, sender keys and messages.
 
 use std::sync::LazyLock;
 
 use rsachat::crypto::rsa::PrivateKey;
-use rsachat::e2e::{Context, OpenedKey};
+use rsachat::e2e::{Context, OpenedKey, Roster};
 use rsachat::model::{Epoch, MessageId, RoomName, SenderKeyId};
 
 static BOB: LazyLock<PrivateKey> = LazyLock::new(|| {
@@ -48,4 +48,17 @@ pub fn sealed_message(data: &[u8]) {
     if let Ok((index, _)) = OPENED.open_message(MessageId(*id), sealed) {
         assert_eq!(id, &[u8::try_from(index).expect("a low number"); 16]);
     }
+}
+
+/// The second statement of a roster is the one that alice has signed; to the first one, as to any, nobody adds another.
+pub fn roster(data: &[u8]) {
+    static FOUNDED: LazyLock<Roster> = LazyLock::new(|| {
+        let mut roster = Roster::new("#ops".parse().expect("a name"));
+        roster.append(include_bytes!("../corpus/roster/the-room-is-made")).expect("the first statement");
+        roster
+    });
+    let mut roster = FOUNDED.clone();
+    let read = roster.append(data);
+    let added = include_bytes!("../corpus/roster/somebody-is-let-in");
+    assert!(read.is_err() || data == added, "it is signed by nobody");
 }

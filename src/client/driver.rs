@@ -250,6 +250,9 @@ impl<F: FnMut(Told)> Shell<F> {
                 Output::Prefer(preference) => {
                     self.remember(|memory| memory.prefer(preference, &mut rand::rng()).map(|()| None));
                 }
+                Output::HasRoster(room, head) => {
+                    self.remember(|memory| memory.has_roster(room, head, &mut rand::rng()).map(|()| None));
+                }
                 Output::HasRead(room, seq) => {
                     self.remember(|memory| memory.has_read(room, seq, &mut rand::rng()).map(|()| None));
                 }

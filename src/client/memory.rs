@@ -21,6 +21,7 @@ use crate::crypto::aead::{Key, NONCE_BYTES, TAG_BYTES};
 use crate::crypto::kdf;
 use crate::crypto::rsa::{Label, PrivateKey};
 use crate::crypto::secret::Secret;
+use crate::e2e::Head;
 use crate::model::{Fingerprint, RoomName, Seq, UserName};
 
 /// "RSAM", in the header of our databases.
@@ -106,6 +107,14 @@ enum Entry {
         #[n(0)]
         room: RoomName,
     },
+    /// A private room's roster was seen up to this statement.
+    #[n(4)]
+    Roster {
+        #[n(0)]
+        room: RoomName,
+        #[n(1)]
+        head: Head,
+    },
 }
 
 impl Entry {
@@ -119,6 +128,7 @@ impl Entry {
             Self::Read { room, .. } => Subject::Read(*room),
             Self::Ignored { user } => Subject::Ignored(*user),
             Self::Hushed { room } => Subject::Hushed(*room),
+            Self::Roster { room, .. } => Subject::Roster(*room),
         }
     }
 }
@@ -129,6 +139,7 @@ enum Subject {
     Read(RoomName),
     Ignored(UserName),
     Hushed(RoomName),
+    Roster(RoomName),
 }
 
 /// The open database.
@@ -226,6 +237,7 @@ impl Memory {
                 Entry::Read { room, seq } => known.has_read(room, seq),
                 Entry::Ignored { user } => known.prefer(Preference::Ignore(user, true)),
                 Entry::Hushed { room } => known.prefer(Preference::Hush(room, true)),
+                Entry::Roster { room, head } => known.has_roster(room, head),
             }
         }
         Ok(known)
@@ -252,6 +264,22 @@ impl Memory {
         }
     }
 
+    /// Remembers up to where a private room's roster was seen, or forgets it.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn has_roster(
+        &mut self,
+        room: RoomName,
+        head: Option<Head>,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(), MemoryError> {
+        match head {
+            Some(head) => self.put(&Entry::Roster { room, head }, rng),
+            None => self.remove(&Subject::Roster(room)).map(drop),
+        }
+    }
+
     fn remove(&self, subject: &Subject) -> Result<bool, MemoryError> {
         let deleted = self.connection.execute("DELETE FROM entry WHERE id = ?1", [self.id(subject)]);
         Ok(deleted.map_err(|source| self.database(source))? > 0)
@@ -270,6 +298,7 @@ impl Memory {
             Subject::Read(room) => format!("read {}", room.as_str()),
             Subject::Ignored(user) => format!("ignored {user}"),
             Subject::Hushed(room) => format!("hushed {}", room.as_str()),
+            Subject::Roster(room) => format!("roster {}", room.as_str()),
         };
         kdf::digest(&[self.secret.expose(), text.as_bytes()].concat())
     }

@@ -33,7 +33,7 @@ mod sender_key;
 pub use self::job::{Answer, Job};
 pub use self::membership::{Context, Member, Membership};
 pub use self::message::Unopened;
-pub use self::roster::{Change, Draft, Head, Invalid, LONGEST_ROSTER, Roster};
+pub use self::roster::{Change, Draft, Head, Invalid, Roster};
 pub use self::sender_key::{MESSAGES_PER_KEY, OpenedKey, Package, SenderKey, Unusable};
 
 #[cfg(test)]

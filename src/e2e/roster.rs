@@ -12,10 +12,7 @@ use super::membership::of_roster;
 use super::{Member, Membership, OpenedKey, Unusable};
 use crate::crypto::kdf;
 use crate::crypto::rsa::{OperationError, PrivateKey, PublicKey};
-use crate::model::{Fingerprint, RoomName, RosterHash, UserName};
-
-/// Most statements of a roster.
-pub const LONGEST_ROSTER: u64 = 4096;
+use crate::model::{Fingerprint, LONGEST_ROSTER, RoomName, RosterHash, UserName};
 
 /// A statement of a roster, and with it all that came before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -26,6 +23,14 @@ pub struct Head {
     /// Its hash.
     #[n(1)]
     pub hash: RosterHash,
+}
+
+impl Head {
+    /// Of a statement.
+    #[must_use]
+    pub fn of(number: u64, statement: &[u8]) -> Self {
+        Self { number, hash: RosterHash(kdf::digest(statement)) }
+    }
 }
 
 /// What a statement says.

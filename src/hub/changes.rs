@@ -12,7 +12,8 @@ use super::{At, Hub, Output, ROOMS_PER_USER};
 use crate::journal::{Change, StoreCommand};
 use crate::model::{RoomName, SessionId, StoreToken, UserName};
 use crate::proto::message::{
-    Act, Acted, ErrorCode, HandOver, Invite, Join, Kick, Membership, Refused, Reply, RequestId, ServerMessage, SetTopic,
+    Act, Acted, Create, ErrorCode, HandOver, Invite, Join, Kick, Membership, Refused, Reply, RequestId, ServerMessage,
+    SetTopic,
 };
 
 /// Longest topic, and longest reason for a decision, bytes.
@@ -37,7 +38,8 @@ pub(super) enum Then {
 }
 
 impl Hub {
-    pub(super) fn create(&mut self, session: SessionId, id: RequestId, name: RoomName, at: At) -> Result<(), Refused> {
+    pub(super) fn create(&mut self, session: SessionId, id: RequestId, create: Create, at: At) -> Result<(), Refused> {
+        let Create { room: name, roster } = create;
         let user = self.may(session, Right::Create)?;
         if name.is_direct() {
             return Err(refused(ErrorCode::Malformed, "nobody makes a direct room"));
@@ -52,13 +54,16 @@ impl Hub {
         }
         self.must_own_fewer(user)?;
         self.must_be_in_fewer(user)?;
+        let is_private = roster.is_some();
+        let signed = Self::check_entry(name, 0, is_private, roster)?;
         self.admit_change(user, at)?;
-        let mut room = Room { owner: Some(user), ..Room::default() };
+        let mut room = Room { owner: Some(user), roster: is_private.into(), ..Room::default() };
         room.members.insert(user);
         self.rooms.insert(name, room);
         self.memberships.entry(user).or_default().insert(name);
         let made = Change::Room { room: name, topic: String::new(), owner: Some(user) };
-        self.commit(session, id, user, vec![made, Change::Member { room: name, user }], Then::Done);
+        let changes = [made, Change::Member { room: name, user }].into_iter().chain(signed).collect();
+        self.commit(session, id, user, changes, Then::Done);
         self.tell_others(session, user, Membership { room: name, member: true, by: user, reason: None });
         Ok(())
     }
@@ -91,11 +96,19 @@ impl Hub {
             let text = format!("everyone is in {name}");
             return Err(refused(ErrorCode::Conflict, text));
         }
+        if !room.is_visible_to(user) {
+            return Err(no_room(name));
+        }
         if !room.members.contains(&user) {
             return Err(refused(ErrorCode::Conflict, format!("you are not in {name}")));
         }
+        let is_private = room.is_private();
         self.admit_change(user, at)?;
         let changes = self.remove_member(name, user, Some(session), user, None, at).into_iter().collect();
+        if is_private {
+            // Nobody has signed it: those who stay are told, to seal to him no longer.
+            self.tell_room(name, user, Act::Left {});
+        }
         self.commit(session, id, user, changes, Then::Done);
         Ok(())
     }
@@ -119,49 +132,55 @@ impl Hub {
         Ok(())
     }
 
-    pub(super) fn invite(&mut self, session: SessionId, id: RequestId, invite: &Invite, at: At) -> Result<(), Refused> {
-        let Invite { room: name, user } = *invite;
+    pub(super) fn invite(&mut self, session: SessionId, id: RequestId, invite: Invite, at: At) -> Result<(), Refused> {
+        let Invite { room: name, user, roster } = invite;
         let by = self.may_in(session, name, Right::Invite, at)?;
         self.must_be_registered(user)?;
         let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
-        if room.has_member(user) {
+        // Into a private room also who is in it: with another key than before.
+        if room.has_member(user) && !room.is_private() {
             return Err(refused(ErrorCode::Conflict, format!("{user} is in {name} already")));
         }
         if room.banned.in_force(user, at.wall).is_some() {
             let hint = format!("/unban {user} first");
             return Err(refused_with_hint(ErrorCode::Conflict, format!("{user} is banned from {name}"), hint));
         }
-        self.must_be_in_fewer(user)?;
-        self.admit_change(by, at)?;
-        self.add_member(name, user);
+        let comes = !room.has_member(user);
+        if comes {
+            self.must_be_in_fewer(user)?;
+            Self::must_have_room(name, room)?;
+        }
+        let signed = self.sign_on(name, roster, at, by)?;
         self.tell_room(name, by, Act::Invited { user });
-        self.tell_others(session, user, Membership { room: name, member: true, by, reason: None });
-        self.commit(session, id, by, vec![Change::Member { room: name, user }], Then::Done);
+        if comes {
+            self.add_member(name, user);
+            self.tell_others(session, user, Membership { room: name, member: true, by, reason: None });
+        }
+        let member = comes.then_some(Change::Member { room: name, user });
+        self.commit(session, id, by, member.into_iter().chain(signed).collect(), Then::Done);
         Ok(())
     }
 
     pub(super) fn kick(&mut self, session: SessionId, id: RequestId, kick: Kick, at: At) -> Result<(), Refused> {
-        let Kick { room: name, user, reason } = kick;
+        let Kick { room: name, user, reason, roster } = kick;
         let by = self.may_in(session, name, Right::Kick, at)?;
         self.may_touch(by, user, Some(name))?;
         check_line(reason.as_deref())?;
         self.must_not_be_everyones(name)?;
-        self.must_be_in(name, user)?;
-        self.admit_change(by, at)?;
+        // Who has left a private room may be in its roster still.
+        if !self.is_private(name) {
+            self.must_be_in(name, user)?;
+        }
+        let signed = self.sign_on(name, roster, at, by)?;
         self.tell_room(name, by, Act::Kicked { user, reason: reason.clone() });
-        let changes = self.remove_member(name, user, None, by, reason.as_deref(), at).into_iter().collect();
+        let removed = self.remove_member(name, user, None, by, reason.as_deref(), at);
+        let changes = removed.into_iter().chain(signed).collect();
         self.commit(session, id, by, changes, Then::Done);
         Ok(())
     }
 
-    pub(super) fn hand_over(
-        &mut self,
-        session: SessionId,
-        id: RequestId,
-        to: &HandOver,
-        at: At,
-    ) -> Result<(), Refused> {
-        let HandOver { room: name, user } = *to;
+    pub(super) fn hand_over(&mut self, session: SessionId, id: RequestId, to: HandOver, at: At) -> Result<(), Refused> {
+        let HandOver { room: name, user, roster } = to;
         let by = self.may_in(session, name, Right::HandOver, at)?;
         self.must_be_registered(user)?;
         self.must_be_in(name, user)?;
@@ -169,12 +188,12 @@ impl Hub {
             return Err(refused(ErrorCode::Conflict, format!("{user} owns {name} already")));
         }
         self.must_own_fewer(user)?;
-        self.admit_change(by, at)?;
+        let signed = self.sign_on(name, roster, at, by)?;
         let Some(room) = self.rooms.get_mut(&name) else { return Ok(()) };
         room.owner = Some(user);
         let change = Change::Room { room: name, topic: room.topic.clone(), owner: room.owner };
         self.tell_room(name, by, Act::HandedOver { user });
-        self.commit(session, id, by, vec![change], Then::Done);
+        self.commit(session, id, by, [change].into_iter().chain(signed).collect(), Then::Done);
         Ok(())
     }
 

@@ -49,6 +49,7 @@ mod io;
 mod limits;
 mod posts;
 mod presence;
+mod private;
 mod reading;
 mod requests;
 mod rights;
@@ -218,6 +219,7 @@ impl Hub {
             Input::Store(StoreEvent::Found { token, place }) => self.found(token, place, at),
             Input::Store(StoreEvent::Page { token, records, more }) => self.page(token, records, more, at),
             Input::Store(StoreEvent::Keys { token, keys }) => self.kept_keys(token, keys, at),
+            Input::Store(StoreEvent::Roster { token, statements }) => self.kept_roster(token, statements, at),
             Input::Store(StoreEvent::Failing { text }) => self.store_fails(text),
             Input::Store(StoreEvent::Recovered) => self.store_recovers(),
             Input::Console(command) => self.console(&command, at),

@@ -93,14 +93,13 @@ impl Hub {
         let Some(asking) = self.sessions.get(&session) else { return Ok(()) };
         let (user, opened) = (asking.user, asking.opened);
         if !asking.rooms.contains(&post.room) {
-            let known = self.rooms.contains_key(&post.room);
-            let visible = known && (!post.room.is_direct() || post.room.partner(user).is_some());
+            let visible = self.rooms.get(&post.room).is_some_and(|room| room.is_visible_to(user));
             return Err(if visible { not_in(post.room) } else { no_room(post.room) });
         }
         if let Some(how_long) = self.rooms.get(&post.room).and_then(|room| room.muted.in_force(user, at.wall)) {
             return Err(refused(ErrorCode::Forbidden, format!("you are muted in {} {how_long}", post.room)));
         }
-        Self::check_sealed(post.room, &post.body)?;
+        self.check_sealed(post.room, &post.body)?;
         self.check_body(&post.body)?;
         // What may be stored already is looked for first.
         if !self.may_be_posted_already(user, opened, post.retry) {

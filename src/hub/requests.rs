@@ -68,23 +68,24 @@ impl Hub {
                 Request::People(people) => self.people(session, id, people.room, at),
                 Request::Whois(whois) => self.whois(session, id, &whois, at),
                 Request::Shutdown(_) => self.shutdown_request(session, id, at),
-                Request::Create(create) => self.create(session, id, create.room, at),
+                Request::Create(create) => self.create(session, id, create, at),
                 Request::Leave(leave) => self.leave(session, id, leave.room, at),
                 Request::Rooms(rooms) => self.list_rooms(session, id, rooms.people, at),
                 Request::SetTopic(set) => self.set_topic(session, id, set, at),
-                Request::Invite(invite) => self.invite(session, id, &invite, at),
-                Request::Kick(kick) => self.kick(session, id, kick, at),
+                Request::Invite(invite) => self.invite(session, id, invite, at),
+                Request::Kick(kick) => self.kick(session, id, *kick, at),
                 Request::Ban(ban) => self.ban(session, id, *ban, at),
                 Request::Unban(unban) => self.unban(session, id, &unban, at),
                 Request::Mute(mute) => self.mute(session, id, &mute, at),
                 Request::Unmute(unmute) => self.unmute(session, id, &unmute, at),
-                Request::HandOver(to) => self.hand_over(session, id, &to, at),
+                Request::HandOver(to) => self.hand_over(session, id, to, at),
                 Request::SetStatus(set) => self.set_status(session, id, set, at),
                 Request::SetIdle(set) => self.set_idle(session, id, &set, at),
                 Request::Keys(keys) => self.keys(session, id, &keys, at),
                 Request::AddSenderKey(add) => self.add_sender_key(session, id, *add, at),
                 Request::SenderKeys(keys) => self.sender_keys(session, id, keys, at),
                 Request::Seen(seen) => self.seen(session, id, &seen, at),
+                Request::Roster(roster) => self.roster(session, id, &roster, at),
                 Request::Unknown(kind) => Err(refused_with_hint(
                     ErrorCode::UnknownRequest,
                     format!("this server doesn't know requests of type {kind}"),
@@ -138,12 +139,9 @@ impl Hub {
 
     /// A room that the user may look into.
     pub(super) fn room_to_see(&self, session: SessionId, name: RoomName, at: At) -> Result<&Room, Refused> {
-        let user = self.sessions.get(&session).map(|session| session.user);
-        let room = self.rooms.get(&name).ok_or_else(|| no_room(name))?;
-        if room.is_direct && !user.is_some_and(|user| room.has_member(user)) {
-            return Err(no_room(name));
-        }
-        match user.and_then(|user| room.banned.in_force(user, at.wall)) {
+        let user = self.asking(session)?;
+        let room = self.rooms.get(&name).filter(|room| room.is_visible_to(user)).ok_or_else(|| no_room(name))?;
+        match room.banned.in_force(user, at.wall) {
             Some(how_long) => Err(banned(name, &how_long)),
             None => Ok(room),
         }
@@ -209,7 +207,7 @@ impl Hub {
         let mut rooms: Vec<RoomInfo> = self
             .rooms
             .iter()
-            .filter(|(_, room)| !room.is_direct || room.has_member(user))
+            .filter(|(_, room)| room.is_visible_to(user))
             .map(|(name, room)| self.info(*name, room, user))
             .collect();
         rooms.sort_unstable_by_key(|info| info.room);
@@ -236,7 +234,9 @@ impl Hub {
             present: room.present.len() as u64,
             joined: room.has_member(user),
             last: room.last,
+            sealed: room.is_sealed(),
             receipts: room.receipts(name),
+            roster: room.roster,
             ..RoomInfo::new(name)
         }
     }

@@ -71,7 +71,8 @@ impl Hub {
     /// Who asks, if he may do this in a room.
     pub(super) fn may_in(&self, session: SessionId, name: RoomName, right: Right, at: At) -> Result<UserName, Refused> {
         let user = self.asking(session)?;
-        let room = self.rooms.get(&name).filter(|room| !room.is_direct).ok_or_else(|| no_room(name))?;
+        let seen = |room: &&Room| !room.is_direct && room.is_visible_to(user);
+        let room = self.rooms.get(&name).filter(seen).ok_or_else(|| no_room(name))?;
         let standing = self.standing(user, Some(room));
         // An owner whom an admin has put out decides nothing, least of all that he may come back.
         if let Some(how_long) = room.banned.in_force(user, at.wall).filter(|_| standing < Standing::Admin) {
@@ -81,6 +82,7 @@ impl Hub {
             return Ok(user);
         }
         let who = match room.owner {
+            Some(owner) if room.is_private() => format!("the owner of {name}, {owner},"),
             Some(owner) => format!("the owner of {name}, {owner}, and admins"),
             None => format!("{name} has no owner: only admins"),
         };
@@ -106,7 +108,9 @@ impl Hub {
     }
 
     fn standing(&self, user: UserName, room: Option<&Room>) -> Standing {
-        if self.settings.admins.contains(&user) {
+        // Over a private room decides who signs its roster, and nobody else.
+        let is_private = room.is_some_and(Room::is_private);
+        if self.settings.admins.contains(&user) && !is_private {
             Standing::Admin
         } else if room.is_some_and(|room| room.owner == Some(user)) {
             Standing::Owner

@@ -28,6 +28,8 @@ pub(super) struct Room {
     pub(super) members: BTreeSet<UserName>,
     /// Whether it is that of two users.
     pub(super) is_direct: bool,
+    /// Of a private room, how many statements its roster has; 0 of others.
+    pub(super) roster: u64,
     /// Of a direct room, how far its messages have come with whom.
     pub(super) progress: BTreeMap<UserName, Progress>,
     /// Who may not become one.
@@ -71,6 +73,7 @@ impl Room {
                 .pair()
                 .map_or_else(|| restored.members.into_iter().collect(), |(first, second)| [first, second].into()),
             is_direct: restored.room.is_direct(),
+            roster: restored.roster,
             progress: restored
                 .progress
                 .into_iter()
@@ -193,6 +196,21 @@ impl Room {
         }
         latest.reverse();
         latest
+    }
+
+    /// Whether only those whom its owner lets in know of it.
+    pub(super) fn is_private(&self) -> bool {
+        self.roster > 0
+    }
+
+    /// Whether what is said in it is sealed.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.is_direct || self.is_private()
+    }
+
+    /// Whether a user may know that it is there.
+    pub(super) fn is_visible_to(&self, user: UserName) -> bool {
+        !self.is_sealed() || self.has_member(user)
     }
 
     /// Whether a user is a member, here or not.

@@ -61,6 +61,7 @@ impl Hub {
         check_line(reason.as_deref())?;
         if let Some(room) = room {
             self.must_not_be_everyones(room)?;
+            self.must_not_be_private(room)?;
         }
         let sanction = Sanction { user, until: until(seconds, at)? };
         self.admit_change(by, at)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::changes::Then;
-use super::requests::{no_room, refused, refused_for, refused_with_hint};
+use super::requests::{ending, no_room, refused, refused_for, refused_with_hint};
 use super::rooms::Room;
 use super::{At, Hub, Output};
 use crate::journal::{Change, KeptKey, StoreCommand};
@@ -27,12 +27,15 @@ const PARTS: usize = 16;
 const READS: u32 = 8;
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Sender keys that the store has not given yet.
+/// Sender keys, or a roster, that the store has not given yet.
 #[derive(Debug)]
 pub(super) struct KeyReading {
     pub(super) user: UserName,
-    session: SessionId,
-    id: RequestId,
+    pub(super) session: SessionId,
+    pub(super) id: RequestId,
+    pub(super) room: RoomName,
+    /// Of a roster, how many statements it has.
+    pub(super) length: u64,
 }
 
 impl Hub {
@@ -90,23 +93,38 @@ impl Hub {
         if keys.ids.len() > SENDER_KEYS {
             return Err(refused(ErrorCode::Malformed, format!("at most {SENDER_KEYS} keys can be asked for at once")));
         }
-        let Some(known) = self.users.get_mut(&user) else { return Ok(()) };
-        let Some(member) = known.key else { return Ok(()) };
-        if known.reads >= READS {
-            return Err(refused_for(RETRY, ErrorCode::RateLimited, "you ask for too much at once"));
-        }
-        known.reads += 1;
-        let token = self.next_token();
-        self.key_readings.insert(token, KeyReading { user, session, id });
+        let Some(member) = self.users.get(&user).and_then(|user| user.key) else { return Ok(()) };
         let SenderKeys { room, ids } = keys;
+        let token = self.begin_key_reading(KeyReading { user, session, id, room, length: 0 })?;
         self.outputs.push_back(Output::Store(StoreCommand::ReadKeys { token, room, ids, member }));
         Ok(())
     }
 
+    /// Counts a reading as under way, or says why not.
+    pub(super) fn begin_key_reading(&mut self, reading: KeyReading) -> Result<StoreToken, Refused> {
+        let Some(user) = self.users.get_mut(&reading.user) else { return Err(ending()) };
+        if user.reads >= READS {
+            return Err(refused_for(RETRY, ErrorCode::RateLimited, "you ask for too much at once"));
+        }
+        user.reads += 1;
+        let token = self.next_token();
+        self.key_readings.insert(token, reading);
+        Ok(token)
+    }
+
+    /// Ends the wait for a reading. Nothing if nobody is there to have it.
+    pub(super) fn end_key_reading(&mut self, token: StoreToken) -> Option<KeyReading> {
+        let reading = self.key_readings.remove(&token)?;
+        if let Some(user) = self.users.get_mut(&reading.user) {
+            user.reads = user.reads.saturating_sub(1);
+        }
+        self.sessions.contains_key(&reading.session).then_some(reading)
+    }
+
     /// A sealed room of which the user is a member.
-    fn sealed_room(&self, user: UserName, name: RoomName) -> Result<&Room, Refused> {
+    pub(super) fn sealed_room(&self, user: UserName, name: RoomName) -> Result<&Room, Refused> {
         let room = self.rooms.get(&name).filter(|room| room.has_member(user)).ok_or_else(|| no_room(name))?;
-        if room.is_direct {
+        if room.is_sealed() {
             return Ok(room);
         }
         Err(refused(ErrorCode::Conflict, format!("what is said in {name} is not sealed")))
@@ -114,13 +132,7 @@ impl Hub {
 
     /// The store gives sender keys.
     pub(super) fn kept_keys(&mut self, token: StoreToken, keys: Vec<KeptKey>, at: At) {
-        let Some(KeyReading { user, session, id }) = self.key_readings.remove(&token) else { return };
-        if let Some(user) = self.users.get_mut(&user) {
-            user.reads = user.reads.saturating_sub(1);
-        }
-        if !self.sessions.contains_key(&session) {
-            return;
-        }
+        let Some(KeyReading { session, id, .. }) = self.end_key_reading(token) else { return };
         let kept = keys.into_iter().map(|key| KeptSenderKey {
             id: key.id,
             epoch: key.epoch,
@@ -135,8 +147,9 @@ impl Hub {
     /// A user has a key, perhaps another one than before: those who are in a sealed room with him have to seal to that one.
     pub(super) fn tell_key_changed(&mut self, user: UserName) {
         let bytes: Arc<[u8]> = Arc::from(ServerMessage::KeyChanged(KeyChanged { user }).encode());
-        for room in self.directs.get(&user).into_iter().flatten().copied() {
-            if self.rooms.get(&room).is_none_or(|room| room.present.is_empty()) {
+        let rooms = self.directs.get(&user).into_iter().chain(self.memberships.get(&user)).flatten().copied();
+        for room in rooms {
+            if self.rooms.get(&room).is_none_or(|room| !room.is_sealed() || room.present.is_empty()) {
                 continue;
             }
             self.outputs.push_back(Output::ToRoom { room, bytes: Arc::clone(&bytes) });

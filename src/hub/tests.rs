@@ -16,6 +16,7 @@ use crate::proto::message::{
 mod direct;
 mod joining;
 mod posting;
+mod private;
 mod properties;
 mod rooms;
 mod status;
@@ -401,7 +402,9 @@ impl World {
                 let (records, more) = page(self.disk.records.iter(), &span);
                 self.handle(Input::Store(StoreEvent::Page { token, records, more }));
             }
-            StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. } => panic!("nobody decides anything"),
+            StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. } | StoreCommand::ReadRoster { .. } => {
+                panic!("nobody decides anything")
+            }
         }
         true
     }

@@ -38,8 +38,8 @@ pub use self::rooms::{
     Unban, Unmute,
 };
 pub use self::sealed::{
-    AddSenderKey, KeptSenderKey, KeyChanged, KeyList, Keys, Receipt, Recipient, Seen, SenderKeyList, SenderKeys,
-    UserKey, Waiting,
+    AddSenderKey, KeptSenderKey, KeyChanged, KeyList, Keys, Receipt, Recipient, Roster, RosterEntry, RosterPage, Seen,
+    SenderKeyList, SenderKeys, UserKey, Waiting,
 };
 use crate::model::{MessageId, Seq, StoredRecord};
 
@@ -104,8 +104,8 @@ pub enum Request {
     SetTopic(SetTopic),
     /// Make a user a member of a room.
     Invite(Invite),
-    /// Put a user out of a room.
-    Kick(Kick),
+    /// Put a user out of a room. In a box, as the next one.
+    Kick(Box<Kick>),
     /// Put a user out of a room or of the server, for longer. In a box, so that this rare one makes no post larger.
     Ban(Box<Ban>),
     /// Let a user back.
@@ -128,6 +128,8 @@ pub enum Request {
     SenderKeys(SenderKeys),
     /// What has come of a direct room.
     Seen(Seen),
+    /// Who is in a private room, as its owners have signed it.
+    Roster(Roster),
     /// A type this version doesn't know; answered with [`ErrorCode::UnknownRequest`].
     Unknown(u64),
 }
@@ -182,6 +184,8 @@ pub enum Reply {
     Keys(KeyList),
     /// To [`SenderKeys`].
     SenderKeys(SenderKeyList),
+    /// To [`Roster`].
+    Roster(RosterPage),
     /// It could not be done.
     Error(Refused),
 }
@@ -210,6 +214,7 @@ mod kind {
     pub(super) const ADD_SENDER_KEY: u64 = 21;
     pub(super) const SENDER_KEYS: u64 = 22;
     pub(super) const SEEN: u64 = 23;
+    pub(super) const ROSTER: u64 = 24;
     pub(super) const DONE: u64 = 32;
     pub(super) const JOINED: u64 = 33;
     pub(super) const ACCEPTED: u64 = 34;
@@ -219,6 +224,7 @@ mod kind {
     pub(super) const ROOM_LIST: u64 = 38;
     pub(super) const KEY_LIST: u64 = 39;
     pub(super) const SENDER_KEY_LIST: u64 = 40;
+    pub(super) const ROSTER_PAGE: u64 = 41;
     pub(super) const PART: u64 = 62;
     pub(super) const ERROR: u64 = 63;
     pub(super) const TICKET: u64 = 64;
@@ -260,6 +266,7 @@ impl Request {
             Self::AddSenderKey(body) => encode(kind::ADD_SENDER_KEY, id, body),
             Self::SenderKeys(body) => encode(kind::SENDER_KEYS, id, body),
             Self::Seen(body) => encode(kind::SEEN, id, body),
+            Self::Roster(body) => encode(kind::ROSTER, id, body),
             Self::Unknown(kind) => encode(*kind, id, &Done {}),
         }
     }
@@ -294,6 +301,7 @@ impl Request {
             kind::ADD_SENDER_KEY => Self::AddSenderKey(body.decode()?),
             kind::SENDER_KEYS => Self::SenderKeys(body.decode()?),
             kind::SEEN => Self::Seen(body.decode()?),
+            kind::ROSTER => Self::Roster(body.decode()?),
             other => {
                 body.skip()?;
                 Self::Unknown(other)
@@ -319,6 +327,7 @@ impl ServerMessage {
                 Reply::Rooms(body) => encode(kind::ROOM_LIST, *id, body),
                 Reply::Keys(body) => encode(kind::KEY_LIST, *id, body),
                 Reply::SenderKeys(body) => encode(kind::SENDER_KEY_LIST, *id, body),
+                Reply::Roster(body) => encode(kind::ROSTER_PAGE, *id, body),
                 Reply::Error(body) => encode(kind::ERROR, *id, body),
             },
             Self::Part(id, body) => encode(kind::PART, *id, body),
@@ -354,6 +363,7 @@ impl ServerMessage {
             kind::ROOM_LIST => Self::Reply(id, Reply::Rooms(body.decode()?)),
             kind::KEY_LIST => Self::Reply(id, Reply::Keys(body.decode()?)),
             kind::SENDER_KEY_LIST => Self::Reply(id, Reply::SenderKeys(body.decode()?)),
+            kind::ROSTER_PAGE => Self::Reply(id, Reply::Roster(body.decode()?)),
             kind::ERROR => Self::Reply(id, Reply::Error(body.decode()?)),
             kind::PART => Self::Part(id, body.decode()?),
             kind::TICKET..=kind::KEY_CHANGED if id != 0 => {

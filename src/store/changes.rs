@@ -52,6 +52,11 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
             let room = room_id(connection, *room)?;
             sender_keys::add(connection, room, *id, (*epoch, *sender, head, *time), parts)?;
         }
+        Change::Roster { room, number, statement } => {
+            let id = room_id(connection, *room)?;
+            let mut insert = connection.prepare_cached("INSERT INTO roster VALUES (?1, ?2, ?3)")?;
+            insert.execute(params![id, number, statement])?;
+        }
         Change::Status { user, status: Some(status) } => {
             let mut insert = connection.prepare_cached(
                 "INSERT INTO status VALUES (?1, ?2) ON CONFLICT DO UPDATE SET status = excluded.status",

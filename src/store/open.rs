@@ -18,7 +18,7 @@ use crate::model::{Incarnation, RoomName, Seq, Timestamp, UserName};
 /// "RSAC", in the header of our databases.
 const APPLICATION_ID: u32 = 0x5253_4143;
 /// The format that this version writes; earlier ones it brings to this one.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Why a database was not opened. The text says what is wrong, [`OpenError::hint`] what to do about it.
@@ -260,6 +260,7 @@ fn load_rooms(connection: &Connection, settings: &Settings) -> rusqlite::Result<
             banned: load_sanctions(connection, id, Kind::Ban)?,
             muted: load_sanctions(connection, id, Kind::Mute)?,
             progress: load_progress(connection, id)?,
+            roster: load_roster_length(connection, id)?,
         })
     })?;
     rooms.collect()
@@ -292,6 +293,11 @@ fn load_progress(connection: &Connection, id: i64) -> rusqlite::Result<Vec<(User
     let progress = statement
         .query_map([id], |row| Ok((name(row, 0, UserName::from_wire)?, Seq(row.get(1)?), Seq(row.get(2)?))))?;
     progress.collect()
+}
+
+fn load_roster_length(connection: &Connection, id: i64) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached("SELECT coalesce(max(number), 0) FROM roster WHERE room = ?1")?;
+    statement.query_row([id], |row| row.get(0))
 }
 
 fn load_statuses(connection: &Connection) -> rusqlite::Result<Vec<(UserName, Vec<u8>)>> {

@@ -42,6 +42,31 @@ pub(super) fn records(connection: &Connection, id: i64, span: Span) -> rusqlite:
     Ok((records, more))
 }
 
+/// The answer to a reading of a roster.
+pub(super) fn roster(
+    connection: &Connection,
+    token: StoreToken,
+    room: RoomName,
+    after: u64,
+    bytes: usize,
+) -> rusqlite::Result<StoreEvent> {
+    let (mut statements, mut read) = (Vec::new(), 0);
+    if let Some(id) = find_room(connection, room)? {
+        let mut select = connection
+            .prepare_cached("SELECT statement FROM roster WHERE room = ?1 AND number > ?2 ORDER BY number")?;
+        let mut rows = select.query(params![id, after])?;
+        while let Some(row) = rows.next()? {
+            let statement: Vec<u8> = row.get(0)?;
+            read += statement.len();
+            if read > bytes && !statements.is_empty() {
+                break;
+            }
+            statements.push(statement);
+        }
+    }
+    Ok(StoreEvent::Roster { token, statements })
+}
+
 fn record(row: &Row<'_>, room: RoomName) -> rusqlite::Result<StoredRecord> {
     Ok(StoredRecord {
         room,

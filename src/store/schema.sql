@@ -69,6 +69,14 @@ CREATE TABLE sender_key_part (
     FOREIGN KEY (room, id) REFERENCES sender_key (room, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
+-- Who is in private rooms, as their owners have signed it, one statement after the other.
+CREATE TABLE roster (
+    room      INTEGER NOT NULL REFERENCES room (id),
+    number    INTEGER NOT NULL,
+    statement BLOB NOT NULL,
+    PRIMARY KEY (room, number)
+) STRICT, WITHOUT ROWID;
+
 -- In the order of rooms and, in each, of numbers.
 CREATE TABLE message (
     -- room << 40 | number

@@ -452,7 +452,21 @@ fn a_database_of_the_third_format_is_brought_to_this_one() {
     assert_eq!(tables(&store), TABLES);
 }
 
-const TABLES: &str = "member,message,meta,posted,progress,room,sanction,sender_key,sender_key_part,start,status";
+#[test]
+fn a_database_of_the_fourth_format_is_brought_to_this_one() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    let (mut store, _) = open(&settings);
+    store.carry_out(&[append(1)]).unwrap();
+    // All that it didn't have.
+    store.connection.execute_batch("DROP TABLE roster; PRAGMA user_version = 4").unwrap();
+    drop(store);
+    let (store, loaded) = open(&settings);
+    assert_eq!(seqs(&loaded), [1]);
+    assert_eq!(tables(&store), TABLES);
+}
+
+const TABLES: &str = "member,message,meta,posted,progress,room,roster,sanction,sender_key,sender_key_part,start,status";
 
 fn tables(store: &Store) -> String {
     let tables = "SELECT group_concat(name ORDER BY name) FROM sqlite_schema WHERE type = 'table'";

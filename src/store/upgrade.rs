@@ -30,7 +30,7 @@ pub(super) fn from_2(connection: &Connection, schema: &str) -> rusqlite::Result<
     from_3(connection, schema)
 }
 
-/// From format 3, in which nothing was sealed.
+/// From format 3, in which nothing was sealed, and from format 4, in which no room was private.
 pub(super) fn from_3(connection: &Connection, schema: &str) -> rusqlite::Result<()> {
     // The other tables are as they were.
     connection.execute_batch(&schema.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"))

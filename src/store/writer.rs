@@ -65,6 +65,9 @@ impl Store {
                 StoreCommand::ReadKeys { token, room, ids, member } => {
                     events.push(sender_keys::read(&transaction, *token, *room, ids, *member)?);
                 }
+                StoreCommand::ReadRoster { token, room, after, bytes } => {
+                    events.push(read::roster(&transaction, *token, *room, *after, *bytes)?);
+                }
                 StoreCommand::Lookup { token, user, message } => {
                     let mut find =
                         transaction.prepare_cached("SELECT seq, time FROM posted WHERE sender = ?1 AND id = ?2")?;
@@ -91,6 +94,9 @@ impl Store {
                 StoreCommand::Read { token, span } => read::page(&self.connection, *token, *span),
                 StoreCommand::ReadKeys { token, room, ids, member } => {
                     sender_keys::read(&self.connection, *token, *room, ids, *member)
+                }
+                StoreCommand::ReadRoster { token, room, after, bytes } => {
+                    read::roster(&self.connection, *token, *room, *after, *bytes)
                 }
                 _ => return true,
             };

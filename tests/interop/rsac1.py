@@ -139,6 +139,7 @@ class RequestType(enum.IntEnum):
     ADD_SENDER_KEY = 21
     SENDER_KEYS = 22
     SEEN = 23
+    ROSTER = 24
 
 
 class ActKind(enum.IntEnum):
@@ -152,6 +153,7 @@ class ActKind(enum.IntEnum):
     MUTED = 5
     UNMUTED = 6
     OWNER = 7
+    LEFT = 8
 
 
 class Availability(enum.IntEnum):
@@ -969,6 +971,11 @@ class Muted(Body):
     until: Optional[int] = optional(1, as_integer)
 
 
+@dataclass(frozen=True)
+class Nothing(Body):
+    """An act of which there is nothing more to say."""
+
+
 ACTS: dict[int, type[Body]] = {
     ActKind.TOPIC: Text,
     ActKind.BROUGHT_IN: Named,
@@ -978,6 +985,7 @@ ACTS: dict[int, type[Body]] = {
     ActKind.MUTED: Muted,
     ActKind.UNMUTED: Named,
     ActKind.OWNER: Named,
+    ActKind.LEFT: Nothing,
 }
 
 
@@ -1035,6 +1043,7 @@ class Info(Body):
     people: tuple[str, ...] = required(7, as_array(as_name))
     sealed: bool = required(8, as_bool)
     receipts: tuple[Receipt, ...] = required(9, as_array(Receipt.decode))
+    statements: int = required(10, as_integer)
 
 
 @dataclass(frozen=True)
@@ -1190,6 +1199,13 @@ class Welcome(Body):
 
 
 @dataclass(frozen=True)
+class RosterPage(Body):
+    statements: tuple[bytes, ...] = required(0, as_array(as_bytes))
+    length: int = required(1, as_integer)
+    members: tuple[str, ...] = required(2, as_array(as_name))
+
+
+@dataclass(frozen=True)
 class Presence(Body):
     room: str = required(0, as_room)
     came: tuple[str, ...] = required(1, as_array(as_name))
@@ -1228,7 +1244,7 @@ class CloseReason(Body):
 PART = 62
 ANSWERS = {
     32: Done, 33: Joined, 34: Accepted, 35: HistoryEnd, 36: PeopleList, 37: UserInfo, 38: RoomList, 39: KeyList,
-    40: SenderKeyList, PART: Message, 63: Error,
+    40: SenderKeyList, 41: RosterPage, PART: Message, 63: Error,
 }
 EVENTS = {
     64: TicketEvent, 65: Welcome, 66: Message, 67: Presence, 68: Acted, 69: Membership, 70: Waiting, 71: Receipt,
@@ -1259,6 +1275,7 @@ ANSWERED_BY = {
     RequestType.ADD_SENDER_KEY: Done,
     RequestType.SENDER_KEYS: SenderKeyList,
     RequestType.SEEN: Done,
+    RequestType.ROSTER: RosterPage,
 }
 
 

@@ -809,7 +809,7 @@ def first_visit(site: Site) -> None:
     with site.session("alice") as session:
         answer, parts = session.join(RoomView(LOBBY))
         info = expect_type(answer, Joined).info
-        expected = Info(LOBBY, "", None, len(site.keys), info.present, True, 0, (), sealed=False, receipts=())
+        expected = Info(LOBBY, "", None, len(site.keys), info.present, True, 0, (), sealed=False, receipts=(), statements=0)
         same(answer, Joined(expected, caught_up=True, last=0, gone=0, withdrawn_after=None), "the answer")
         same(parts, [], "the backlog")
 
@@ -941,7 +941,7 @@ def people(site: Site) -> None:
 @check("an unknown request is answered with an error, and the connection goes on")
 def unknown_request(site: Site) -> None:
     with site.session("alice") as alice:
-        for type_ in (0, 24, 31, 99, 2**64 - 1):
+        for type_ in (0, 25, 31, 99, 2**64 - 1):
             expect_error(alice.request(type_, {0: "anything", 77: [{}]}), ErrorCode.UNKNOWN_REQUEST)
         expect_type(alice.request(RequestType.WHOIS, {0: "bob"}), UserInfo)
 
@@ -1189,7 +1189,7 @@ def create(site: Site) -> None:
         told(bob)
         expect(room in rooms_of(site, "alice"), "the room is not in its maker's Welcome")
         expect(room not in rooms_of(site, "bob"), "the room is in somebody else's Welcome")
-        expected = Info(room, "", "alice", 1, 0, joined=True, last=0, people=(), sealed=False, receipts=())
+        expected = Info(room, "", "alice", 1, 0, joined=True, last=0, people=(), sealed=False, receipts=(), statements=0)
         same(info_of(alice, room), expected, "the room")
         same(info_of(bob, room), dataclasses.replace(expected, joined=False), "the room")
         expect_error(alice.post(room, "not joined yet"), ErrorCode.FORBIDDEN)
@@ -1576,7 +1576,7 @@ def room_list(site: Site) -> None:
         do(alice, RequestType.SET_TOPIC, room, "lists")
         do(alice, RequestType.INVITE, room, "carol")
         expect_type(dave.post(room, "here"), Accepted)
-        expected = Info(room, "lists", "alice", 3, 2, True, 1, ("alice", "dave"), sealed=False, receipts=())
+        expected = Info(room, "lists", "alice", 3, 2, True, 1, ("alice", "dave"), sealed=False, receipts=(), statements=0)
         for session in (alice, dave, carol):
             same(info_of(session, room, people=True), expected, "the room")
             same(info_of(session, room), dataclasses.replace(expected, people=()), "the room")

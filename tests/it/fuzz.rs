@@ -98,6 +98,7 @@ fn any_bytes_are_borne_by_parsers() {
         "public-key",
         "statement",
         "sealed-message",
+        "roster",
     ];
     check_random_bytes(&parsers, 1000);
 }

@@ -98,8 +98,8 @@ pub enum Action {
     },
     /// Look at the room of this number.
     Switch(usize),
-    /// Make a room, and be in it.
-    Create(RoomName),
+    /// Make a room, private or not, and be in it.
+    Create(RoomName, bool),
     /// Be in this room no longer, or in the one that is looked at.
     Part(Option<RoomName>),
     /// Show the rooms; with who is in them, or without.
@@ -186,8 +186,8 @@ impl Decision {
     pub fn request(self, room: RoomName) -> Request {
         match self {
             Self::Topic(topic) => Request::SetTopic(SetTopic { room, topic }),
-            Self::Invite(user) => Request::Invite(Invite { room, user }),
-            Self::Kick(user, reason) => Request::Kick(Kick { room, user, reason }),
+            Self::Invite(user) => Request::Invite(Invite { room, user, roster: None }),
+            Self::Kick(user, reason) => Request::Kick(Box::new(Kick { room, user, reason, roster: None })),
             Self::Ban { user, server, time, reason } => Request::Ban(Box::new(Ban {
                 room: (!server).then_some(room),
                 user,
@@ -197,7 +197,7 @@ impl Decision {
             Self::Unban { user, server } => Request::Unban(Unban { room: (!server).then_some(room), user }),
             Self::Mute(user, time) => Request::Mute(Mute { room, user, seconds: time.map(seconds) }),
             Self::Unmute(user) => Request::Unmute(Unmute { room, user }),
-            Self::HandOver(user) => Request::HandOver(HandOver { room, user }),
+            Self::HandOver(user) => Request::HandOver(HandOver { room, user, roster: None }),
         }
     }
 }

@@ -57,11 +57,15 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "create",
         aliases: &[],
-        arguments: "#ROOM",
+        arguments: "#ROOM [--private]",
         help: "make a room that everyone may join, and own it",
-        details: "Its owner may /topic, /invite, /kick, /ban and /mute there, and hand it on with /owner.",
+        details: "Its owner may /topic, /invite, /kick, /ban and /mute there, and hand it on with /owner. A private room is sealed: only those whom its owner lets in with /invite know of it, and only they can read what is said there, from then on, not even the server. It sees who they are, when they speak, and the topic.",
         role: Role::Everyone,
-        parse: |arguments| room(arguments).map(Action::Create),
+        parse: |arguments| match first_word(arguments) {
+            (name, "") => room(name).map(|room| Action::Create(room, false)),
+            (name, "--private") => room(name).map(|room| Action::Create(room, true)),
+            _ => Err("a room, and nothing but --private after it".to_owned()),
+        },
     },
     Entry {
         name: "leave",

@@ -6,9 +6,10 @@ use std::time::Instant;
 use super::io::{Answer, Ask, Until};
 use super::posts::{here, may_pass, retry_after};
 use super::room::{Broken, PARTS, PARTS_BYTES, Parts};
+use super::signing::decides_over;
 use crate::model::{RoomName, Seq};
 use crate::proto::message::{
-    Body, ErrorCode, History, People, Refused, Reply, Request, RequestId, Rooms, Stored, Whois,
+    Body, Create, ErrorCode, History, People, Refused, Reply, Request, RequestId, Rooms, Stored, Whois,
 };
 
 /// Most questions at once.
@@ -32,11 +33,27 @@ struct Open {
     until: Option<Seq>,
     most: u32,
     bytes: usize,
+    // Of what has to be signed by the user before it is asked.
+    signature: Signature,
+    // Among everything that the user has said and asked for.
+    order: u64,
+}
+
+/// Whether a question has to be signed.
+#[derive(Debug, PartialEq, Eq)]
+enum Signature {
+    Undecided,
+    No,
+    Missing,
+    // The request, with it.
+    There(Request),
 }
 
 /// A question with its answer.
 pub(super) enum Answered {
     Plain(Ask, Result<Answer, Refused>),
+    /// Of something that was signed, with the request.
+    Signed(Ask, Request, Result<Answer, Refused>),
     /// Messages, which may have to be opened first.
     Messages(Ask, Vec<Stored>, bool),
 }
@@ -65,7 +82,7 @@ impl Asks {
     }
 
     /// Takes a question, or says why not.
-    pub(super) fn push(&mut self, ask: Ask) -> Option<(Ask, Refused)> {
+    pub(super) fn push(&mut self, ask: Ask, order: u64) -> Option<(Ask, Refused)> {
         if self.open.len() >= ASKS {
             return Some((ask, here(ErrorCode::RateLimited, "too many questions wait for an answer")));
         }
@@ -79,8 +96,51 @@ impl Asks {
             until: None,
             most: 0,
             bytes: 0,
+            signature: Signature::Undecided,
+            order,
         });
         None
+    }
+
+    /// Decides which questions have to be signed, where that is known.
+    pub(super) fn decide(&mut self, has_to_be_signed: impl Fn(&Ask) -> Option<bool>) {
+        for open in self.open.iter_mut().filter(|open| open.signature == Signature::Undecided) {
+            open.signature = match has_to_be_signed(&open.ask) {
+                Some(true) => Signature::Missing,
+                Some(false) => Signature::No,
+                None => Signature::Undecided,
+            };
+        }
+    }
+
+    /// The first question that has to be signed, and isn't; and where it stands among all that the user has said and asked.
+    pub(super) fn unsigned(&self) -> Option<(&Ask, u64)> {
+        self.open.iter().find(|open| open.signature == Signature::Missing).map(|open| (&open.ask, open.order))
+    }
+
+    /// What is said in a room has to come before this: the first decision over it that is not answered.
+    pub(super) fn first_decision(&self, room: RoomName) -> u64 {
+        let decisions = self.open.iter().filter(|open| open.signature != Signature::No);
+        let over = |ask: &Ask| matches!(ask, Ask::Do(request) if decides_over(request) == Some(room));
+        decisions.filter(|open| over(&open.ask)).map(|open| open.order).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether this room is on its way to be made.
+    pub(super) fn is_making(&self, name: RoomName) -> bool {
+        self.open.iter().any(|open| matches!(open.ask, Ask::Create { room, .. } if room == name))
+    }
+
+    /// It is signed now: this is the request.
+    pub(super) fn sign(&mut self, request: Request) {
+        if let Some(open) = self.open.iter_mut().find(|open| open.signature == Signature::Missing) {
+            open.signature = Signature::There(request);
+        }
+    }
+
+    /// It will not be signed, and not be asked.
+    pub(super) fn refuse_unsigned(&mut self) -> Option<Ask> {
+        let at = self.open.iter().position(|open| open.signature == Signature::Missing)?;
+        self.open.remove(at).map(|open| open.ask)
     }
 
     /// The connection broke. Questions are asked again; what is none is reported, and must not be done twice.
@@ -91,7 +151,7 @@ impl Asks {
             open.parts.take();
             open.history.clear();
             open.bytes = 0;
-            if open.asked.take().is_some() && matches!(open.ask, Ask::Do(_)) {
+            if open.asked.take().is_some() && open.is_act() {
                 let text = "the connection broke before the server answered";
                 lost.push((open.ask.clone(), here(ErrorCode::ShuttingDown, text)));
                 return false;
@@ -114,9 +174,10 @@ impl Asks {
             let room = match &open.ask {
                 Ask::History { .. } if reading => false,
                 Ask::History { room, .. } | Ask::People { room } => inside(room),
-                Ask::Whois { .. } | Ask::Rooms { .. } | Ask::Do(_) => true,
+                Ask::Whois { .. } | Ask::Rooms { .. } | Ask::Do(_) | Ask::Create { .. } => true,
             };
-            room && open.asked.is_none() && open.not_before.is_none_or(|due| due <= now)
+            let signed = matches!(open.signature, Signature::No | Signature::There(_));
+            room && signed && open.asked.is_none() && open.not_before.is_none_or(|due| due <= now)
         })?;
         let id = next_id();
         open.asked = Some(id);
@@ -152,7 +213,7 @@ impl Asks {
         let at = self.find(id).ok_or(BROKEN)?;
         let open = self.open.get_mut(at).ok_or(BROKEN)?;
         let answer = match (&open.ask, reply) {
-            (_, Reply::Error(refused)) if may_pass(&refused) && !matches!(open.ask, Ask::Do(_)) => {
+            (_, Reply::Error(refused)) if may_pass(&refused) && !open.is_act() => {
                 open.asked = None;
                 open.parts.take();
                 open.not_before = Some(now + retry_after(&refused));
@@ -174,10 +235,13 @@ impl Asks {
             (Ask::People { .. }, Reply::People(list)) => Ok(Answer::People(list)),
             (Ask::Whois { .. }, Reply::User(user)) => Ok(Answer::User(Box::new(user), None)),
             (Ask::Rooms { .. }, Reply::Rooms(list)) => Ok(Answer::Rooms(list)),
-            (Ask::Do(_), Reply::Done) => Ok(Answer::Done),
+            (Ask::Do(_) | Ask::Create { .. }, Reply::Done) => Ok(Answer::Done),
             _ => return Err(BROKEN),
         };
-        Ok(self.open.remove(at).map(|open| Answered::Plain(open.ask, answer)))
+        Ok(self.open.remove(at).map(|open| match open.signature {
+            Signature::There(request) => Answered::Signed(open.ask, request, answer),
+            _ => Answered::Plain(open.ask, answer),
+        }))
     }
 
     fn find(&self, id: RequestId) -> Option<usize> {
@@ -186,7 +250,15 @@ impl Asks {
 }
 
 impl Open {
+    /// Whether it is to be done once, and never twice.
+    fn is_act(&self) -> bool {
+        matches!(self.ask, Ask::Do(_) | Ask::Create { .. })
+    }
+
     fn request(&self) -> Request {
+        if let Signature::There(request) = &self.signature {
+            return request.clone();
+        }
         match &self.ask {
             &Ask::History { room, .. } => {
                 Request::History(History { room, before: self.before(), limit: self.most.saturating_sub(self.count()) })
@@ -195,6 +267,7 @@ impl Open {
             &Ask::Whois { user } => Request::Whois(Whois { user }),
             &Ask::Rooms { people } => Request::Rooms(Rooms { people }),
             Ask::Do(request) => request.clone(),
+            &Ask::Create { room, .. } => Request::Create(Create { room, roster: None }),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::room::Room;
+use super::signing::Signing;
 use super::{Asker, Event, Outcome, Output, Phase, Session};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::handshake::client::ClientError;
@@ -93,6 +94,9 @@ impl Session {
         });
         self.trusting.extend(trusting);
         self.requests.clear();
+        if let Some(Signing::Key) = self.signing {
+            self.signing = None;
+        }
         self.rooms.values_mut().for_each(Room::disconnected);
         for (ask, refused) in self.asks.disconnected() {
             self.event(Event::Answered { ask, answer: Err(refused) });

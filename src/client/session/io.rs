@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use super::private::BadRoster;
 use super::trust::{Known, Pin, Trust};
 use super::vault::Unreadable;
-use crate::e2e;
+use crate::e2e::{self, Head};
 use crate::model::{Fingerprint, MessageId, RoomName, SenderKeyId, Seq, Timestamp, UserName};
 use crate::proto::close::CloseReason;
 use crate::proto::handshake::client::{Answer as JobAnswer, ClientError, Job};
@@ -44,6 +45,8 @@ pub(super) enum Work {
     Make(RoomName),
     /// To read what was said in this room under this sender key.
     Open(RoomName, SenderKeyId),
+    /// To change who is in a private room.
+    Sign,
 }
 
 /// What happened to a connection.
@@ -142,6 +145,13 @@ pub enum Ask {
         /// Whether to say who is where.
         people: bool,
     },
+    /// To make a room, and own it. As [`Ask::Do`].
+    Create {
+        /// Its name.
+        room: RoomName,
+        /// Whether only those whom its owner lets in are to know of it, and to read what is said there.
+        private: bool,
+    },
     /// To do something: a request that [`Reply::Done`](crate::proto::message::Reply::Done) answers. It is asked once, over
     /// no second connection.
     Do(Request),
@@ -197,6 +207,8 @@ pub enum Output {
     HasRead(RoomName, Seq),
     /// Remember what the user does without.
     Prefer(Preference),
+    /// Remember up to where a private room's roster was seen; nothing if the room is left.
+    HasRoster(RoomName, Option<Head>),
     /// Hang up, once the bytes before this are sent; or stop trying to connect.
     Disconnect,
     /// Tell the user.
@@ -361,6 +373,27 @@ pub enum Event {
     Left {
         /// The room.
         room: RoomName,
+    },
+    /// This many messages before this were said while the user was not in the private room.
+    BeforeYou {
+        /// The room.
+        room: RoomName,
+        /// How many.
+        count: u64,
+    },
+    /// Somebody in a private room has another key than when he was let in: he can't read what is said from now on.
+    ShutOut {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        user: UserName,
+    },
+    /// A private room's roster is not what it should be: nothing is sent there.
+    BadRoster {
+        /// The room.
+        room: RoomName,
+        /// Why.
+        why: BadRoster,
     },
     /// What the user does without: told at the start, and when it changes.
     Preferred(Preference),

@@ -28,9 +28,11 @@ mod io;
 mod online;
 mod outgoing;
 mod posts;
+mod private;
 mod room;
 mod sealed;
 mod sealer;
+mod signing;
 mod trust;
 mod vault;
 
@@ -46,6 +48,7 @@ use self::io::Work;
 use self::outgoing::Outgoing;
 use self::posts::Fate;
 use self::room::{Broken, Entry, Room};
+use self::signing::Signing;
 use crate::crypto::rsa::PublicKey;
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, MessageId, RoomName, Timestamp, UserName};
@@ -58,6 +61,7 @@ pub use self::io::{
     Answer, Arrival, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Preference, Said, Seal, Seen,
     Until, WorkId,
 };
+pub use self::private::BadRoster;
 pub use self::trust::{Known, Pin, Trust};
 pub use self::vault::Unreadable;
 
@@ -107,6 +111,10 @@ pub struct Session {
     untrusted: BTreeMap<UserName, Fingerprint>,
     // Users whose keys are to be trusted, whatever they are.
     trusting: BTreeSet<UserName>,
+    // How much the user has said and asked for.
+    commands: u64,
+    // A change of who is in a private room, on its way to be signed.
+    signing: Option<Signing>,
     // Work that is not done yet.
     works: BTreeMap<WorkId, Work>,
     next_work: u64,
@@ -167,6 +175,9 @@ enum Asker {
     KeepKey(RoomName),
     SenderKeys(RoomName),
     Seen(RoomName),
+    Roster(RoomName),
+    /// What the key is of a user who is to be let into a private room.
+    Invited(RoomName, UserName),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -192,7 +203,7 @@ impl Session {
     pub fn new(mut settings: Settings, rng: StdRng, now: Instant, wall: Timestamp) -> Self {
         let known = std::mem::take(&mut settings.known);
         let mut session = Self {
-            rooms: BTreeMap::from([(settings.room, Room::new(settings.room))]),
+            rooms: BTreeMap::from([(settings.room, Room::new(settings.room, known.roster(settings.room)))]),
             settings,
             limits: limits(),
             rng,
@@ -207,6 +218,8 @@ impl Session {
             known,
             untrusted: BTreeMap::new(),
             trusting: BTreeSet::new(),
+            commands: 0,
+            signing: None,
             works: BTreeMap::new(),
             next_work: 0,
             offline: Some((now, "not connected yet".to_owned())),
@@ -303,6 +316,8 @@ impl Session {
     }
 
     fn command(&mut self, command: Command, now: Instant) {
+        self.commands += 1;
+        let order = self.commands;
         match command {
             Command::Post { room, body, urgent } => {
                 let id = self.new_id(now);
@@ -310,7 +325,7 @@ impl Session {
                 let refused = |code, text| Some(Fate::Refused(id, body.clone(), posts::here(code, text)));
                 let fate = match self.rooms.get_mut(&room) {
                     _ if self.leaving.is_some() => refused(ErrorCode::ShuttingDown, "you are leaving"),
-                    Some(room) if !matches!(room.entry, Entry::Refused) => room.posts.push(id, body, urgent),
+                    Some(room) if !matches!(room.entry, Entry::Refused) => room.posts.push(id, body, urgent, order),
                     _ => refused(ErrorCode::Forbidden, "you are not in this room"),
                 };
                 if let Some(fate) = fate {
@@ -319,7 +334,8 @@ impl Session {
             }
             Command::Join { room } => {
                 if self.may_join(room) {
-                    let known = self.rooms.entry(room).or_insert_with(|| Room::new(room));
+                    let roster = self.known.roster(room);
+                    let known = self.rooms.entry(room).or_insert_with(|| Room::new(room, roster));
                     if let Entry::Refused = known.entry {
                         known.entry = Entry::Outside(None);
                     }
@@ -336,7 +352,7 @@ impl Session {
             Command::Read { room, seq } => self.has_read(room, seq),
             Command::Trust { user, key, verified } => self.trust_now(user, key, verified),
             Command::Ask(ask) => {
-                if let Some((ask, refused)) = self.asks.push(ask) {
+                if let Some((ask, refused)) = self.asks.push(ask, order) {
                     self.event(Event::Answered { ask, answer: Err(refused) });
                 }
             }
@@ -443,6 +459,7 @@ impl Session {
         }
         if self.is_online() {
             self.ask_for_keys(now);
+            self.sign(now);
             self.ask(now);
             self.flush();
             self.drain(now);

@@ -51,7 +51,8 @@ impl Session {
                 let Some(room) = self.rooms.get_mut(&message.room) else { return Ok(()) };
                 let name = message.room;
                 if room.said(&message, incarnation)? {
-                    self.tell_in(name, Held::Message(message, Arrival::Live));
+                    let held = self.unless_put_out(message);
+                    self.tell_in(name, held);
                 }
                 self.check_held(name)
             }
@@ -63,6 +64,7 @@ impl Session {
             }
             (ServerMessage::Acted(acted), _) => {
                 if self.rooms.contains_key(&acted.room) {
+                    self.roster_grows(acted.room);
                     self.event(Event::Acted(acted));
                 }
                 Ok(())
@@ -91,7 +93,7 @@ impl Session {
     fn membership(&mut self, membership: Membership) {
         if membership.member {
             if self.may_join(membership.room) {
-                self.rooms.entry(membership.room).or_insert_with(|| Room::new(membership.room));
+                self.know(membership.room);
                 self.event(Event::Membership(membership));
             }
         } else {
@@ -99,6 +101,12 @@ impl Session {
             self.forget(membership.room, &here(ErrorCode::Forbidden, text));
             self.event(Event::Membership(membership));
         }
+    }
+
+    /// Is in a room from now on, as soon as the server lets us.
+    pub(super) fn know(&mut self, room: RoomName) {
+        let roster = self.known.roster(room);
+        self.rooms.entry(room).or_insert_with(|| Room::new(room, roster));
     }
 
     /// Whether there is room for one more, or it is known.
@@ -143,7 +151,7 @@ impl Session {
         self.forget_unnamed(&welcome.rooms);
         for room in &welcome.rooms {
             if self.may_join(*room) {
-                self.rooms.entry(*room).or_insert_with(|| Room::new(*room));
+                self.know(*room);
             }
         }
         let waiting = welcome.waiting.clone();
@@ -173,6 +181,12 @@ impl Session {
             Some(Asker::User) => {
                 match self.asks.reply(id, reply, now)? {
                     Some(Answered::Plain(ask, answer)) => self.answered(ask, answer),
+                    Some(Answered::Signed(ask, request, answer)) => {
+                        if answer.is_ok() {
+                            self.decided(request);
+                        }
+                        self.answered(ask, answer);
+                    }
                     Some(Answered::Messages(ask, messages, more)) => {
                         let Ask::History { room, .. } = ask else { return Err(BROKEN) };
                         self.tell_in(room, Held::History { ask, messages, more });
@@ -197,7 +211,13 @@ impl Session {
                 Ok(())
             }
             Some(
-                by @ (Asker::Trust(_) | Asker::Keys(_) | Asker::KeepKey(_) | Asker::SenderKeys(_) | Asker::Seen(_)),
+                by @ (Asker::Trust(_)
+                | Asker::Keys(_)
+                | Asker::KeepKey(_)
+                | Asker::SenderKeys(_)
+                | Asker::Seen(_)
+                | Asker::Roster(_)
+                | Asker::Invited(..)),
             ) => self.keys_replied(by, id, reply, now),
             Some(Asker::Join(name)) => {
                 // We may have left it meanwhile.
@@ -227,15 +247,24 @@ impl Session {
             let own = user.user == self.settings.user;
             *trust = if own { Some(Trust::Own) } else { self.known.judge(user.user, user.fingerprint) };
         }
+        if let Ok(Answer::Rooms(list)) = &mut answer {
+            // Whether what the user says there is sealed, is for this client to know.
+            for info in &mut list.rooms {
+                info.sealed = self.rooms.get(&info.room).map_or(info.room.is_direct(), |room| room.sealed.is_some());
+            }
+        }
         let mut left = None;
+        if let (Ask::Create { room, .. }, Ok(_)) = (&ask, &answer)
+            && self.may_join(*room)
+        {
+            self.know(*room);
+        }
         if let (Ask::Do(request), Ok(_)) = (&ask, &answer) {
             match request {
                 Request::Shutdown(_) => self.ended_server = true,
-                Request::Create(create) if self.may_join(create.room) => {
-                    self.rooms.entry(create.room).or_insert_with(|| Room::new(create.room));
-                }
                 Request::Leave(leave) => {
                     self.forget(leave.room, &here(ErrorCode::Forbidden, "you have left this room"));
+                    self.forget_roster(leave.room);
                     left = Some(leave.room);
                 }
                 _ => {}
@@ -247,9 +276,10 @@ impl Session {
         }
     }
 
-    pub(super) fn joined(&mut self, name: RoomName, answer: Joined) -> Result<(), Broken> {
+    pub(super) fn joined(&mut self, name: RoomName, mut answer: Joined) -> Result<(), Broken> {
         let Phase::Linked(connection) = &self.phase else { return Ok(()) };
         let Some((Welcome { incarnation, .. }, _)) = connection.welcome else { return Ok(()) };
+        self.is_private(name, answer.info.roster);
         let Some(room) = self.rooms.get_mut(&name) else { return Ok(()) };
         let arrived = match room.joined(&answer, incarnation) {
             Ok(arrived) => arrived,
@@ -280,6 +310,7 @@ impl Session {
             self.tell_in(name, Held::Message(message, arrival));
         }
         if arrived.caught_up {
+            answer.info.sealed = self.rooms.get(&name).is_some_and(|room| room.sealed.is_some());
             self.tell_in(name, Held::Event(Event::Entered { info: answer.info, again }));
         }
         self.check_held(name)
@@ -301,6 +332,8 @@ impl Session {
         for (name, room) in &mut self.rooms {
             if let Entry::Outside(due) = room.entry
                 && due.is_none_or(|due| due <= now)
+                // Its signature takes a while.
+                && !self.asks.is_making(*name)
             {
                 let id = next_id();
                 connection.outgoing.push(&room.join(*name, id));
@@ -310,7 +343,8 @@ impl Session {
                 while let Some(fate) = room.posts.too_long(message_bytes) {
                     fates.push((*name, fate));
                 }
-                if let Some(batch) = room.posts.batch(*name, now, room.sealed.as_deref_mut(), &mut next_id) {
+                let sealed = room.sealed.as_deref_mut().map(|sealed| (sealed, self.asks.first_decision(*name)));
+                if let Some(batch) = room.posts.batch(*name, now, sealed, &mut next_id) {
                     connection.outgoing.push(&batch.bytes);
                     requests
                         .extend(batch.requests.into_iter().map(|id| (id, Asked { by: Asker::Post(*name), at: now })));

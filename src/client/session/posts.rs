@@ -44,6 +44,8 @@ struct Outstanding {
     id: MessageId,
     body: Body,
     urgent: bool,
+    // Among everything that the user has said and asked for.
+    order: u64,
     // As it is sent to a sealed room: sealed once, so that what is sent again is the same.
     sealed: Option<Body>,
     asked: Option<RequestId>,
@@ -86,7 +88,7 @@ impl Posts {
     }
 
     /// Takes a message, or says why not.
-    pub(super) fn push(&mut self, id: MessageId, body: Body, urgent: bool) -> Option<Fate> {
+    pub(super) fn push(&mut self, id: MessageId, body: Body, urgent: bool, order: u64) -> Option<Fate> {
         let bytes = body.text().len();
         if self.queue.len() >= QUEUE || self.bytes + bytes > QUEUE_BYTES {
             return Some(Fate::Refused(id, body, here(ErrorCode::RateLimited, "too many messages wait to be sent")));
@@ -96,6 +98,7 @@ impl Posts {
             id,
             body,
             urgent,
+            order,
             sealed: None,
             asked: None,
             retry: false,
@@ -140,17 +143,18 @@ impl Posts {
         Some(Fate::Refused(post.id, post.body, refused))
     }
 
-    /// Whether something is to be sent that is not sealed yet.
-    pub(super) fn waits_for_sealing(&self) -> bool {
-        self.queue.iter().any(|post| post.sealed.is_none())
+    /// Whether something is to be sent that is not sealed yet, and comes before this in what the user has said and asked for.
+    pub(super) fn waits_for_sealing(&self, before: u64) -> bool {
+        self.queue.iter().any(|post| post.sealed.is_none() && post.order < before)
     }
 
-    /// The next batch, if it is time for one; of a sealed room, with what can be sealed. `next_id` numbers the requests.
+    /// The next batch, if it is time for one; of a sealed room, with what can be sealed, and comes before what the user has
+    /// decided there and the server has not answered. `next_id` numbers the requests.
     pub(super) fn batch(
         &mut self,
         room: RoomName,
         now: Instant,
-        mut sealed: Option<&mut Sealed>,
+        mut sealed: Option<(&mut Sealed, u64)>,
         mut next_id: impl FnMut() -> RequestId,
     ) -> Option<Batch> {
         if self.not_before.is_some_and(|due| due > now) || self.is_under_way() {
@@ -163,8 +167,9 @@ impl Posts {
         self.window = (window * 2).min(BATCH);
         let mut after = None;
         for post in self.queue.iter_mut().take(window).take_while(|post| post.retry == retry) {
-            if let (Some(sealed), None) = (&mut sealed, &post.sealed) {
-                let Some(body) = sealed.seal(post.id, &post.body) else { break };
+            if let (Some((sealed, before)), None) = (&mut sealed, &post.sealed) {
+                let due = post.order < *before;
+                let Some(body) = due.then(|| sealed.seal(post.id, &post.body)).flatten() else { break };
                 post.sealed = Some(body);
             }
             let body = post.sealed.as_ref().unwrap_or(&post.body).clone();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::io::Seen;
 use super::posts::Posts;
 use super::sealed::Sealed;
+use crate::e2e::Head;
 use crate::model::{Incarnation, RoomName, Seq};
 use crate::proto::message::{Body, Join, Joined, Position, Refused, Request, RequestId, Stored};
 
@@ -85,9 +86,12 @@ pub(super) struct Arrived {
 }
 
 impl Room {
-    pub(super) fn new(name: RoomName) -> Self {
+    /// A room of which nothing is known but, if it is private, what its roster was.
+    pub(super) fn new(name: RoomName, roster: Option<Head>) -> Self {
+        let sealed =
+            if roster.is_some() { Some(Sealed::private(name)) } else { name.is_direct().then(Sealed::default) };
         Self {
-            sealed: name.is_direct().then(Box::default),
+            sealed: sealed.map(Box::new),
             have: None,
             seen: VecDeque::new(),
             entry: Entry::Outside(None),

@@ -1,4 +1,4 @@
-//! Direct rooms: what is said in them is opened before it is told, in its order, however long its key takes to come; and sealed
+//! Sealed rooms: what is said in them is opened before it is told, in its order, however long its key takes to come; and sealed
 //! before it is sent.
 
 use std::collections::VecDeque;
@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use super::io::{Said, Seal, Work, WorkId};
 use super::posts::{here, may_pass, retry_after};
-use super::room::{Broken, Entry, Room};
-use super::sealer::{self, Sealer, Step};
+use super::private::{Found, Private};
+use super::room::{Broken, Entry};
+use super::sealer::{Readers, Sealer, Step};
 use super::trust::Trust;
 use super::vault::{self, Look, Unreadable, Vault};
 use super::{Answer, Arrival, Ask, Asked, Asker, Event, Output, Phase, Session};
 use crate::crypto::rsa::PublicKey;
-use crate::e2e::{self, Context, Package, SenderKey};
+use crate::e2e::{self, Context, Member, Membership, Package, SenderKey};
 use crate::model::{Fingerprint, MessageId, RoomName, SenderKeyId, Seq, UserName};
 use crate::proto::message::{
     Body, ErrorCode, KeyList, Keys, Receipt, Refused, Reply, Request, RequestId, Seen, SenderKeyList, SenderKeys,
@@ -22,11 +23,15 @@ use crate::proto::message::{
 /// Most that waits to be opened; with more, the server withholds what opens it.
 const HELD: usize = 20_000;
 
-/// What a direct room has beside any other.
+/// What a sealed room has beside any other.
 #[derive(Debug, Default)]
 pub(super) struct Sealed {
-    sealer: Sealer,
-    vault: Vault,
+    pub(super) sealer: Sealer,
+    pub(super) vault: Vault,
+    /// What a private room has beside a direct one.
+    pub(super) private: Option<Private>,
+    /// So many messages were said while the user was not in the room, and that was not told yet.
+    before: u64,
     /// What is told when everything before it could be opened.
     held: VecDeque<Held>,
     progress: Progress,
@@ -53,9 +58,15 @@ struct Progress {
 }
 
 impl Sealed {
+    /// Of a private room.
+    pub(super) fn private(name: RoomName) -> Self {
+        Self { private: Some(Private::new(name)), ..Self::default() }
+    }
+
     /// When there is something to do, if nothing happens before.
     pub(super) fn not_before(&self) -> Option<Instant> {
-        [self.sealer.not_before(), self.progress.not_before, self.keys_not_before].into_iter().flatten().min()
+        let roster = self.private.as_ref().and_then(Private::not_before);
+        [self.sealer.not_before(), self.progress.not_before, self.keys_not_before, roster].into_iter().flatten().min()
     }
 
     /// Whether everything that came was told.
@@ -64,8 +75,11 @@ impl Sealed {
     }
 
     pub(super) fn disconnected(&mut self) {
-        self.sealer.forget_partner();
+        self.sealer.forget_readers();
         self.vault.disconnected();
+        if let Some(private) = &mut self.private {
+            private.disconnected();
+        }
         (self.progress.asked, self.progress.not_before, self.keys_not_before) = (None, None, None);
     }
 
@@ -93,13 +107,16 @@ impl Session {
     }
 
     /// Tells what can be told now.
-    fn release(&mut self, name: RoomName) {
+    pub(super) fn release(&mut self, name: RoomName) {
         loop {
             let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
             let Some(first) = sealed.held.pop_front() else { return };
             if !sealed.is_openable(&first) {
                 sealed.held.push_front(first);
                 return;
+            }
+            if matches!(first, Held::Event(_) | Held::History { .. }) {
+                self.tell_before(name);
             }
             match first {
                 Held::Event(event) => self.event(event),
@@ -118,6 +135,7 @@ impl Session {
         sealed.progress.delivered = message.seq;
         let (sender, id) = (message.sender, message.message);
         let opened = match &message.body {
+            _ if sealed.private.as_ref().is_some_and(Private::is_bad) => Err(Unreadable::Doubtful),
             Some(Body::Sealed { key, sealed: bytes }) => match sealed.vault.look(*key) {
                 Look::Unusable(why) => Err(why),
                 Look::Open(_) | Look::Missing => {
@@ -138,9 +156,23 @@ impl Session {
                 message.body = Some(opened.body);
                 Seal::Sealed(self.trust_in(name, key, sender))
             }
+            Err(Unreadable::NotThen) if arrival == Arrival::Backlog => {
+                sealed.before += 1;
+                return;
+            }
             Err(why) => Seal::Unreadable(why),
         };
+        self.tell_before(name);
         self.show(message, arrival, seal);
+    }
+
+    /// Tells how much could not be read since the user was not there.
+    fn tell_before(&mut self, name: RoomName) {
+        let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
+        let count = std::mem::take(&mut sealed.before);
+        if count > 0 {
+            self.event(Event::BeforeYou { room: name, count });
+        }
     }
 
     /// A message from the history.
@@ -150,6 +182,7 @@ impl Session {
         };
         let (sender, id) = (message.sender, message.message);
         let opened = match &message.body {
+            _ if sealed.private.as_ref().is_some_and(Private::is_bad) => Err(Unreadable::Doubtful),
             Some(Body::Sealed { key, sealed: bytes }) => match sealed.vault.look(*key) {
                 Look::Unusable(why) => Err(why),
                 Look::Missing => Err(Unreadable::NoKey),
@@ -185,7 +218,7 @@ impl Session {
     }
 
     /// Trusts the first key of a user that is seen, and sees to it that this is remembered.
-    fn meet(&mut self, user: UserName, key: Fingerprint) {
+    pub(super) fn meet(&mut self, user: UserName, key: Fingerprint) {
         let pin = self.known.trust(user, key, false).clone();
         self.outputs.push_back(Output::Meet(user, pin));
     }
@@ -213,7 +246,7 @@ impl Session {
             return;
         }
         if self.may_join(room) {
-            self.rooms.entry(room).or_insert_with(|| Room::new(room));
+            self.know(room);
         } else if last > Seq(0) {
             let text = format!("something was said in {room}, and you are in too many rooms to see it: /leave one");
             self.event(Event::Notice(text));
@@ -222,10 +255,14 @@ impl Session {
 
     /// Somebody has another key.
     pub(super) fn key_changed(&mut self, user: UserName) {
-        if let Some(room) = RoomName::direct(self.settings.user, user)
-            && let Some(sealed) = self.rooms.get_mut(&room).and_then(|room| room.sealed.as_mut())
-        {
-            sealed.sealer.forget_partner();
+        for (name, room) in &mut self.rooms {
+            let Some(sealed) = &mut room.sealed else { continue };
+            match &mut sealed.private {
+                Some(private) => private.forget_key(user),
+                None if name.partner(self.settings.user) == Some(user) => {}
+                None => continue,
+            }
+            sealed.sealer.forget_readers();
         }
     }
 
@@ -280,23 +317,30 @@ impl Session {
                 }
             }
             self.tell_progress(name, now);
+            self.ask_for_roster(name, now);
         }
     }
 
     /// Does the next thing that is needed before what waits can be sealed.
     fn prepare_sealing(&mut self, name: RoomName, now: Instant) {
-        let Some(partner) = name.partner(self.settings.user) else { return };
-        let Some(room) = self.rooms.get_mut(&name).filter(|room| room.posts.waits_for_sealing()) else { return };
+        let before = self.asks.first_decision(name);
+        let Some(room) = self.rooms.get_mut(&name).filter(|room| room.posts.waits_for_sealing(before)) else { return };
         let Some(sealed) = &mut room.sealed else { return };
-        let request = match sealed.sealer.next(name, now) {
+        let request = match sealed.sealer.next(name, self.settings.user, now) {
             Step::Wait | Step::Ready => return,
-            Step::AskKey => (Request::Keys(Keys { users: vec![partner] }), Asker::Keys(name)),
+            Step::FindReaders => match name.partner(self.settings.user) {
+                Some(partner) => (Request::Keys(Keys { users: vec![partner] }), Asker::Keys(name)),
+                None => match self.find_readers(name) {
+                    Some(Found::Unknown(users)) => (Request::Keys(Keys { users }), Asker::Keys(name)),
+                    Some(Found::Readers) => return self.prepare_sealing(name, now),
+                    None => return,
+                },
+            },
             Step::Add(request) => (request, Asker::KeepKey(name)),
-            Step::Make(key) => {
-                let Some(job) = sealer::make(name, self.settings.user, &self.settings.own, &key) else { return };
+            Step::Make(job) => {
                 let work = self.work(Work::Make(name), job);
                 if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
-                    sealed.sealer.making(work, &key);
+                    sealed.sealer.making(work);
                 }
                 return;
             }
@@ -313,7 +357,7 @@ impl Session {
         let read = progress.read.map(|read| read.min(progress.delivered));
         let current = (progress.delivered, read);
         let waits = progress.asked.is_some() || progress.not_before.is_some_and(|due| due > now);
-        if waits || current == progress.told || !sealed.held.is_empty() {
+        if sealed.private.is_some() || waits || current == progress.told || !sealed.held.is_empty() {
             return;
         }
         progress.not_before = None;
@@ -325,7 +369,7 @@ impl Session {
         }
     }
 
-    fn request(&mut self, request: &Request, by: Asker, now: Instant) -> RequestId {
+    pub(super) fn request(&mut self, request: &Request, by: Asker, now: Instant) -> RequestId {
         self.next_request += 1;
         let id = self.next_request;
         if let Phase::Linked(connection) = &mut self.phase {
@@ -335,7 +379,7 @@ impl Session {
         id
     }
 
-    fn work(&mut self, what: Work, job: e2e::Job) -> WorkId {
+    pub(super) fn work(&mut self, what: Work, job: e2e::Job) -> WorkId {
         self.next_work += 1;
         let id = WorkId(self.next_work);
         self.works.insert(id, what);
@@ -349,12 +393,17 @@ impl Session {
             (Some(Work::Make(name)), e2e::Answer::Made(made)) => self.made(name, id, made.ok()),
             (Some(Work::Open(name, key)), e2e::Answer::Opened(opened)) => {
                 let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
-                match opened {
-                    Ok(opened) => sealed.vault.hold((*opened).into()),
-                    Err(why) => sealed.vault.is_unusable(key, why.into()),
+                match (opened, &mut sealed.private) {
+                    (Ok(opened), None) => sealed.vault.hold((*opened).into()),
+                    (Ok(opened), Some(private)) => {
+                        private.unchecked.push(((*opened).into(), false));
+                        self.check_keys(name);
+                    }
+                    (Err(why), _) => sealed.vault.is_unusable(key, why.into()),
                 }
                 self.release(name);
             }
+            (Some(Work::Sign), e2e::Answer::Signed(signed)) => self.signed(id, signed.ok()),
             _ => {}
         }
     }
@@ -385,7 +434,11 @@ impl Session {
         const BROKEN: Broken = Broken("an answer to another question");
         match (by, reply) {
             (Asker::Trust(user), reply) => self.told_to_trust(user, reply)?,
-            (Asker::Keys(name), Reply::Keys(list)) => self.told_key(name, &list, now),
+            (Asker::Roster(name), Reply::Roster(page)) => self.told_roster(name, &page),
+            (Asker::Roster(name), Reply::Error(refused)) => self.no_roster(name, &refused, now),
+            (Asker::Invited(name, user), reply) => self.told_invited(name, user, reply)?,
+            (Asker::Keys(name), Reply::Keys(list)) if name.is_direct() => self.told_key(name, &list, now),
+            (Asker::Keys(name), Reply::Keys(list)) => self.told_keys(name, &list),
             (Asker::Keys(name), Reply::Error(refused)) => self.not_sealed(name, &refused, now),
             (Asker::KeepKey(name), Reply::Done) => {
                 if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
@@ -420,12 +473,12 @@ impl Session {
     }
 
     /// The server doesn't do what is needed for sealing: later, or what was said is refused.
-    fn not_sealed(&mut self, name: RoomName, refused: &Refused, now: Instant) {
+    pub(super) fn not_sealed(&mut self, name: RoomName, refused: &Refused, now: Instant) {
         let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
         if may_pass(refused) {
             sealed.sealer.put_off(now + retry_after(refused));
         } else {
-            sealed.sealer.forget_partner();
+            sealed.sealer.forget_readers();
             self.refuse_posts(name, refused);
         }
     }
@@ -452,20 +505,28 @@ impl Session {
             Some(Trust::Pinned | Trust::Verified) => {}
             None => self.meet(partner, key.fingerprint()),
             Some(Trust::Changed | Trust::Earlier | Trust::Own) => {
-                let known = self.known.pin(partner).map(|pin| pin.key);
-                let event = Event::KeyChanged { user: partner, key: key.fingerprint(), known };
-                self.event(event);
-                let refused = Refused {
-                    hint: Some(format!("compare the new fingerprint with {partner}, then /trust {partner}")),
-                    ..here(ErrorCode::Conflict, format!("{partner} has another key than before: nothing is sent to it"))
-                };
-                self.untrusted.insert(partner, key.fingerprint());
+                let refused = self.distrust(partner, key.fingerprint());
                 return self.refuse_posts(name, &refused);
             }
         }
         self.untrusted.remove(&partner);
+        let own = self.settings.own.clone();
+        let me = Member { user: self.settings.user, key: own.fingerprint() };
+        let other = Member { user: partner, key: key.fingerprint() };
+        let Some(membership) = Membership::direct(name, me, other) else { return };
         if let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) {
-            sealed.sealer.partner_has(key);
+            sealed.sealer.read_by(Readers { membership, keys: vec![own, key] });
+        }
+    }
+
+    /// The server says that somebody has another key than the one that is trusted. Why nothing is sent to it.
+    pub(super) fn distrust(&mut self, user: UserName, key: Fingerprint) -> Refused {
+        let known = self.known.pin(user).map(|pin| pin.key);
+        self.event(Event::KeyChanged { user, key, known });
+        self.untrusted.insert(user, key);
+        Refused {
+            hint: Some(format!("compare the new fingerprint with {user}, then /trust {user}")),
+            ..here(ErrorCode::Conflict, format!("{user} has another key than before: nothing is sent to it"))
         }
     }
 
@@ -476,6 +537,7 @@ impl Session {
             match list.keys.iter().find(|key| key.id == id) {
                 None => sealed.vault.is_unusable(id, Unreadable::NoKey),
                 Some(key) => match &key.part {
+                    None if sealed.private.is_some() => sealed.vault.is_unusable(id, Unreadable::NotThen),
                     None => sealed.vault.is_unusable(id, Unreadable::Unusable(e2e::Unusable::Undecryptable)),
                     Some(part) => {
                         let context = Context { room: name, epoch: key.epoch, sender: key.sender };

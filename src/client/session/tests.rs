@@ -2,6 +2,7 @@
 
 mod ending;
 mod membership;
+mod private;
 mod rooms;
 mod sealed;
 mod sending;
@@ -21,7 +22,8 @@ use crate::proto::handshake::server::{Context, Directory};
 use crate::proto::link::Ended;
 use crate::proto::link::Server;
 use crate::proto::message::{
-    Accepted, Body, Joined, Refused, Reply, Request, RoomInfo, ServerMessage, Shutdown, Stored, Ticket,
+    Accepted, Body, Joined, KeptSenderKey, Refused, Reply, Request, RoomInfo, SenderKeyList, ServerMessage, Shutdown,
+    Stored, Ticket,
 };
 use crate::proto::ticket::TicketKeys;
 
@@ -199,7 +201,7 @@ impl World {
                 let answer = job.run(test_keys::alice(), &mut self.rng);
                 self.handle(Input::Worked(id, answer));
             }
-            Output::HasRead(..) | Output::Prefer(_) => {}
+            Output::HasRead(..) | Output::Prefer(_) | Output::HasRoster(..) => {}
             Output::Meet(user, pin) | Output::Decide(user, pin) => self.remembered.push((user, pin)),
             Output::Disconnect => {
                 while let Some(output) = self.link.as_mut().and_then(Link::poll) {
@@ -269,6 +271,19 @@ impl World {
     }
 
     /// The texts of the posts that came, whether each is a retry, and their requests' ids.
+    /// A request of this kind, of those that came.
+    fn take(&mut self, is: impl Fn(&Request) -> bool) -> (RequestId, Request) {
+        let at = self.requests.iter().position(|(_, request)| is(request));
+        let at = at.unwrap_or_else(|| panic!("it is not among {:?}", self.requests));
+        self.requests.remove(at)
+    }
+
+    /// The server is asked for sender keys, and gives these.
+    fn give(&mut self, keys: Vec<KeptSenderKey>) {
+        let (id, _) = self.take(|request| matches!(request, Request::SenderKeys(_)));
+        self.tell(&[ServerMessage::Reply(id, Reply::SenderKeys(SenderKeyList { keys }))]);
+    }
+
     fn posts(&mut self) -> Vec<(RequestId, String, bool)> {
         let requests = std::mem::take(&mut self.requests).into_iter();
         let posts = requests.map(|(id, request)| match request {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::io::Preference;
+use crate::e2e::Head;
 use crate::model::{Fingerprint, RoomName, Seq, UserName};
 
 /// What is known of a user's key.
@@ -26,6 +27,7 @@ pub struct Known {
     read: BTreeMap<RoomName, Seq>,
     ignored: BTreeSet<UserName>,
     hushed: BTreeSet<RoomName>,
+    rosters: BTreeMap<RoomName, Head>,
 }
 
 /// How far a user's key is trusted.
@@ -54,6 +56,7 @@ impl Known {
         self.pins.extend(other.pins);
         other.read.into_iter().for_each(|(room, seq)| self.has_read(room, seq));
         (self.ignored, self.hushed) = (other.ignored, other.hushed);
+        other.rosters.into_iter().for_each(|(room, head)| self.has_roster(room, head));
     }
 
     /// What the user does without, or no longer.
@@ -82,6 +85,25 @@ impl Known {
     #[must_use]
     pub fn read(&self, room: RoomName) -> Option<Seq> {
         self.read.get(&room).copied()
+    }
+
+    /// A private room's roster was seen up to this statement.
+    pub fn has_roster(&mut self, room: RoomName, head: Head) {
+        let known = self.rosters.entry(room).or_insert(head);
+        if known.number < head.number {
+            *known = head;
+        }
+    }
+
+    /// A private room is left: another one of its name may come.
+    pub fn forget_roster(&mut self, room: RoomName) {
+        self.rosters.remove(&room);
+    }
+
+    /// Up to where a private room's roster was seen. Of a room that is not private, nothing.
+    #[must_use]
+    pub fn roster(&self, room: RoomName) -> Option<Head> {
+        self.rosters.get(&room).copied()
     }
 
     /// Everybody whose key is known, by name.

@@ -1,4 +1,4 @@
-//! The sender keys that open what is said in a direct room: asked for when something comes that needs them.
+//! The sender keys that open what is said in a sealed room: asked for when something comes that needs them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +40,15 @@ pub enum Unreadable {
     /// The message is not what was sealed, or comes from another one than the server says.
     #[error("it is not what its sender has sealed")]
     NotSealedSo,
+    /// It was not sealed to the user: of a private room.
+    #[error("it was said while you were not in the room")]
+    NotThen,
+    /// Its sender was put out before it came.
+    #[error("its sender is not in the room any more")]
+    PutOut,
+    /// It came to a private room whose roster is not what it should be.
+    #[error("it is not certain who is in the room")]
+    Doubtful,
     /// It is not sealed at all, where everything is.
     #[error("it was not sealed: its sender did not send it so")]
     Unsealed,

@@ -287,7 +287,7 @@ impl<P: ExternalPrinter> Face<P> {
             // Nobody has asked for it.
             Event::Answered { ask: Ask::Do(Request::SetIdle(_)), .. } => {}
             // Who is brought into that room some day is not to be taken there.
-            Event::Answered { ask: Ask::Do(Request::Create(_)), answer: Err(_) } => {
+            Event::Answered { ask: Ask::Create { .. }, answer: Err(_) } => {
                 self.wanted = None;
                 self.screen.event(event, now);
             }
@@ -323,7 +323,7 @@ impl<P: ExternalPrinter> Face<P> {
                     return;
                 }
             }
-            Action::Create(room) => self.wanted = Some(*room),
+            Action::Create(room, _) => self.wanted = Some(*room),
             // Said from elsewhere: what becomes of it is told there.
             Action::Tell { user, body, .. } => self.screen.tell(*user, body),
             _ => {}

@@ -25,7 +25,7 @@ use crate::client::session::{Answer, Ask, Command, Event, Outcome, Preference, S
 use crate::crypto::rsa::PrivateKey;
 use crate::error::{Error, Exit};
 use crate::model::{Fingerprint, RoomName, UserName};
-use crate::proto::message::{self, Create, Receipt, Request, Shutdown, Stored};
+use crate::proto::message::{self, Receipt, Request, Shutdown, Stored};
 use crate::term::{Paint, Term};
 
 /// Bytes of events that wait for a face that is slow to show them; with more, no more is read from the server.
@@ -225,7 +225,7 @@ fn commands(action: &Action, room: RoomName, me: UserName) -> Option<Vec<Command
         Action::People => Command::Ask(Ask::People { room }),
         Action::Whois(user) => Command::Ask(Ask::Whois { user: *user }),
         Action::Join(place) => Command::Join { room: place.room(me)? },
-        Action::Create(room) => Command::Ask(Ask::Do(Request::Create(Create { room: *room }))),
+        Action::Create(room, private) => Command::Ask(Ask::Create { room: *room, private: *private }),
         Action::Part(other) => Command::Ask(Ask::Do(Request::Leave(message::Leave { room: other.unwrap_or(room) }))),
         Action::Rooms { people } => Command::Ask(Ask::Rooms { people: *people }),
         Action::Status(status) => Command::Ask(Ask::Do(Request::SetStatus(status.clone()))),
@@ -275,6 +275,9 @@ fn room_of(event: &Event) -> Option<RoomName> {
         | Event::Withdrawn { room, .. }
         | Event::Withheld { room, .. }
         | Event::Repeated { room, .. }
+        | Event::BeforeYou { room, .. }
+        | Event::ShutOut { room, .. }
+        | Event::BadRoster { room, .. }
         | Event::Receipt(Receipt { room, .. })
         | Event::Missed { room, .. } => Some(*room),
         Event::Online(_)

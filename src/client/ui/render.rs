@@ -130,6 +130,17 @@ impl Renderer {
             Event::Repeated { sender, .. } => {
                 vec![self.warning(&format!("the server sent an earlier message of {sender} once more: not shown"))]
             }
+            Event::BeforeYou { count: before, .. } => {
+                let before = count(*before, "message");
+                vec![self.notice(&format!("before this, {before} from when you were not in the room"))]
+            }
+            Event::ShutOut { room, user } => vec![self.warning(&format!(
+                "{user} has another key than when he came to {room}, and can't read what is said from now on; the owner can \
+                 /invite {user} again"
+            ))],
+            Event::BadRoster { room, why } => {
+                vec![self.warning(&format!("{room}: {why}. Nothing is sent there, and nothing shown"))]
+            }
             Event::KeyChanged { user, key, known } => self.key_changed(*user, *key, *known),
             Event::Trusted { user, pin } => {
                 let how = if pin.verified { "verified" } else { "trusted" };

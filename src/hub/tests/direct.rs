@@ -86,7 +86,7 @@ fn for_others_the_room_is_not_there() {
             Request::Leave(Leave { room }),
             Request::Seen(Seen { room, delivered: Seq(1), read: None }),
             Request::SenderKeys(SenderKeys { room, ids: vec![KEY] }),
-            Request::Kick(Kick { room, user: name("alice"), reason: None }),
+            Request::Kick(Box::new(Kick { room, user: name("alice"), reason: None, roster: None })),
         ] {
             assert_eq!(refusal(town.ask(stranger, request.clone())), ErrorCode::NotFound, "{request:?}");
         }
@@ -102,8 +102,8 @@ fn for_others_the_room_is_not_there() {
 #[test]
 fn nobody_makes_or_rules_one() {
     let (mut town, alice, _, room) = two();
-    assert_eq!(refusal(town.ask(alice, Request::Create(Create { room }))), ErrorCode::Malformed);
-    let kick = Request::Kick(Kick { room, user: name("bob"), reason: None });
+    assert_eq!(refusal(town.ask(alice, Request::Create(Create { room, roster: None }))), ErrorCode::Malformed);
+    let kick = Request::Kick(Box::new(Kick { room, user: name("bob"), reason: None, roster: None }));
     assert_eq!(refusal(town.ask(alice, kick)), ErrorCode::NotFound);
     assert_eq!(refusal(town.ask(alice, join(between("alice", "nobody")))), ErrorCode::NotFound);
 }
@@ -189,7 +189,7 @@ fn who_does_not_want_to_be_disturbed_is_not_unless_it_is_urgent_and_from_somebod
     assert!(town.ask(admin, urgent(office, 2)).is_ok());
     // The owner of a room that both are in.
     let dev: RoomName = "#dev".parse().unwrap();
-    town.ask(alice, Request::Create(Create { room: dev })).unwrap();
+    town.ask(alice, Request::Create(Create { room: dev, roster: None })).unwrap();
     assert_eq!(refusal(town.ask(alice, urgent(room, 1))), ErrorCode::Forbidden);
     town.ask(bob, join(dev)).unwrap();
     assert!(town.ask(alice, urgent(room, 1)).is_ok());

@@ -9,7 +9,7 @@ use crate::proto::message::{
 };
 
 fn create(name: &str) -> Request {
-    Request::Create(Create { room: room(name) })
+    Request::Create(Create { room: room(name), roster: None })
 }
 
 fn topic(text: &str) -> Request {
@@ -17,11 +17,16 @@ fn topic(text: &str) -> Request {
 }
 
 fn invite(user: &str) -> Request {
-    Request::Invite(Invite { room: room("#dev"), user: name(user) })
+    Request::Invite(Invite { room: room("#dev"), user: name(user), roster: None })
 }
 
 fn kick(user: &str) -> Request {
-    Request::Kick(Kick { room: room("#dev"), user: name(user), reason: Some("loud".to_owned()) })
+    Request::Kick(Box::new(Kick {
+        room: room("#dev"),
+        user: name(user),
+        reason: Some("loud".to_owned()),
+        roster: None,
+    }))
 }
 
 fn ban(from: Option<&str>, user: &str, seconds: Option<u32>) -> Request {
@@ -41,7 +46,7 @@ fn unmute(user: &str) -> Request {
 }
 
 fn hand_over(user: &str) -> Request {
-    Request::HandOver(HandOver { room: room("#dev"), user: name(user) })
+    Request::HandOver(HandOver { room: room("#dev"), user: name(user), roster: None })
 }
 
 fn leave(name: &str) -> Request {
@@ -224,7 +229,7 @@ fn nobody_leaves_a_room_that_everyone_is_in() {
     let mut town = Town::new();
     let (alice, admin) = (town.comes("alice"), town.comes("admin"));
     town.refused(alice, leave("#common"), ErrorCode::Conflict, "everyone is in #common");
-    let kick = Request::Kick(Kick { room: room("#common"), user: name("alice"), reason: None });
+    let kick = Request::Kick(Box::new(Kick { room: room("#common"), user: name("alice"), reason: None, roster: None }));
     town.refused(admin, kick, ErrorCode::Conflict, "everyone is in #common");
     town.refused(admin, ban(Some("#common"), "alice", None), ErrorCode::Conflict, "everyone is in #common");
     town.refused(

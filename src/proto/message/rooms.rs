@@ -2,16 +2,20 @@
 
 use minicbor::{Decode, Encode};
 
-use super::Receipt;
+use super::{Receipt, RosterEntry};
 use crate::model::{RoomName, Seq, Timestamp, UserName};
 
-/// Body of request 7: make a room that everyone may join, and own it. Answered by [`Reply::Done`](super::Reply::Done).
+/// Body of request 7: make a room that everyone may join, or a private one, and own it. Answered by
+/// [`Reply::Done`](super::Reply::Done).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Create {
     /// Its name, which no other room has.
     #[n(0)]
     pub room: RoomName,
+    /// The first statement of its roster, if it is to be private.
+    #[n(1)]
+    pub roster: Option<RosterEntry>,
 }
 
 /// Body of request 8: be in a room no longer, with any session. Answered by [`Reply::Done`](super::Reply::Done).
@@ -54,6 +58,9 @@ pub struct Invite {
     /// The user.
     #[n(1)]
     pub user: UserName,
+    /// Of a private room, what says so.
+    #[n(2)]
+    pub roster: Option<RosterEntry>,
 }
 
 /// Body of request 12: a user is a member of a room no longer, but may come back. Answered by
@@ -70,6 +77,9 @@ pub struct Kick {
     /// Why, for people; at most 256 bytes.
     #[n(2)]
     pub reason: Option<String>,
+    /// Of a private room, what says so.
+    #[n(3)]
+    pub roster: Option<RosterEntry>,
 }
 
 /// Body of request 13: a user may not come back. Answered by [`Reply::Done`](super::Reply::Done).
@@ -139,6 +149,9 @@ pub struct HandOver {
     /// Its new owner.
     #[n(1)]
     pub user: UserName,
+    /// Of a private room, what says so.
+    #[n(2)]
+    pub roster: Option<RosterEntry>,
 }
 
 /// Body of answer 38.
@@ -184,6 +197,9 @@ pub struct RoomInfo {
     /// Of a direct room, how far its messages have come with each of the two.
     #[n(9)]
     pub receipts: Vec<Receipt>,
+    /// Of a private room, how many statements its roster has; 0 of others.
+    #[n(10)]
+    pub roster: u64,
 }
 
 impl RoomInfo {
@@ -192,7 +208,20 @@ impl RoomInfo {
     pub fn new(room: RoomName) -> Self {
         let (topic, people) = (String::new(), Vec::new());
         let (sealed, receipts) = (room.is_direct(), Vec::new());
-        Self { room, topic, owner: None, members: 0, present: 0, joined: false, last: Seq(0), people, sealed, receipts }
+        let (members, present, roster) = (0, 0, 0);
+        Self {
+            room,
+            topic,
+            owner: None,
+            members,
+            present,
+            joined: false,
+            last: Seq(0),
+            people,
+            sealed,
+            receipts,
+            roster,
+        }
     }
 }
 
@@ -283,6 +312,9 @@ pub enum Act {
         #[n(0)]
         user: UserName,
     },
+    /// Who did it is a member of a private room no longer, by his own will.
+    #[n(8)]
+    Left {},
 }
 
 /// Body of event 69: the user is a member of a room now, or no longer, and it was not this session that asked for it. Who

@@ -59,6 +59,30 @@ pub struct SenderKeys {
     pub ids: Vec<SenderKeyId>,
 }
 
+/// Body of request 24: the roster of a private room ([`crate::e2e`]). Answered by [`RosterPage`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Roster {
+    /// The room.
+    #[n(0)]
+    pub room: RoomName,
+    /// How many statements the client has.
+    #[n(1)]
+    pub after: u64,
+}
+
+/// A statement of a private room's roster, for the server to keep with what it changes.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RosterEntry {
+    /// Its number: one more than the last one's.
+    #[n(0)]
+    pub number: u64,
+    /// COSE_Sign1; at most 4 KiB.
+    #[n(1)]
+    pub statement: ByteVec,
+}
+
 /// Body of request 23: what the user has of a direct room. Answered by [`Reply::Done`](super::Reply::Done).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -123,6 +147,21 @@ pub struct KeptSenderKey {
     /// What this member gets besides; nothing if it was not sealed to the key that the member has now.
     #[n(4)]
     pub part: Option<ByteVec>,
+}
+
+/// Body of answer 41.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RosterPage {
+    /// The next statements, in their order: at most 256 KiB of them, but one at least if there are more.
+    #[n(0)]
+    pub statements: Vec<ByteVec>,
+    /// How many the roster has.
+    #[n(1)]
+    pub length: u64,
+    /// Who is a member, as far as the server goes: who has left is still in the roster.
+    #[n(2)]
+    pub members: Vec<UserName>,
 }
 
 /// Body of event 70: there is something new in a direct room that the session is not in, and also of [`Welcome`](super::Welcome)'s list.

@@ -72,6 +72,7 @@ fn of_sealed_rooms() -> impl Strategy<Value = Request> {
             }
         ),
         (room(), vec(key(), 0..3)).prop_map(|(room, ids)| Request::SenderKeys(SenderKeys { room, ids })),
+        (room(), any::<u64>()).prop_map(|(room, after)| Request::Roster(Roster { room, after })),
         (room(), seq(), option::of(seq())).prop_map(|(room, delivered, read)| Request::Seen(Seen {
             room,
             delivered,
@@ -102,7 +103,7 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Shutdown(Shutdown {})),
         decision(),
         of_sealed_rooms(),
-        (24..32_u64).prop_map(Request::Unknown),
+        (25..32_u64).prop_map(Request::Unknown),
     ]
 }
 
@@ -110,27 +111,29 @@ fn decision() -> impl Strategy<Value = Request> {
     let text = || any::<String>();
     let seconds = || option::of(any::<u32>());
     prop_oneof![
-        room().prop_map(|room| Request::Create(Create { room })),
+        (room(), entry()).prop_map(|(room, roster)| Request::Create(Create { room, roster })),
         room().prop_map(|room| Request::Leave(Leave { room })),
         any::<bool>().prop_map(|people| Request::Rooms(Rooms { people })),
         (room(), text()).prop_map(|(room, topic)| Request::SetTopic(SetTopic { room, topic })),
-        (room(), name()).prop_map(|(room, user)| Request::Invite(Invite { room, user })),
-        (room(), name(), option::of(text())).prop_map(|(room, user, reason)| Request::Kick(Kick {
-            room,
-            user,
-            reason
-        })),
+        (room(), name(), entry()).prop_map(|(room, user, roster)| Request::Invite(Invite { room, user, roster })),
+        (room(), name(), option::of(text()), entry())
+            .prop_map(|(room, user, reason, roster)| Request::Kick(Box::new(Kick { room, user, reason, roster }))),
         (option::of(room()), name(), seconds(), option::of(text()))
             .prop_map(|(room, user, seconds, reason)| Request::Ban(Box::new(Ban { room, user, seconds, reason }))),
         (option::of(room()), name()).prop_map(|(room, user)| Request::Unban(Unban { room, user })),
         (room(), name(), seconds()).prop_map(|(room, user, seconds)| Request::Mute(Mute { room, user, seconds })),
         (room(), name()).prop_map(|(room, user)| Request::Unmute(Unmute { room, user })),
-        (room(), name()).prop_map(|(room, user)| Request::HandOver(HandOver { room, user })),
+        (room(), name(), entry()).prop_map(|(room, user, roster)| Request::HandOver(HandOver { room, user, roster })),
         (availability(), option::of(text()), seconds()).prop_map(|(availability, text, seconds)| {
             Request::SetStatus(SetStatus { availability, text, seconds })
         }),
         any::<bool>().prop_map(|idle| Request::SetIdle(SetIdle { idle })),
     ]
+}
+
+fn entry() -> impl Strategy<Value = Option<RosterEntry>> {
+    let entry = (any::<u64>(), vec(any::<u8>(), 0..40));
+    option::of(entry.prop_map(|(number, statement)| RosterEntry { number, statement: statement.into() }))
 }
 
 fn stored() -> impl Strategy<Value = Stored> {
@@ -158,10 +161,10 @@ fn error_code() -> impl Strategy<Value = ErrorCode> {
 }
 
 fn info() -> impl Strategy<Value = RoomInfo> {
-    let numbers = (any::<u64>(), any::<u64>(), seq());
+    let numbers = (any::<u64>(), any::<u64>(), seq(), any::<u64>());
     let lists = (vec(name(), 0..3), vec(receipt(), 0..2));
     (room(), any::<String>(), option::of(name()), numbers, any::<[bool; 2]>(), lists).prop_map(
-        |(room, topic, owner, (members, present, last), [joined, sealed], (people, receipts))| RoomInfo {
+        |(room, topic, owner, (members, present, last, roster), [joined, sealed], (people, receipts))| RoomInfo {
             room,
             topic,
             owner,
@@ -172,6 +175,7 @@ fn info() -> impl Strategy<Value = RoomInfo> {
             people,
             sealed,
             receipts,
+            roster,
         },
     )
 }
@@ -237,6 +241,8 @@ fn reply() -> impl Strategy<Value = Reply> {
             let kept = |(id, epoch, sender, head, part)| KeptSenderKey { id, epoch: Epoch(epoch), sender, head, part };
             Reply::SenderKeys(SenderKeyList { keys: keys.into_iter().map(kept).collect() })
         }),
+        (vec(bytes(), 0..3), any::<u64>(), vec(name(), 0..3))
+            .prop_map(|(statements, length, members)| { Reply::Roster(RosterPage { statements, length, members }) }),
         (error_code(), any::<String>(), option::of(any::<String>()), option::of(any::<u64>()))
             .prop_map(|(code, text, hint, retry_after_ms)| Reply::Error(Refused { code, text, hint, retry_after_ms })),
     ]

@@ -45,11 +45,11 @@ fn a_newer_format_is_refused_and_left_alone() {
     let directory = TempDir::new().unwrap();
     let settings = filled(&directory, 5);
     let newer = Connection::open(&settings.path).unwrap();
-    newer.pragma_update(None, "user_version", 5).unwrap();
+    newer.pragma_update(None, "user_version", 6).unwrap();
     newer.close().unwrap();
     let before = bytes(directory.path());
     let error = refused(&settings);
-    assert!(matches!(error, OpenError::Newer { found: 5, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 6, .. }), "{error}");
     assert_eq!(bytes(directory.path()), before);
 }
 
@@ -59,15 +59,15 @@ fn a_newer_format_that_is_only_in_the_log_is_refused_and_left_alone() {
     let settings = filled(&directory, 5);
     let copies = TempDir::new().unwrap();
     let newer = Connection::open(&settings.path).unwrap();
-    newer.pragma_update(None, "user_version", 5).unwrap();
+    newer.pragma_update(None, "user_version", 6).unwrap();
     // As after a crash: the change is in the log and not yet in the file.
     for file in ["rsachat.db", "rsachat.db-wal"] {
         fs::copy(directory.path().join(file), copies.path().join(file)).unwrap();
     }
     let before = bytes(copies.path());
-    assert_eq!(before["rsachat.db"][60..64], [0, 0, 0, 4]);
+    assert_eq!(before["rsachat.db"][60..64], [0, 0, 0, 5]);
     let error = refused(&Settings { path: copies.path().join("rsachat.db"), ..settings });
-    assert!(matches!(error, OpenError::Newer { found: 5, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 6, .. }), "{error}");
     assert_eq!(bytes(copies.path()), before);
 }
 

@@ -105,3 +105,30 @@ fn direct_rooms_are_kept_by_age_and_read_when_they_are_wanted() {
     assert_eq!((loaded.rooms[0].last, loaded.rooms[0].window.len()), (Seq(3), 0));
     assert_eq!(loaded.rooms[0].progress, [(user("bob"), Seq(3), Seq(2))]);
 }
+
+#[test]
+fn a_roster_is_kept_with_what_it_changes_and_read_in_pages() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    let (mut store, _) = open(&settings);
+    let room: RoomName = "#ops".parse().unwrap();
+    let entry = |number: u8| Change::Roster { room, number: number.into(), statement: vec![number; 100] };
+    let made = Change::Room { room, topic: String::new(), owner: Some(user("alice")) };
+    store.carry_out(&[change(1, [made, entry(1), entry(2)]), change(2, [entry(3)])]).unwrap();
+    let read = |store: &mut Store, after, bytes| {
+        let read = StoreCommand::ReadRoster { token: StoreToken(9), room, after, bytes };
+        let events = store.carry_out(&[read]).unwrap();
+        let [StoreEvent::Roster { statements, .. }] = &events[..] else { panic!("{events:?}") };
+        statements.iter().map(|statement| (statement[0], statement.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&mut store, 0, 1000), [(1, 100), (2, 100), (3, 100)]);
+    assert_eq!(read(&mut store, 0, 250), [(1, 100), (2, 100)]);
+    assert_eq!(read(&mut store, 2, 1), [(3, 100)]);
+    assert_eq!(read(&mut store, 3, 1000), []);
+    // One number is given once.
+    store.carry_out(&[change(3, [entry(3)])]).unwrap_err();
+    drop(store);
+    let (_, restored) = open(&settings);
+    let lengths: Vec<_> = restored.rooms.iter().map(|room| (room.room.to_string(), room.roster)).collect();
+    assert_eq!(lengths, [("#ops".to_owned(), 3)]);
+}

@@ -1,4 +1,4 @@
-//! What is said to one alone: with clients and a server as they are.
+//! What is said to one alone, and in private rooms: with clients and a server as they are.
 
 use std::io::Read;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-/// Said to one alone; and in the open, to see that the search finds what is there.
+/// Said to one alone, and in a private room; and in the open, to see that the search finds what is there.
 const SECRET: &str = "xyzzy-only-for-bob-plugh";
 const OPEN: &str = "xyzzy-for-everybody-plugh";
 
@@ -92,6 +92,45 @@ fn another_key_of_hers_is_not_written_to_until_that_is_accepted() {
 }
 
 #[test]
+fn a_private_room_is_read_by_those_who_were_in_it_when_something_was_said() {
+    let mut world = World::new();
+    let mut bob = world.pipe("bob");
+    bob.say("/join #ops");
+    let (_, errors, _) = bob.end();
+    assert!(errors.contains("there is no room #ops"), "{errors}");
+    let mut alice = world.pipe("alice");
+    for line in ["/create #ops --private", "/join #ops", "before he came", "/invite bob", "while he is there"] {
+        alice.say(line);
+    }
+    alice.hears("<alice> while he is there");
+    let mut bob = world.pipe("bob");
+    bob.say("/join #ops");
+    bob.hears("<alice> while he is there");
+    bob.say("thanks");
+    alice.hears("<bob> thanks");
+    alice.say("/kick bob");
+    alice.say("when he is gone");
+    alice.hears("<alice> when he is gone");
+    alice.say("/invite bob");
+    alice.say("when he is back");
+    assert!(alice.end().2.success() && bob.end().2.success());
+    world.kill_server();
+    world.start_server();
+    // On another machine of his, with nothing but his key.
+    fs::remove_dir_all(world.path("home")).unwrap();
+    fs::create_dir(world.path("home")).unwrap();
+    let mut bob = world.pipe_with("bob", &["--room", "#ops"]);
+    bob.hears("<alice> when he is back");
+    bob.say("/history");
+    let (lines, errors, status) = bob.end();
+    assert!(status.success(), "{errors}");
+    let said = |line: &String| Some(line.split_once('<')?.1.split_once("> ")?.1.to_owned());
+    let history: Vec<String> = lines.iter().filter_map(said).collect();
+    let not_then = "(can't be read: it was said while you were not in the room)";
+    assert_eq!(history, [not_then, "while he is there", "thanks", not_then, "when he is back"]);
+}
+
+#[test]
 fn two_compare_their_keys_on_their_terminals() {
     let world = World::new();
     let (mut alice, mut bob) = (world.chatting("alice"), world.chatting("bob"));
@@ -174,7 +213,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 }
 
 #[test]
-fn nothing_of_what_is_said_to_one_alone_is_with_the_server_or_on_the_wire() {
+fn nothing_of_what_is_sealed_is_with_the_server_or_on_the_wire() {
     let world = World::new();
     let copy = Arc::new(Mutex::new(Vec::new()));
     let port = wiretap(world.address(), &copy);
@@ -190,6 +229,15 @@ fn nothing_of_what_is_said_to_one_alone_is_with_the_server_or_on_the_wire() {
     bob.hears(&format!("<bob> and {SECRET} to you"));
     bob.say("/history");
     bob.hears(&format!("<bob> and {SECRET} to you"));
+    for line in ["/create #ops --private", "/join #ops", "/invite bob"] {
+        alice.say(line);
+    }
+    alice.say(&format!("in private, {SECRET}"));
+    alice.hears(&format!("<alice> in private, {SECRET}"));
+    bob.say("/join #ops");
+    bob.hears(&format!("<alice> in private, {SECRET}"));
+    bob.say(&format!("in private too, {SECRET}"));
+    alice.hears(&format!("<bob> in private too, {SECRET}"));
     // While everything is under way.
     let pid = world.server.as_ref().unwrap().id();
     let memory = memory(pid);

@@ -50,11 +50,11 @@ fn what_was_decided_is_there_after_a_kill() {
     let mut first = Client::login(server.address, alice());
     let mut second = Client::login(server.address, bob());
     let (alice_name, bob_name) = (alice().user, bob().user);
-    done(&mut first, &Request::Create(Create { room: dev() }));
+    done(&mut first, &Request::Create(Create { room: dev(), roster: None }));
     done(&mut first, &Request::SetTopic(SetTopic { room: dev(), topic: "work".to_owned() }));
     join(&mut first, dev());
     join(&mut second, dev());
-    done(&mut first, &Request::HandOver(HandOver { room: dev(), user: bob_name }));
+    done(&mut first, &Request::HandOver(HandOver { room: dev(), user: bob_name, roster: None }));
     say(&mut second, dev(), "kept");
     let ban = |seconds| {
         Request::Ban(Box::new(Ban { room: None, user: bob_name, seconds, reason: Some("because".to_owned()) }))
@@ -83,17 +83,17 @@ fn who_is_put_out_gets_all_before_and_nothing_after() {
     let mut owner = Client::login(server.address, alice());
     let mut other = Client::login(server.address, bob());
     let user = bob().user;
-    done(&mut owner, &Request::Create(Create { room: dev() }));
+    done(&mut owner, &Request::Create(Create { room: dev(), roster: None }));
     join(&mut owner, dev());
     for round in 0..20 {
         if round % 2 == 0 {
             join(&mut other, dev());
         } else {
-            done(&mut owner, &Request::Invite(Invite { room: dev(), user }));
+            done(&mut owner, &Request::Invite(Invite { room: dev(), user, roster: None }));
             join(&mut other, dev());
         }
         let mut expected: Vec<MessageId> = (0..10).map(|_| say(&mut owner, dev(), "inside")).collect();
-        done(&mut owner, &Request::Kick(Kick { room: dev(), user, reason: None }));
+        done(&mut owner, &Request::Kick(Box::new(Kick { room: dev(), user, reason: None, roster: None })));
         for _ in 0..5 {
             say(&mut owner, dev(), "behind his back");
         }

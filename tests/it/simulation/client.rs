@@ -162,7 +162,12 @@ impl World {
                     let late = up_to(&mut self.rng, Duration::from_millis(20));
                     self.at_in(late, Happening::ClientJob { client: number, life, attempt, job });
                 }
-                Output::Work(..) | Output::Meet(..) | Output::Decide(..) | Output::HasRead(..) | Output::Prefer(_) => {
+                Output::Work(..)
+                | Output::Meet(..)
+                | Output::Decide(..)
+                | Output::HasRead(..)
+                | Output::Prefer(_)
+                | Output::HasRoster(..) => {
                     panic!("nobody says anything to one alone")
                 }
                 Output::Disconnect => self.hang_up(number),

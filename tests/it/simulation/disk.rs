@@ -52,7 +52,9 @@ impl Disk {
                     answers.push(StoreEvent::Found { token: *token, place: self.find(*user, *message) });
                 }
                 StoreCommand::Read { token, span } => answers.push(self.read(*token, span)),
-                StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. } => panic!("nobody decides anything"),
+                StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. } | StoreCommand::ReadRoster { .. } => {
+                    panic!("nobody decides anything")
+                }
             }
         }
         answers

@@ -177,7 +177,9 @@ impl Judge {
             Output::Store(StoreCommand::Append { record, .. }) => {
                 assert_eq!(record.seq, self.last, "stored under another number than said");
             }
-            Output::Store(StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. }) => {
+            Output::Store(
+                StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. } | StoreCommand::ReadRoster { .. },
+            ) => {
                 panic!("nobody decides anything")
             }
             Output::Stopped => self.stopped = true,

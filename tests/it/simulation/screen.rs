@@ -143,6 +143,9 @@ impl Screen {
             | Event::Receipt(_)
             | Event::KeyChanged { .. }
             | Event::Trusted { .. }
+            | Event::BeforeYou { .. }
+            | Event::ShutOut { .. }
+            | Event::BadRoster { .. }
             | Event::Preferred(_) => panic!("nobody says anything to one alone"),
             Event::Notice(text) => panic!("{text}"),
             Event::Delayed { .. } | Event::Presence(_) => {}

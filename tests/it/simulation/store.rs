@@ -124,7 +124,9 @@ impl World {
                     self.seen.found += u32::from(self.disk.find(*user, *message).is_some());
                 }
                 StoreCommand::Read { .. } => self.seen.reads += 1,
-                StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. } => panic!("nobody decides anything"),
+                StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. } | StoreCommand::ReadRoster { .. } => {
+                    panic!("nobody decides anything")
+                }
             }
         }
     }

@@ -104,15 +104,23 @@ fn decisions() -> Vec<(&'static str, u64, Request)> {
     let room: RoomName = "#dev".parse().unwrap();
     let (bob, reason) = (name("bob"), Some("too loud".to_owned()));
     vec![
-        ("a room is made", 11, Request::Create(Create { room })),
+        ("a room is made", 11, Request::Create(Create { room, roster: None })),
         ("a room is left", 12, Request::Leave(Leave { room })),
         ("which rooms there are", 13, Request::Rooms(Rooms { people: false })),
         ("who is in which room", 14, Request::Rooms(Rooms { people: true })),
         ("a topic", 15, Request::SetTopic(SetTopic { room, topic: "on call: bob".to_owned() })),
         ("no topic", 15, Request::SetTopic(SetTopic { room, topic: String::new() })),
-        ("somebody is brought in", 16, Request::Invite(Invite { room, user: bob })),
-        ("somebody is put out", 17, Request::Kick(Kick { room, user: bob, reason: reason.clone() })),
-        ("somebody is put out, without a word", 17, Request::Kick(Kick { room, user: bob, reason: None })),
+        ("somebody is brought in", 16, Request::Invite(Invite { room, user: bob, roster: None })),
+        (
+            "somebody is put out",
+            17,
+            Request::Kick(Box::new(Kick { room, user: bob, reason: reason.clone(), roster: None })),
+        ),
+        (
+            "somebody is put out, without a word",
+            17,
+            Request::Kick(Box::new(Kick { room, user: bob, reason: None, roster: None })),
+        ),
         (
             "a ban from a room",
             18,
@@ -128,7 +136,7 @@ fn decisions() -> Vec<(&'static str, u64, Request)> {
         ("silence", 20, Request::Mute(Mute { room, user: bob, seconds: Some(60) })),
         ("silence for ever", 20, Request::Mute(Mute { room, user: bob, seconds: None })),
         ("the end of silence", 21, Request::Unmute(Unmute { room, user: bob })),
-        ("another owner", 22, Request::HandOver(HandOver { room, user: bob })),
+        ("another owner", 22, Request::HandOver(HandOver { room, user: bob, roster: None })),
         (
             "not to be disturbed for a time",
             23,

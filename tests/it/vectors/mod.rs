@@ -7,6 +7,7 @@ mod handshake;
 mod messages;
 mod records;
 mod reference;
+mod roster;
 mod sealed;
 
 use std::convert::Infallible;

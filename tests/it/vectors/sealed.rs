@@ -7,8 +7,9 @@ use rsachat::crypto::rsa::{Label, PublicKey};
 use rsachat::e2e::{Context, Member, Membership, OpenedKey, Package, SenderKey};
 use rsachat::model::{Epoch, Fingerprint, MessageId, RoomName, SenderKeyId, Seq, UserName};
 use rsachat::proto::message::{
-    AddSenderKey, Body, KeptSenderKey, KeyChanged, KeyList, Keys, Post, Receipt, Recipient, Reply, Request, Seen,
-    SenderKeyList, SenderKeys, ServerMessage, UserKey, Waiting,
+    self, Act, Acted, AddSenderKey, Body, Create, HandOver, Invite, KeptSenderKey, KeyChanged, KeyList, Keys, Kick,
+    Post, Receipt, Recipient, Reply, Request, RoomInfo, RoomList, RosterEntry, RosterPage, Seen, SenderKeyList,
+    SenderKeys, ServerMessage, UserKey, Waiting,
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -30,6 +31,10 @@ pub(super) fn direct() -> RoomName {
     RoomName::direct(name("alice"), name("bob")).unwrap()
 }
 
+fn ops() -> RoomName {
+    "#ops".parse().unwrap()
+}
+
 pub(super) fn requests() -> Vec<(&'static str, u64, Request)> {
     let room = direct();
     let body = Body::Sealed { key: KEY, sealed: vec![0x5a; 10].into() };
@@ -48,7 +53,24 @@ pub(super) fn requests() -> Vec<(&'static str, u64, Request)> {
         ("sender keys", 28, Request::SenderKeys(SenderKeys { room, ids: vec![KEY] })),
         ("what has come", 29, Request::Seen(Seen { room, delivered: Seq(7), read: None })),
         ("what has come and what was read", 29, Request::Seen(Seen { room, delivered: Seq(7), read: Some(Seq(5)) })),
+        ("a private room is made", 30, Request::Create(Create { room: ops(), roster: Some(entry(1)) })),
+        (
+            "somebody is let into it",
+            31,
+            Request::Invite(Invite { room: ops(), user: name("bob"), roster: Some(entry(2)) }),
+        ),
+        (
+            "somebody is put out of it",
+            32,
+            Request::Kick(Box::new(Kick { room: ops(), user: name("bob"), reason: None, roster: Some(entry(3)) })),
+        ),
+        ("it is handed on", 33, Request::HandOver(HandOver { room: ops(), user: name("bob"), roster: Some(entry(3)) })),
+        ("its roster", 34, Request::Roster(message::Roster { room: ops(), after: 2 })),
     ]
+}
+
+fn entry(number: u64) -> RosterEntry {
+    RosterEntry { number, statement: vec![0x84, 0x59].into() }
 }
 
 pub(super) fn from_the_server() -> Vec<(&'static str, ServerMessage)> {
@@ -67,6 +89,25 @@ pub(super) fn from_the_server() -> Vec<(&'static str, ServerMessage)> {
             ServerMessage::Receipt(Receipt { room, user: name("bob"), delivered: Seq(7), read: Seq(5) }),
         ),
         ("another key", ServerMessage::KeyChanged(KeyChanged { user: name("bob") })),
+        (
+            "a roster",
+            ServerMessage::Reply(
+                34,
+                Reply::Roster(RosterPage {
+                    statements: vec![vec![0x84, 0x59].into()],
+                    length: 3,
+                    members: vec![name("alice")],
+                }),
+            ),
+        ),
+        (
+            "a private room",
+            ServerMessage::Reply(
+                35,
+                Reply::Rooms(RoomList { rooms: vec![RoomInfo { sealed: true, roster: 3, ..RoomInfo::new(ops()) }] }),
+            ),
+        ),
+        ("somebody has left it", ServerMessage::Acted(Acted { room: ops(), by: name("bob"), act: Some(Act::Left {}) })),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! Being in several rooms: coming into them, by the user's will or another's, and leaving them.
 
 use super::*;
-use crate::proto::message::{Create, Join, Kick, Leave, Membership, Position, RoomList, Rooms};
+use crate::proto::message::{Join, Kick, Leave, Membership, Position, RoomList, Rooms};
 
 fn dev() -> RoomName {
     "#dev".parse().unwrap()
@@ -73,7 +73,7 @@ fn who_was_put_out_in_his_absence_does_not_join_again() {
 #[test]
 fn a_room_that_was_made_is_joined() {
     let mut world = World::in_lobby(0);
-    world.command(Command::Ask(Ask::Do(Request::Create(Create { room: dev() }))));
+    world.command(Command::Ask(Ask::Create { room: dev(), private: false }));
     let (id, _) = world.request();
     world.tell(&[done(id)]);
     let (_, request) = world.request();
@@ -143,7 +143,8 @@ fn there_is_an_end_of_rooms() {
 #[test]
 fn what_is_decided_is_asked_once_and_what_is_asked_again_and_again() {
     let mut world = World::in_lobby(0);
-    let kick = Request::Kick(Kick { room: lobby(), user: "bob".parse().unwrap(), reason: None });
+    let kick =
+        Request::Kick(Box::new(Kick { room: lobby(), user: "bob".parse().unwrap(), reason: None, roster: None }));
     world.command(Command::Ask(Ask::Do(kick)));
     world.command(Command::Ask(Ask::Rooms { people: true }));
     world.requests.clear();

@@ -5,8 +5,7 @@ use crate::crypto::rsa::PublicKey;
 use crate::e2e::{Context as Place, Member, Membership, OpenedKey, Package, SenderKey};
 use crate::model::{Fingerprint, SenderKeyId};
 use crate::proto::message::{
-    ErrorCode, Join, KeptSenderKey, KeyChanged, KeyList, Keys, Receipt, Seen as HasSeen, SenderKeyList, SenderKeys,
-    UserKey, Waiting,
+    ErrorCode, Join, KeyChanged, KeyList, Keys, Receipt, Seen as HasSeen, SenderKeys, UserKey, Waiting,
 };
 
 fn name(text: &str) -> UserName {
@@ -103,19 +102,6 @@ fn said(id: u8, seq: u64, body: Body) -> ServerMessage {
 }
 
 impl World {
-    /// The server is asked for sender keys, and gives these.
-    fn give(&mut self, keys: Vec<KeptSenderKey>) {
-        let (id, _) = self.take(|request| matches!(request, Request::SenderKeys(_)));
-        self.tell(&[ServerMessage::Reply(id, Reply::SenderKeys(SenderKeyList { keys }))]);
-    }
-
-    /// A request of this kind, of those that came.
-    fn take(&mut self, is: impl Fn(&Request) -> bool) -> (RequestId, Request) {
-        let at = self.requests.iter().position(|(_, request)| is(request));
-        let at = at.unwrap_or_else(|| panic!("it is not among {:?}", self.requests));
-        self.requests.remove(at)
-    }
-
     /// The server tells bob's key.
     fn tell_key(&mut self, key: &PublicKey) {
         let (id, request) = self.take(|request| matches!(request, Request::Keys(_)));

@@ -245,7 +245,9 @@ impl Town {
                     let (records, more) = hub::tests::page(self.disk.iter(), &span);
                     self.hub(hub::Input::Store(StoreEvent::Page { token, records, more }));
                 }
-                Some(StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. }) => panic!("nobody decides anything"),
+                Some(StoreCommand::Change { .. } | StoreCommand::ReadKeys { .. } | StoreCommand::ReadRoster { .. }) => {
+                    panic!("nobody decides anything")
+                }
                 None => return,
             }
         }

@@ -72,6 +72,7 @@ impl Renderer {
             Act::Muted { user, until } => format!("{by} muted {user}{}", self.until(*until)),
             Act::Unmuted { user } => format!("{by} let {user} speak again"),
             Act::HandedOver { user } => format!("{by} made {user} the owner"),
+            Act::Left {} => format!("{by} has left"),
         };
         Some(self.notice(&text))
     }
@@ -117,9 +118,9 @@ pub(super) fn command(ask: &Ask) -> &'static str {
         Ask::Whois { .. } => "/whois",
         Ask::Rooms { people: false } => "/rooms",
         Ask::Rooms { people: true } => "/knowrooms",
+        Ask::Create { .. } => "/create",
         Ask::Do(request) => match request {
             Request::Shutdown(_) => "/shutdown",
-            Request::Create(_) => "/create",
             Request::Leave(_) => "/leave",
             Request::SetTopic(_) => "/topic",
             Request::Invite(_) => "/invite",

@@ -23,6 +23,7 @@ pub(crate) struct Town {
     disk: Restored,
     kept: Vec<StoredRecord>,
     keys: Vec<Change>,
+    rosters: Vec<(RoomName, u64, Vec<u8>)>,
     asked: VecDeque<StoreCommand>,
     pub(crate) next: u64,
     /// The time before each request: so long that nobody is slowed down.
@@ -45,6 +46,7 @@ impl Town {
             disk,
             kept: Vec::new(),
             keys: Vec::new(),
+            rosters: Vec::new(),
             asked: VecDeque::new(),
             next: 0,
             pace: Duration::from_secs(1),
@@ -58,7 +60,7 @@ impl Town {
     /// The server is killed, and starts again on what is on its disk.
     pub(crate) fn restart(self) -> Self {
         let disk = Restored { incarnation: Incarnation(self.disk.incarnation.0 + 1), ..self.disk };
-        Self { kept: self.kept, keys: self.keys, ..Self::start(self.hub.settings.clone(), disk) }
+        Self { kept: self.kept, keys: self.keys, rosters: self.rosters, ..Self::start(self.hub.settings.clone(), disk) }
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
@@ -108,6 +110,12 @@ impl Town {
                     self.handle(Input::Store(StoreEvent::Keys { token, keys }));
                     continue;
                 }
+                StoreCommand::ReadRoster { token, room, after, .. } => {
+                    let statements = self.rosters.iter().filter(|(of, number, _)| *of == room && *number > after);
+                    let statements = statements.map(|(_, _, statement)| statement.clone()).collect();
+                    self.handle(Input::Store(StoreEvent::Roster { token, statements }));
+                    continue;
+                }
                 StoreCommand::Lookup { token, .. } => {
                     self.handle(Input::Store(StoreEvent::Found { token, place: None }));
                     continue;
@@ -116,6 +124,11 @@ impl Town {
                     for change in changes {
                         match change {
                             Change::SenderKey { .. } => self.keys.push(change),
+                            Change::Roster { room, number, statement } => {
+                                let at = known(&mut self.disk, room);
+                                self.disk.rooms[at].roster = number;
+                                self.rosters.push((room, number, statement));
+                            }
                             change => write(&mut self.disk, change),
                         }
                     }
@@ -258,7 +271,7 @@ fn write(disk: &mut Restored, change: Change) {
         list.push(sanction);
     };
     match change {
-        Change::SenderKey { .. } => {}
+        Change::SenderKey { .. } | Change::Roster { .. } => {}
         Change::Progress { room, user, delivered, read } => {
             let at = known(disk, room);
             disk.rooms[at].progress.retain(|(other, ..)| *other != user);

@@ -1,0 +1,218 @@
+//! What the owner of a private room decides over it, on its way to the server: who is let in has to be known by his key, and
+//! what is decided has to be signed, before it is asked for.
+
+use std::time::Instant;
+
+use super::io::{Work, WorkId};
+use super::posts::here;
+use super::private::BadRoster;
+use super::room::{Broken, Entry};
+use super::trust::Trust;
+use super::{Ask, Asker, Event, Session};
+use crate::crypto::rsa::PublicKey;
+use crate::e2e::{Change, Draft, Head, Job, Member, Roster};
+use crate::model::{RoomName, UserName};
+use crate::proto::message::{Create, ErrorCode, Invite, Keys, Refused, Reply, Request, RosterEntry};
+
+/// What a decision waits for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Signing {
+    /// The key of who is to be let in.
+    Key,
+    /// The signature, under a statement of this number.
+    Work(WorkId, u64),
+}
+
+impl Session {
+    /// Does the next thing that is needed before decisions over private rooms can be asked for.
+    pub(super) fn sign(&mut self, now: Instant) {
+        let rooms = &self.rooms;
+        self.asks.decide(|ask| match ask {
+            Ask::Create { private, .. } => Some(*private),
+            Ask::Do(request) => match decides_over(request).map(|room| rooms.get(&room)) {
+                Some(Some(room)) => match room.entry {
+                    Entry::Inside | Entry::Refused => {
+                        Some(room.sealed.as_ref().is_some_and(|sealed| sealed.private.is_some()))
+                    }
+                    // It is not known yet whether it is private.
+                    Entry::Outside(_) | Entry::Asked(..) => None,
+                },
+                Some(None) | None => Some(false),
+            },
+            _ => Some(false),
+        });
+        if self.signing.is_some() {
+            return;
+        }
+        let Some((ask, order)) = self.asks.unsigned().map(|(ask, order)| (ask.clone(), order)) else { return };
+        if let Ask::Do(request) = &ask
+            && let Some(room) = decides_over(request).and_then(|room| self.rooms.get(&room))
+            && room.posts.waits_for_sealing(order)
+        {
+            // It was said to those who are there now.
+            return;
+        }
+        match ask {
+            Ask::Create { room, .. } => self.begin(Roster::new(room).draft(Change::Found { owner: self.me() })),
+            Ask::Do(Request::Invite(Invite { room, user, .. })) => match self.owned(room) {
+                Some(Ok(_)) if user == self.settings.user => {
+                    self.not_signed(here(ErrorCode::Conflict, "that is you"));
+                }
+                Some(Ok(_)) => {
+                    self.signing = Some(Signing::Key);
+                    let request = Request::Keys(Keys { users: vec![user] });
+                    self.request(&request, Asker::Invited(room, user), now);
+                }
+                Some(Err(refused)) => self.not_signed(refused),
+                None => {}
+            },
+            Ask::Do(Request::Kick(kick)) => self.draft(kick.room, Change::Remove { user: kick.user }),
+            Ask::Do(Request::HandOver(to)) => self.draft(to.room, Change::HandOver { user: to.user }),
+            _ => {}
+        }
+    }
+
+    /// The roster of a room that we own, as soon as all of it is here.
+    fn owned(&self, name: RoomName) -> Option<Result<&Roster, Refused>> {
+        let private = self.rooms.get(&name).and_then(|room| room.sealed.as_ref()?.private.as_ref());
+        let Some(private) = private else {
+            return Some(Err(here(ErrorCode::Forbidden, "you are not in this room any more")));
+        };
+        let roster = match private.roster()? {
+            Ok(roster) => roster,
+            Err(bad) => return Some(Err(nothing_signed(name, bad))),
+        };
+        match roster.owner() {
+            Some(owner) if owner == self.me() => Some(Ok(roster)),
+            Some(owner) => {
+                let text = format!("only the owner of {name}, {}, decides who is in it", owner.user);
+                Some(Err(here(ErrorCode::Forbidden, text)))
+            }
+            None => Some(Err(nothing_signed(name, BadRoster::Withheld))),
+        }
+    }
+
+    fn draft(&mut self, name: RoomName, change: Change) {
+        let drafted = match self.owned(name) {
+            None => return,
+            Some(Err(refused)) => Err(refused),
+            Some(Ok(roster)) => match change {
+                Change::Remove { user } | Change::HandOver { user }
+                    if !roster.members().any(|member| member.user == user) =>
+                {
+                    Err(here(ErrorCode::Conflict, format!("{user} is not in {name}")))
+                }
+                Change::Remove { user } | Change::HandOver { user } if user == self.settings.user => {
+                    Err(here(ErrorCode::Conflict, "that is you"))
+                }
+                _ => Ok(roster.draft(change)),
+            },
+        };
+        match drafted {
+            Ok(draft) => self.begin(draft),
+            Err(refused) => self.not_signed(refused),
+        }
+    }
+
+    fn begin(&mut self, draft: Draft) {
+        let work = self.work(Work::Sign, Job::Sign { draft });
+        self.signing = Some(Signing::Work(work, draft.number()));
+    }
+
+    /// The server tells the key of who is to be let in.
+    pub(super) fn told_invited(&mut self, name: RoomName, user: UserName, reply: Reply) -> Result<(), Broken> {
+        let told = match reply {
+            Reply::Keys(list) => list.keys.into_iter().find(|key| key.user == user),
+            Reply::Error(refused) => {
+                self.signing = None;
+                self.not_signed(refused);
+                return Ok(());
+            }
+            _ => return Err(Broken("an answer to another question")),
+        };
+        self.signing = None;
+        match told.map(|told| PublicKey::from_spki_der(&told.key)) {
+            None => self.not_signed(here(ErrorCode::NotFound, format!("no user {user} is registered"))),
+            Some(Err(_)) => {
+                let text = format!("the key that the server has for {user} is none that can be used");
+                self.not_signed(here(ErrorCode::Conflict, text));
+            }
+            Some(Ok(key)) => {
+                let key = key.fingerprint();
+                match self.known.judge(user, key) {
+                    Some(Trust::Pinned | Trust::Verified) => {}
+                    None => self.meet(user, key),
+                    Some(Trust::Changed | Trust::Earlier | Trust::Own) => {
+                        let refused = self.distrust(user, key);
+                        self.not_signed(refused);
+                        return Ok(());
+                    }
+                }
+                self.draft(name, Change::Add { member: Member { user, key } });
+            }
+        }
+        Ok(())
+    }
+
+    /// A statement is signed.
+    pub(super) fn signed(&mut self, id: WorkId, statement: Option<Vec<u8>>) {
+        let Some(Signing::Work(awaited, number)) = self.signing else { return };
+        if awaited != id {
+            return;
+        }
+        self.signing = None;
+        let Some(statement) = statement else {
+            return self.not_signed(here(ErrorCode::Malformed, "your key can't sign"));
+        };
+        let roster = Some(RosterEntry { number, statement: statement.into() });
+        let request = match self.asks.unsigned().map(|(ask, _)| ask.clone()) {
+            Some(Ask::Create { room, .. }) => Request::Create(Create { room, roster }),
+            Some(Ask::Do(Request::Invite(invite))) => Request::Invite(Invite { roster, ..invite }),
+            Some(Ask::Do(Request::Kick(mut kick))) => {
+                kick.roster = roster;
+                Request::Kick(kick)
+            }
+            Some(Ask::Do(Request::HandOver(mut to))) => {
+                to.roster = roster;
+                Request::HandOver(to)
+            }
+            _ => return,
+        };
+        self.asks.sign(request);
+    }
+
+    /// The server has done what was signed: it must not show a roster without it any more.
+    pub(super) fn decided(&mut self, request: Request) {
+        let (room, entry) = match request {
+            Request::Create(Create { room, roster }) | Request::Invite(Invite { room, roster, .. }) => (room, roster),
+            Request::Kick(kick) => (kick.room, kick.roster),
+            Request::HandOver(to) => (to.room, to.roster),
+            _ => return,
+        };
+        if let Some(RosterEntry { number, statement }) = entry {
+            self.saw_roster(room, Head::of(number, &statement));
+            self.roster_grows(room);
+        }
+    }
+
+    /// A decision will not be signed, for this reason.
+    fn not_signed(&mut self, refused: Refused) {
+        if let Some(ask) = self.asks.refuse_unsigned() {
+            self.event(Event::Answered { ask, answer: Err(refused) });
+        }
+    }
+}
+
+/// The room in which somebody is to be let in or put out, or which is to be handed on.
+pub(super) fn decides_over(request: &Request) -> Option<RoomName> {
+    match request {
+        Request::Invite(invite) => Some(invite.room),
+        Request::Kick(kick) => Some(kick.room),
+        Request::HandOver(to) => Some(to.room),
+        _ => None,
+    }
+}
+
+fn nothing_signed(name: RoomName, bad: BadRoster) -> Refused {
+    here(ErrorCode::Conflict, format!("nothing is decided over {name}: {bad}"))
+}

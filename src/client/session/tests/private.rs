@@ -1,0 +1,564 @@
+//! The private room #ops, as alice's session sees it; and a server that does what it should, or what it likes.
+
+use super::*;
+use crate::crypto::rsa::PublicKey;
+use crate::e2e::{Change, Context as Place, Head, Invalid, Member, Membership, OpenedKey, Roster, SenderKey, Unusable};
+use crate::proto::message::{
+    self, Acted, ErrorCode, Invite, KeyChanged, KeyList, Kick, RosterEntry, RosterPage, UserKey,
+};
+
+fn name(text: &str) -> UserName {
+    text.parse().unwrap()
+}
+
+fn ops() -> RoomName {
+    "#ops".parse().unwrap()
+}
+
+fn member(user: &str, identity: &PrivateKey) -> Member {
+    Member { user: name(user), key: identity.public().fingerprint() }
+}
+
+fn alice() -> Member {
+    member("alice", test_keys::alice())
+}
+
+fn bob() -> Member {
+    member("bob", test_keys::bob())
+}
+
+/// The one key that is left over: mallory's, or bob's next one.
+fn third() -> &'static PrivateKey {
+    test_keys::server()
+}
+
+/// A roster, with its statements as the server keeps them.
+#[derive(Clone)]
+struct Kept {
+    roster: Roster,
+    statements: Vec<Vec<u8>>,
+}
+
+impl Kept {
+    /// Made by one, with the other in it.
+    fn new(owner: Member, identity: &PrivateKey, other: Member) -> Self {
+        let mut kept = Self { roster: Roster::new(ops()), statements: Vec::new() };
+        kept.add(Change::Found { owner }, identity);
+        kept.add(Change::Add { member: other }, identity);
+        kept
+    }
+
+    /// Bob's, with alice in it.
+    fn bobs() -> Self {
+        Self::new(bob(), test_keys::bob(), alice())
+    }
+
+    /// Alice's, with bob in it.
+    fn alices() -> Self {
+        Self::new(alice(), test_keys::alice(), bob())
+    }
+
+    fn add(&mut self, change: Change, identity: &PrivateKey) {
+        let statement = self.roster.draft(change).sign(identity, &mut rand::rng()).unwrap();
+        self.roster.append(&statement).unwrap();
+        self.statements.push(statement);
+    }
+
+    fn length(&self) -> u64 {
+        self.roster.length()
+    }
+
+    fn page(&self, after: u64) -> RosterPage {
+        let statements = self.statements.iter().skip(usize::try_from(after).unwrap());
+        let members = self.roster.members().map(|member| member.user).collect();
+        RosterPage { statements: statements.map(|one| one.clone().into()).collect(), length: self.length(), members }
+    }
+}
+
+fn known(head: Option<Head>) -> Settings {
+    let mut known = Known::default();
+    if let Some(head) = head {
+        known.has_roster(ops(), head);
+    }
+    Settings { known, ..settings() }
+}
+
+impl World {
+    /// Alice's session, in the lobby and entering #ops, which has so many statements.
+    fn entering_ops(settings: Settings, length: u64) -> Self {
+        let mut world = Self::with(settings);
+        world.run();
+        world.let_in(0);
+        world.command(Command::Join { room: ops() });
+        world.let_into_ops(length);
+        world
+    }
+
+    fn let_into_ops(&mut self, length: u64) {
+        let (id, _) = self.take(|request| matches!(request, Request::Join(_)));
+        let info = RoomInfo { roster: length, ..RoomInfo::new(ops()) };
+        let joined = Joined { info, caught_up: true, last: Seq(0), gone: 0, withdrawn_after: None };
+        self.tell(&[ServerMessage::Reply(id, Reply::Joined(joined))]);
+    }
+
+    fn in_ops(kept: &Kept) -> Self {
+        let mut world = Self::entering_ops(settings(), kept.length());
+        world.tell_roster(kept.page(0));
+        world.events();
+        world
+    }
+
+    fn tell_roster(&mut self, page: RosterPage) {
+        let (id, _) = self.take(|request| matches!(request, Request::Roster(_)));
+        self.tell(&[ServerMessage::Reply(id, Reply::Roster(page))]);
+    }
+
+    /// The server is asked for keys, and tells these.
+    fn tell_keys(&mut self, keys: &[(&str, &PublicKey)]) {
+        let (id, _) = self.take(|request| matches!(request, Request::Keys(_)));
+        let key = |(user, key): &(&str, &PublicKey)| UserKey { user: name(user), key: key.spki_der().to_vec().into() };
+        let list = KeyList { keys: keys.iter().map(key).collect() };
+        self.tell(&[ServerMessage::Reply(id, Reply::Keys(list))]);
+    }
+
+    /// The server keeps alice's sender key: for whom it is, and what bob makes of it.
+    fn keep_key_there(&mut self) -> (Vec<Fingerprint>, OpenedKey) {
+        let (id, request) = self.take(|request| matches!(request, Request::AddSenderKey(_)));
+        let Request::AddSenderKey(add) = request else { panic!() };
+        self.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+        let to: Vec<Fingerprint> = add.recipients.iter().map(|recipient| recipient.member).collect();
+        let (place, own) = (Place { room: ops(), epoch: add.epoch, sender: name("alice") }, bob().key);
+        // Where she is left alone, she has to do.
+        let (own, identity) =
+            if to.contains(&own) { (own, test_keys::bob()) } else { (alice().key, test_keys::alice()) };
+        let part = &add.recipients.iter().find(|recipient| recipient.member == own).unwrap().part;
+        let opened = OpenedKey::open(add.id, place, (&add.head, part), identity, &mut rand::rng());
+        (to, opened.unwrap())
+    }
+
+    fn speak(&mut self, what: &str) {
+        self.command(Command::Post { room: ops(), body: text(what), urgent: false });
+    }
+
+    /// What was posted in #ops, as the holder of this key reads it.
+    fn sent_there(&mut self, key: &OpenedKey) -> Body {
+        let (id, Request::Post(post)) = self.take(|request| matches!(request, Request::Post(_))) else { panic!() };
+        let Body::Sealed { sealed, .. } = &post.body else { panic!("it is not sealed: {post:?}") };
+        let (_, payload) = key.open_message(post.message, sealed).unwrap();
+        self.accept(id, 1);
+        Body::from_cbor(&payload).unwrap()
+    }
+
+    /// What is said can't be, for this reason.
+    fn does_not_send(&mut self, why: BadRoster) {
+        assert!(self.events().contains(&Event::BadRoster { room: ops(), why }));
+        self.speak("secret");
+        let refused = |event: &Event| matches!(event, Event::Refused { .. });
+        assert!(self.events().iter().any(refused));
+        assert_eq!(self.requests, []);
+    }
+
+    fn seals(&mut self) -> Vec<Seal> {
+        let seals = self.events().into_iter().filter_map(|event| match event {
+            Event::Message { seal, .. } => Some(seal),
+            _ => None,
+        });
+        seals.collect()
+    }
+
+    fn acted(&mut self, act: message::Act) {
+        self.tell(&[ServerMessage::Acted(Acted { room: ops(), by: name("bob"), act: Some(act) })]);
+    }
+}
+
+/// A sender key as the server keeps it for alice, and something said under it.
+fn speech(roster: &Roster, sender: &str, identity: &PrivateKey) -> (KeptSenderKey, ServerMessage) {
+    let membership = Membership::Roster { head: roster.head().unwrap() };
+    let recipients = [test_keys::alice().public().clone()];
+    let made = SenderKey::make(ops(), name(sender), &membership, &recipients, identity, &mut rand::rng());
+    let (mut key, package) = made.unwrap();
+    let id = MessageId([1; 16]);
+    let sealed = key.seal(id, &text("hello").to_cbor()).unwrap();
+    let kept = KeptSenderKey {
+        id: key.id(),
+        epoch: key.context().epoch,
+        sender: name(sender),
+        head: package.head.into(),
+        part: Some(package.recipients[0].1.clone().into()),
+    };
+    let body = Some(Body::Sealed { key: key.id(), sealed: sealed.into() });
+    let (room, seq, time, sender) = (ops(), Seq(1), Timestamp(1), name(sender));
+    (kept, ServerMessage::Message(Stored { room, seq, time, sender, message: id, body }))
+}
+
+#[test]
+fn what_is_said_is_sealed_to_those_in_the_roster_and_to_nobody_whom_the_server_adds() {
+    let kept = Kept::bobs();
+    let mut world = World::entering_ops(settings(), kept.length());
+    let mut page = kept.page(0);
+    page.members.push(name("mallory"));
+    world.tell_roster(page);
+    world.speak("secret");
+    world.tell_keys(&[("bob", test_keys::bob().public()), ("mallory", third().public())]);
+    let (to, key) = world.keep_key_there();
+    assert_eq!(to, [alice().key, bob().key]);
+    assert_eq!(*key.membership(), Membership::Roster { head: kept.roster.head().unwrap() });
+    assert_eq!(world.sent_there(&key), text("secret"));
+}
+
+#[test]
+fn nothing_is_sent_before_the_roster_is_there() {
+    let kept = Kept::bobs();
+    let mut world = World::entering_ops(settings(), kept.length());
+    world.speak("secret");
+    assert!(matches!(&world.requests[..], [(_, Request::Roster(_))]), "{:?}", world.requests);
+    // In two pages.
+    let page = kept.page(0);
+    world.tell_roster(RosterPage { statements: page.statements[..1].to_vec(), ..page.clone() });
+    assert!(matches!(&world.requests[..], [(_, Request::Roster(asked))] if asked.after == 1), "{:?}", world.requests);
+    world.tell_roster(RosterPage { statements: page.statements[1..].to_vec(), ..page });
+    world.tell_keys(&[("bob", test_keys::bob().public())]);
+    let (_, key) = world.keep_key_there();
+    assert_eq!(world.sent_there(&key), text("secret"));
+}
+
+#[test]
+fn a_ghost_that_the_owner_has_not_signed_is_found_out() {
+    let mut forged = Kept::bobs();
+    let ghost = Change::Add { member: member("mallory", third()) };
+    let statement = forged.roster.draft(ghost).sign(third(), &mut rand::rng()).unwrap();
+    forged.statements.push(statement);
+    let mut world = World::entering_ops(settings(), 3);
+    world.tell_roster(RosterPage { length: 3, ..forged.page(0) });
+    world.does_not_send(BadRoster::Invalid(Invalid::NotOwner));
+}
+
+#[test]
+fn a_roster_that_is_shorter_or_other_than_before_is_found_out() {
+    let mut kept = Kept::bobs();
+    let two = kept.clone();
+    kept.add(Change::Remove { user: name("alice") }, test_keys::bob());
+    kept.add(Change::Add { member: alice() }, test_keys::bob());
+    let mut world = World::entering_ops(known(kept.roster.head()), 2);
+    world.tell_roster(two.page(0));
+    world.does_not_send(BadRoster::Withheld);
+    // Signed by its owner, too, another time.
+    let mut world = World::entering_ops(known(kept.roster.head()), 4);
+    let mut other = Kept::bobs();
+    other.add(Change::Add { member: member("mallory", third()) }, test_keys::bob());
+    other.add(Change::Add { member: alice() }, test_keys::bob());
+    world.tell_roster(other.page(0));
+    world.does_not_send(BadRoster::Other);
+    // Cut short, and said to be all there is.
+    let mut world = World::entering_ops(settings(), 4);
+    world.tell_roster(RosterPage { length: 4, ..two.page(0) });
+    world.tell_roster(RosterPage { length: 4, ..two.page(2) });
+    world.does_not_send(BadRoster::Withheld);
+}
+
+#[test]
+fn a_room_that_was_private_is_not_spoken_in_as_if_it_were_open() {
+    let kept = Kept::bobs();
+    let mut world = World::entering_ops(known(kept.roster.head()), 0);
+    world.does_not_send(BadRoster::Open);
+}
+
+#[test]
+fn who_is_put_out_reads_nothing_more_and_is_not_believed() {
+    let mut kept = Kept::alices();
+    let mut world = World::in_ops(&kept);
+    let (bobs_key, before) = speech(&kept.roster, "bob", test_keys::bob());
+    world.speak("one");
+    world.tell_keys(&[("bob", test_keys::bob().public())]);
+    let (to, key) = world.keep_key_there();
+    assert_eq!(to.len(), 2);
+    world.sent_there(&key);
+    kept.add(Change::Remove { user: name("bob") }, test_keys::alice());
+    world.acted(message::Act::Kicked { user: name("bob"), reason: None });
+    world.speak("two");
+    world.tell_roster(kept.page(2));
+    let (to, key) = world.keep_key_there();
+    assert_eq!(to, [alice().key]);
+    assert_eq!(world.sent_there(&key), text("two"));
+    world.events();
+    // With a sender key from when he was there.
+    world.tell(&[before]);
+    assert_eq!(world.seals(), [Seal::Unreadable(Unreadable::PutOut)]);
+    drop(bobs_key);
+}
+
+#[test]
+fn who_has_left_reads_nothing_more() {
+    let kept = Kept::alices();
+    let mut world = World::in_ops(&kept);
+    world.acted(message::Act::Left {});
+    world.speak("secret");
+    world.tell_roster(RosterPage { members: vec![name("alice")], ..kept.page(2) });
+    let (to, _) = world.keep_key_there();
+    assert_eq!(to, [alice().key]);
+}
+
+#[test]
+fn a_member_with_another_key_is_left_out_and_that_is_told_once() {
+    let kept = Kept::bobs();
+    let mut world = World::in_ops(&kept);
+    world.speak("one");
+    world.tell_keys(&[("bob", third().public())]);
+    let (to, key) = world.keep_key_there();
+    assert_eq!(to, [alice().key]);
+    world.sent_there(&key);
+    // Who is to read it is found out anew, and is the same.
+    world.acted(message::Act::Topic { topic: "x".to_owned() });
+    world.tell_roster(kept.page(2));
+    world.speak("two");
+    assert_eq!(world.sent_there(&key), text("two"));
+    let shut_out = Event::ShutOut { room: ops(), user: name("bob") };
+    assert_eq!(world.events().into_iter().filter(|event| *event == shut_out).count(), 1);
+}
+
+#[test]
+fn nothing_is_sent_to_a_key_of_the_roster_that_is_not_the_pinned_one() {
+    let kept = Kept::bobs();
+    let mut known = Known::default();
+    known.trust(name("bob"), third().public().fingerprint(), true);
+    let mut world = World::entering_ops(Settings { known, ..settings() }, kept.length());
+    world.tell_roster(kept.page(0));
+    world.speak("secret");
+    world.tell_keys(&[("bob", test_keys::bob().public())]);
+    let events = world.events();
+    assert!(events.iter().any(|event| matches!(event, Event::KeyChanged { user, .. } if *user == name("bob"))));
+    assert!(events.iter().any(|event| matches!(event, Event::Refused { .. })));
+    assert_eq!(world.requests, []);
+}
+
+#[test]
+fn who_is_not_in_the_roster_with_his_key_does_not_speak() {
+    let mut kept = Kept::bobs();
+    kept.add(Change::Add { member: member("alice", third()) }, test_keys::bob());
+    let mut world = World::in_ops(&kept);
+    world.speak("secret");
+    assert!(world.events().iter().any(|event| matches!(event, Event::Refused { .. })));
+    assert_eq!(world.requests, []);
+}
+
+#[test]
+fn a_message_is_opened_if_its_sender_was_in_the_room() {
+    let kept = Kept::bobs();
+    let mut world = World::in_ops(&kept);
+    let (key, said) = speech(&kept.roster, "bob", test_keys::bob());
+    world.tell(&[said]);
+    world.give(vec![key]);
+    assert_eq!(world.seals(), [Seal::Sealed(Trust::Pinned)]);
+    // With a key that is not bob's, though the server says that it comes from him.
+    let mut world = World::in_ops(&kept);
+    let (key, said) = speech(&kept.roster, "bob", third());
+    world.tell(&[said]);
+    world.give(vec![key]);
+    assert_eq!(world.seals(), [Seal::Unreadable(Unreadable::Unusable(Unusable::NotMember))]);
+}
+
+#[test]
+fn a_message_from_a_longer_roster_waits_for_it_and_not_for_ever() {
+    let mut kept = Kept::bobs();
+    let mut world = World::in_ops(&kept);
+    kept.add(Change::Add { member: member("carol", third()) }, test_keys::bob());
+    let (key, said) = speech(&kept.roster, "bob", test_keys::bob());
+    world.tell(std::slice::from_ref(&said));
+    world.give(vec![key.clone()]);
+    assert_eq!(world.seals(), []);
+    world.tell_roster(kept.page(2));
+    assert_eq!(world.seals(), [Seal::Sealed(Trust::Pinned)]);
+    // A server that doesn't have that statement.
+    let before = Kept::bobs();
+    let mut world = World::in_ops(&before);
+    world.tell(&[said]);
+    world.give(vec![key]);
+    world.tell_roster(before.page(2));
+    assert_eq!(world.seals(), [Seal::Unreadable(Unreadable::Unusable(Unusable::OtherRoster))]);
+}
+
+#[test]
+fn nothing_is_believed_in_a_room_whose_roster_goes_bad() {
+    let kept = Kept::bobs();
+    let mut world = World::in_ops(&kept);
+    let (key, said) = speech(&kept.roster, "bob", test_keys::bob());
+    let ServerMessage::Message(again) = said.clone() else { panic!() };
+    world.tell(&[said]);
+    world.give(vec![key]);
+    assert_eq!(world.seals(), [Seal::Sealed(Trust::Pinned)]);
+    world.acted(message::Act::Topic { topic: "x".to_owned() });
+    world.tell_roster(RosterPage { length: 1, ..kept.page(2) });
+    world.tell(&[ServerMessage::Message(Stored { seq: Seq(2), ..again })]);
+    assert_eq!(world.seals(), [Seal::Unreadable(Unreadable::Doubtful)]);
+}
+
+#[test]
+fn what_was_said_before_one_came_is_counted() {
+    let kept = Kept::bobs();
+    let mut world = World::with(settings());
+    world.run();
+    world.let_in(0);
+    world.command(Command::Join { room: ops() });
+    let (id, _) = world.take(|request| matches!(request, Request::Join(_)));
+    let (key, said) = speech(&kept.roster, "bob", test_keys::bob());
+    let ServerMessage::Message(said) = said else { panic!() };
+    let info = RoomInfo { roster: 2, ..RoomInfo::new(ops()) };
+    let joined = Joined { info, caught_up: true, last: Seq(1), gone: 0, withdrawn_after: None };
+    world.tell(&[ServerMessage::Part(id, said), ServerMessage::Reply(id, Reply::Joined(joined))]);
+    world.tell_roster(kept.page(0));
+    world.give(vec![KeptSenderKey { part: None, ..key }]);
+    let events = world.events();
+    let at = |is: &dyn Fn(&Event) -> bool| events.iter().position(is);
+    let before = at(&|event| *event == Event::BeforeYou { room: ops(), count: 1 });
+    assert!(
+        before.is_some() && before < at(&|event| matches!(event, Event::Entered { info, .. } if info.room == ops())),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn an_owner_lets_somebody_in_whose_key_he_knows() {
+    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
+    kept.add(Change::Found { owner: alice() }, test_keys::alice());
+    let mut world = World::in_ops(&kept);
+    let invite = Ask::Do(Request::Invite(Invite { room: ops(), user: name("bob"), roster: None }));
+    world.command(Command::Ask(invite.clone()));
+    world.tell_keys(&[("bob", test_keys::bob().public())]);
+    let (id, request) = world.take(|request| matches!(request, Request::Invite(_)));
+    let Request::Invite(Invite { roster: Some(RosterEntry { number: 2, statement }), .. }) = request else {
+        panic!("{request:?}")
+    };
+    assert_eq!(kept.roster.append(&statement), Ok(Change::Add { member: bob() }));
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    assert!(world.events().contains(&Event::Answered { ask: invite, answer: Ok(Answer::Done) }));
+    assert!(world.remembered.iter().any(|(user, pin)| *user == name("bob") && pin.key == bob().key));
+}
+
+#[test]
+fn an_owner_lets_nobody_in_whose_key_has_changed() {
+    let kept = Kept::alices();
+    let mut world = World::in_ops(&kept);
+    let mut known = Known::default();
+    known.trust(name("bob"), bob().key, false);
+    world.handle(Input::Recalled(known));
+    let invite = Ask::Do(Request::Invite(Invite { room: ops(), user: name("bob"), roster: None }));
+    world.command(Command::Ask(invite));
+    world.tell_keys(&[("bob", third().public())]);
+    let events = world.events();
+    assert!(events.iter().any(|event| matches!(event, Event::Answered { answer: Err(_), .. })), "{events:?}");
+    assert_eq!(world.requests, []);
+}
+
+#[test]
+fn what_an_owner_decides_is_signed_and_what_others_decide_is_not_asked_for() {
+    let mut kept = Kept::alices();
+    let mut world = World::in_ops(&kept);
+    let kick = |user: &str| {
+        Ask::Do(Request::Kick(Box::new(Kick { room: ops(), user: name(user), reason: None, roster: None })))
+    };
+    world.command(Command::Ask(kick("bob")));
+    let (_, Request::Kick(asked)) = world.take(|request| matches!(request, Request::Kick(_))) else { panic!() };
+    let statement = asked.roster.unwrap().statement;
+    assert_eq!(kept.roster.append(&statement), Ok(Change::Remove { user: name("bob") }));
+    world.command(Command::Ask(kick("carol")));
+    let refused = |code: ErrorCode| move |event: &Event| matches!(event, Event::Answered { answer: Err(refused), .. } if refused.code == code);
+    assert!(world.events().iter().any(refused(ErrorCode::Conflict)));
+    let mut world = World::in_ops(&Kept::bobs());
+    world.command(Command::Ask(kick("bob")));
+    assert!(world.events().iter().any(refused(ErrorCode::Forbidden)));
+    assert_eq!(world.requests, []);
+}
+
+#[test]
+fn what_is_said_is_for_those_who_were_in_the_room_when_it_was_said() {
+    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
+    kept.add(Change::Found { owner: alice() }, test_keys::alice());
+    let mut world = World::in_ops(&kept);
+    let invite = Ask::Do(Request::Invite(Invite { room: ops(), user: name("bob"), roster: None }));
+    let kick = Ask::Do(Request::Kick(Box::new(Kick { room: ops(), user: name("bob"), reason: None, roster: None })));
+    world.speak("before");
+    world.command(Command::Ask(invite));
+    world.speak("while");
+    world.command(Command::Ask(kick));
+    world.speak("after");
+    let (to, key) = world.keep_key_there();
+    assert_eq!(to, [alice().key]);
+    assert_eq!(world.sent_there(&key), text("before"));
+    world.tell_keys(&[("bob", test_keys::bob().public())]);
+    let (id, Request::Invite(asked)) = world.take(|request| matches!(request, Request::Invite(_))) else { panic!() };
+    kept.roster.append(&asked.roster.as_ref().unwrap().statement).unwrap();
+    kept.statements.push(asked.roster.unwrap().statement.into());
+    assert_eq!(world.requests, []);
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    world.tell_roster(kept.page(1));
+    world.tell_keys(&[("bob", test_keys::bob().public())]);
+    let (to, key) = world.keep_key_there();
+    assert_eq!(to, [alice().key, bob().key]);
+    assert_eq!(world.sent_there(&key), text("while"));
+    let (id, Request::Kick(asked)) = world.take(|request| matches!(request, Request::Kick(_))) else { panic!() };
+    kept.roster.append(&asked.roster.as_ref().unwrap().statement).unwrap();
+    kept.statements.push(asked.roster.unwrap().statement.into());
+    assert_eq!(world.requests, []);
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    world.tell_roster(kept.page(2));
+    let (to, key) = world.keep_key_there();
+    assert_eq!(to, [alice().key]);
+    assert_eq!(world.sent_there(&key), text("after"));
+}
+
+#[test]
+fn a_server_that_says_that_somebody_is_out_and_shows_a_roster_with_him_is_found_out() {
+    let kept = Kept::alices();
+    let mut world = World::in_ops(&kept);
+    let kick = Ask::Do(Request::Kick(Box::new(Kick { room: ops(), user: name("bob"), reason: None, roster: None })));
+    world.command(Command::Ask(kick));
+    let (id, _) = world.take(|request| matches!(request, Request::Kick(_)));
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    world.tell_roster(kept.page(2));
+    world.does_not_send(BadRoster::Withheld);
+}
+
+#[test]
+fn a_private_room_is_made_with_the_first_statement_of_its_roster() {
+    let mut world = World::in_lobby(0);
+    world.command(Command::Ask(Ask::Create { room: ops(), private: true }));
+    let (id, Request::Create(create)) = world.take(|request| matches!(request, Request::Create(_))) else { panic!() };
+    let RosterEntry { number, statement } = create.roster.unwrap();
+    let mut roster = Roster::new(ops());
+    assert_eq!((number, roster.append(&statement)), (1, Ok(Change::Found { owner: alice() })));
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    world.let_into_ops(1);
+    world.tell_roster(RosterPage { statements: vec![statement], length: 1, members: vec![name("alice")] });
+    world.speak("to myself");
+    assert_eq!(world.keep_key_there().0, [alice().key]);
+}
+
+#[test]
+fn a_key_that_changes_meanwhile_is_asked_for_before_the_next_message() {
+    let kept = Kept::bobs();
+    let mut world = World::in_ops(&kept);
+    world.speak("one");
+    world.tell_keys(&[("bob", test_keys::bob().public())]);
+    let (_, key) = world.keep_key_there();
+    world.sent_there(&key);
+    world.tell(&[ServerMessage::KeyChanged(KeyChanged { user: name("bob") })]);
+    world.speak("two");
+    world.tell_keys(&[("bob", third().public())]);
+    assert_eq!(world.keep_key_there().0, [alice().key]);
+    let shut_out = Event::ShutOut { room: ops(), user: name("bob") };
+    assert!(world.events().contains(&shut_out));
+}
+
+#[test]
+fn a_room_that_was_left_may_come_again_with_another_roster() {
+    let kept = Kept::bobs();
+    let mut world = World::in_ops(&kept);
+    let leave = Request::Leave(message::Leave { room: ops() });
+    world.command(Command::Ask(Ask::Do(leave)));
+    let (id, _) = world.take(|request| matches!(request, Request::Leave(_)));
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    world.command(Command::Join { room: ops() });
+    world.let_into_ops(2);
+    world.tell_roster(Kept::alices().page(0));
+    assert!(!world.events().iter().any(|event| matches!(event, Event::BadRoster { .. })));
+}
