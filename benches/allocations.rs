@@ -122,6 +122,7 @@ fn server() -> bool {
         registered: registry::load(&paths.keys, &Registry::default()),
         database: &paths.database,
         ticket_keys: &paths.ticket_keys,
+        directory: &paths.directory,
     });
     let server = server.unwrap();
     let mut members = Members::start(server.addresses()[0]);

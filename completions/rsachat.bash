@@ -752,7 +752,7 @@ _rsachat() {
             return 0
             ;;
         rsachat__subcmd__serve)
-            opts="-h --data-dir --config --check --log-format --server-ip --server-port --admins --history-limit --history-keep --join-backlog --default-rooms --room-creation --max-rooms --max-rooms-per-user --direct-days --direct-quota --max-connections --max-connections-per-address --max-connections-per-user --handshakes-per-second-per-address --handshake-burst-per-address --handshake-bytes --handshake-seconds --message-bytes --message-rate --message-burst --outbound-queue-bytes --idle-seconds --reactors --workers --color --no-input --help"
+            opts="-h --data-dir --config --check --log-format --server-ip --server-port --admins --history-limit --history-keep --join-backlog --default-rooms --room-creation --max-rooms --max-rooms-per-user --direct-days --direct-quota --message-log --message-log-bytes --message-log-files --max-connections --max-connections-per-address --max-connections-per-user --handshakes-per-second-per-address --handshake-burst-per-address --handshake-bytes --handshake-seconds --message-bytes --message-rate --message-burst --outbound-queue-bytes --idle-seconds --reactors --workers --color --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -829,6 +829,18 @@ _rsachat() {
                     return 0
                     ;;
                 --direct-quota)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message-log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message-log-bytes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message-log-files)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -124,6 +124,9 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-rooms -d '
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-rooms-per-user -d 'Rooms that one user may own' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l direct-days -d 'How long messages of direct conversations are kept, in days, whether they were read or not' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l direct-quota -d 'Messages of one direct conversation that wait for a user who is away' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l message-log -d 'File to which everything that happens in the chat is written as a line of JSON, as in "messageslog.json"; see MESSAGE LOG' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l message-log-bytes -d 'Longest message_log' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l message-log-files -d 'Older message logs that are kept' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections -d 'Connections in all' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections-per-address -d 'Connections from one IP address, or from one /64 network of IPv6' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-connections-per-user -d 'Connections of one user' -r

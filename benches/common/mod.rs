@@ -68,6 +68,7 @@ impl Crowd {
             connections_per_user: 1,
             join_backlog: 10,
             default_rooms: vec![RoomName::lobby()],
+            records: false,
             creation: Creation::Everyone,
             max_rooms: 20,
             max_rooms_per_user: 3,

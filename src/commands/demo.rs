@@ -93,6 +93,7 @@ impl Stage {
             registered: registry::load(&paths.keys, &Registry::default()),
             database: &paths.database,
             ticket_keys: &paths.ticket_keys,
+            directory: &paths.directory,
         })
         .map_err(super::serve::start_error)?;
         let address = server.addresses().first().ok_or_else(|| Error::failure("the server has no address"))?;

@@ -19,7 +19,7 @@ mod server;
 pub use client::ClientConfig;
 pub use paths::{ClientPaths, ServerPaths};
 pub use reader::Setting;
-pub use server::{Listen, ServerConfig, ServerFlags};
+pub use server::{Listen, MessageLog, ServerConfig, ServerFlags};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]

@@ -13,6 +13,8 @@ const SERVER_PUBLIC_KEY: &str = "server_public_key.pem";
 /// The server's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerPaths {
+    /// The server's directory.
+    pub directory: PathBuf,
     /// The configuration.
     pub config: PathBuf,
     /// Whether the configuration's path was asked for, and so has to exist.
@@ -35,6 +37,7 @@ impl ServerPaths {
     pub fn new(data_dir: &Path, config: Option<&Path>) -> Self {
         let file = |name| if data_dir == Path::new(".") { PathBuf::from(name) } else { data_dir.join(name) };
         Self {
+            directory: data_dir.to_owned(),
             config: config.map_or_else(|| file("config.json"), Path::to_owned),
             config_given: config.is_some(),
             keys: file("keys"),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
@@ -43,6 +44,8 @@ pub struct ServerConfig {
     pub direct_days: u32,
     /// Messages of a direct room that wait for one of the two.
     pub direct_quota: u32,
+    /// Where to write what happens in the chat, if anywhere.
+    pub message_log: Option<MessageLog>,
     /// Connections in all.
     pub max_connections: u32,
     /// Connections from one address; unlimited if nothing.
@@ -71,6 +74,17 @@ pub struct ServerConfig {
     pub reactors: Option<NonZeroU32>,
     /// Threads for handshakes; as many as there are cores if nothing.
     pub workers: Option<NonZeroU32>,
+}
+
+/// Where to write what happens in the chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageLog {
+    /// The file, from the server's directory.
+    pub path: PathBuf,
+    /// When it makes room for another one; never if nothing.
+    pub bytes: Option<u64>,
+    /// How many older ones are kept.
+    pub files: u32,
 }
 
 /// One address to listen at.
@@ -194,6 +208,7 @@ impl ServerConfig {
             1..=100_000,
             "Messages of one direct conversation that wait for a user who is away. More are refused.",
         );
+        let message_log = message_log(reader);
         let max_connections = reader.count(
             "max_connections",
             10_000,
@@ -290,6 +305,7 @@ impl ServerConfig {
             max_rooms_per_user,
             direct_days,
             direct_quota,
+            message_log,
             max_connections,
             max_connections_per_address: NonZeroU32::new(max_connections_per_address),
             max_connections_per_user,
@@ -306,6 +322,32 @@ impl ServerConfig {
             workers: workers.and_then(NonZeroU32::new),
         }
     }
+}
+
+fn message_log(reader: &mut Reader) -> Option<MessageLog> {
+    let setting = Setting {
+        name: "message_log",
+        placeholder: "FILE",
+        allowed: "null or a file's name".to_owned(),
+        default: Some(Value::Null),
+        example: None,
+        about: "File to which everything that happens in the chat is written as a line of JSON, as in \
+                \"messageslog.json\"; see MESSAGE LOG. Relative to the server's directory. null writes none.",
+    };
+    let path = reader.read(setting, |value| match value {
+        Value::Null => Some(None),
+        Value::String(path) if !path.is_empty() && !path.contains('\0') => Some(Some(PathBuf::from(path))),
+        _ => None,
+    });
+    let bytes = reader.count(
+        "message_log_bytes",
+        16 << 20,
+        0..=1 << 30,
+        "Longest message_log. Before it would be longer it becomes FILE.1, that FILE.2, and so on. 0 leaves that to others: \
+         after SIGHUP the server goes on in a new FILE.",
+    );
+    let files = reader.count("message_log_files", 4, 0..=1000, "Older message logs that are kept.");
+    Some(MessageLog { path: path.flatten()?, bytes: Some(bytes.into()).filter(|bytes| *bytes > 0), files })
 }
 
 /// For what its range keeps from being 0.

@@ -8,7 +8,7 @@ use super::requests::{no_room, refused, refused_with_hint};
 use super::rights::Right;
 use super::rooms::Room;
 use super::sessions::count;
-use super::{At, Hub, Output, ROOMS_PER_USER};
+use super::{At, Hub, Output, ROOMS_PER_USER, Record};
 use crate::journal::{Change, StoreCommand};
 use crate::model::{RoomName, SessionId, StoreToken, UserName};
 use crate::proto::message::{
@@ -65,6 +65,7 @@ impl Hub {
         let changes = [made, Change::Member { room: name, user }].into_iter().chain(signed).collect();
         self.commit(session, id, user, changes, Then::Done);
         self.tell_others(session, user, Membership { room: name, member: true, by: user, reason: None });
+        self.record(|| Record::Made { room: name, by: user, private: is_private });
         Ok(())
     }
 
@@ -82,6 +83,7 @@ impl Hub {
         self.admit_change(user, at)?;
         self.add_member(name, user);
         self.commit(session, id, user, vec![Change::Member { room: name, user }], Then::Enter(join));
+        self.record(|| Record::Joined { room: name, user });
         self.tell_others(session, user, Membership { room: name, member: true, by: user, reason: None });
         Ok(())
     }
@@ -108,6 +110,8 @@ impl Hub {
         if is_private {
             // Nobody has signed it: those who stay are told, to seal to him no longer.
             self.tell_room(name, user, Act::Left {});
+        } else {
+            self.record(|| Record::Left { room: name, user });
         }
         self.commit(session, id, user, changes, Then::Done);
         Ok(())
@@ -250,6 +254,7 @@ impl Hub {
 
     /// Tells those who are in a room what was decided.
     pub(super) fn tell_room(&mut self, room: RoomName, by: UserName, act: Act) {
+        self.record(|| Record::Decided { room: Some(room), by, act: act.clone() });
         let bytes = Arc::from(ServerMessage::Acted(Acted { room, by, act: Some(act) }).encode());
         self.outputs.push_back(Output::ToRoom { room, bytes });
     }

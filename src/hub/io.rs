@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::records::Record;
 use crate::journal::{StoreCommand, StoreEvent};
 use crate::model::{Fingerprint, RoomName, SessionId, UserName};
 use crate::proto::close::CloseReason;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub admins: HashSet<UserName>,
     /// Rooms of which every user is a member.
     pub default_rooms: Vec<RoomName>,
+    /// Whether there is a message log.
+    pub records: bool,
     /// Who may make rooms.
     pub creation: Creation,
     /// Rooms in all.
@@ -161,6 +164,8 @@ pub enum Output {
     Console(String),
     /// Something for the log.
     Log(LogEvent),
+    /// Something for the message log.
+    Record(Record),
     /// After a shutdown: no session is left and nothing awaits the store. Comes once, and last; not at all while the
     /// store fails or a session is not [`Input::Gone`], so the shell has a deadline of its own.
     Stopped,

@@ -51,6 +51,7 @@ mod posts;
 mod presence;
 mod private;
 mod reading;
+mod records;
 mod requests;
 mod rights;
 mod rooms;
@@ -61,6 +62,7 @@ mod shutdown;
 mod status;
 
 pub use io::{ConsoleCommand, Creation, Input, LogEvent, Output, Settings};
+pub use records::Record;
 
 use changes::Changing;
 use posts::Pending;

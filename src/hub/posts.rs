@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::requests::{ending, no_room, refused, refused_for, refused_with_hint};
 use super::shutdown::Phase;
-use super::{At, Hub, LogEvent, Output, UNACKNOWLEDGED};
+use super::{At, Hub, LogEvent, Output, Record, UNACKNOWLEDGED};
 use crate::journal::StoreCommand;
 use crate::model::{MessageId, RoomName, Seq, SessionId, StoreToken, StoredRecord, Timestamp, UserName};
 use crate::proto::message::{
@@ -228,12 +228,14 @@ impl Hub {
         let key = if let Body::Sealed { key, .. } = &body { Some(*key) } else { None };
         let encoded = Encoded::new(&Stored { room: name, seq, time, sender: user, message, body: Some(body) });
         self.outputs.push_back(Output::ToRoom { room: name, bytes: encoded.event().clone() });
+        let event = self.settings.records.then(|| encoded.event().clone());
         let is_direct = room.is_direct;
         room.append(encoded, self.incarnation, self.settings.history_limit);
         let stage = Stage::Writing(seq, time);
         let token = self.wait_for_store(Pending { user, message, room: name, stage, waiters });
         let record = StoredRecord { room: name, seq, time, sender: user, message, body: bytes };
         self.outputs.push_back(Output::Store(StoreCommand::Append { token, record, key }));
+        self.outputs.extend(event.map(|event| Output::Record(Record::Said(event))));
         if is_direct {
             self.announce_direct(name, user);
         }

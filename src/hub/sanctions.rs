@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::changes::{Then, check_line};
 use super::requests::refused;
 use super::rights::Right;
-use super::{At, Hub};
+use super::{At, Hub, Record};
 use crate::journal::{Change, Sanction};
 use crate::model::{SessionId, Timestamp, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
@@ -74,6 +74,8 @@ impl Hub {
             changes.extend(self.remove_member(name, user, None, by, reason.as_deref(), at));
         } else {
             self.banned.impose(sanction);
+            let (until, said) = (sanction.until, reason.clone());
+            self.record(|| Record::Decided { room: None, by, act: Act::Banned { user, until, reason: said } });
             let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             let reason = CloseReason::new(CloseCode::Kicked, format!("{by} banned you from this server{why}"));
             self.close_user(user, &reason, at);
@@ -98,6 +100,8 @@ impl Hub {
         room.map_or(&mut self.banned, |room| &mut room.banned).lift(user);
         if let Some(name) = name {
             self.tell_room(name, by, Act::Unbanned { user });
+        } else {
+            self.record(|| Record::Decided { room: None, by, act: Act::Unbanned { user } });
         }
         self.commit(session, id, by, vec![Change::Unban { room: name, user }], Then::Done);
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::io::{ConsoleCommand, LogEvent, Output};
 use super::limits::{Bucket, Reading};
 use super::shutdown::Phase;
-use super::{At, Hub, PEOPLE};
+use super::{At, Hub, PEOPLE, Record};
 use crate::model::{Fingerprint, MessageId, RoomName, SessionId, Timestamp, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::message::{ErrorCode, ServerMessage, Welcome};
@@ -123,10 +123,12 @@ impl Hub {
             oldest = sessions.first_key_value().map(|(_, &(oldest, _))| oldest).filter(|_| too_many);
         }
         self.online.insert(user);
-        let client = client.chars().filter(char::is_ascii_graphic).take(CLIENT_BYTES).collect::<String>().into();
+        let client: Box<str> =
+            client.chars().filter(char::is_ascii_graphic).take(CLIENT_BYTES).collect::<String>().into();
         let (rooms, put_off, logged) = (Vec::new(), Vec::new(), Vec::new());
-        let new = Session { user, opened, client, rooms, put_off, logged, idle: false };
+        let new = Session { user, opened, client: Box::clone(&client), rooms, put_off, logged, idle: false };
         self.sessions.insert(session, new);
+        self.record(|| Record::Connected { session, user, client });
         self.compare_status(user, &before, at);
         self.send(
             session,
@@ -196,6 +198,7 @@ impl Hub {
             return false;
         };
         let Some(Session { user, opened, rooms, .. }) = self.sessions.remove(&session) else { return false };
+        self.record(|| Record::Disconnected { session, user });
         for name in rooms {
             if let Some(room) = self.rooms.get_mut(&name) {
                 room.leave(user);

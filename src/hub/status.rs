@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::changes::{Then, check_line};
 use super::requests::refused;
 use super::sanctions::until;
-use super::{At, Hub};
+use super::{At, Hub, Record};
 use crate::journal::Change;
 use crate::model::{SessionId, Timestamp, UserName};
 use crate::proto::message::{
@@ -31,6 +31,7 @@ impl Hub {
         self.admit_change(user, at)?;
         let status = Status { availability, text, until };
         self.replace_status(user, status.clone(), at);
+        self.record(|| Record::Status { user, status: status.clone() });
         let kept = (status != Status::ONLINE).then(|| status.to_cbor());
         self.commit(session, id, user, vec![Change::Status { user, status: kept }], Then::Done);
         Ok(())

@@ -32,6 +32,7 @@ fn settings() -> Settings {
         connections_per_user: 64,
         join_backlog: 10,
         default_rooms: vec![RoomName::lobby()],
+        records: false,
         creation: Creation::Everyone,
         max_rooms: 20,
         max_rooms_per_user: 3,
@@ -235,6 +236,7 @@ impl World {
                 peer.in_room = true;
             }
             Output::Exit { .. } => panic!("everyone is in the lobby"),
+            Output::Record(record) => panic!("there is no message log: {record:?}"),
             Output::Close { session, reason } => {
                 let peer = self.peers.get_mut(&session).unwrap();
                 assert!(!peer.gone && peer.closed.is_none());

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::Event;
 use super::mailbox::{Mail, Mailbox};
+use super::message_log::Recorder;
 use super::session_ids::reactor_of;
 use crate::hub::{Hub, Input, LogEvent, Output};
 use crate::model::Timestamp;
@@ -21,6 +22,7 @@ pub(super) struct Switchboard {
     reactors: Vec<Arc<Mailbox>>,
     store: store::StoreSender,
     events: std::sync::mpsc::Sender<Event>,
+    recorder: Option<Recorder>,
 }
 
 impl Switchboard {
@@ -29,8 +31,9 @@ impl Switchboard {
         reactors: Vec<Arc<Mailbox>>,
         store: store::StoreSender,
         events: std::sync::mpsc::Sender<Event>,
+        recorder: Option<Recorder>,
     ) -> Self {
-        Self { hub: Mutex::new(hub), reactors, store, events }
+        Self { hub: Mutex::new(hub), reactors, store, events, recorder }
     }
 
     /// Tells the hub what happened, and queues what follows. `own` is the reactor that this thread is: it looks into its
@@ -69,6 +72,11 @@ impl Switchboard {
                     }
                     logged.push(event);
                 }
+                Output::Record(record) => {
+                    if let Some(recorder) = &self.recorder {
+                        recorder.write(wall, record);
+                    }
+                }
                 Output::Console(line) => self.tell(Event::Console(line)),
                 Output::Stopped => self.tell(Event::Stopped),
             }
@@ -89,6 +97,13 @@ impl Switchboard {
             first.post(Mail::HubDue(due));
         }
         due
+    }
+
+    /// The message log goes on in what its name stands for now.
+    pub(super) fn reopen_message_log(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.reopen();
+        }
     }
 
     fn tell(&self, event: Event) {

@@ -18,6 +18,7 @@ mod context;
 mod effects;
 mod listen;
 mod mailbox;
+mod message_log;
 mod outbox;
 mod pacing;
 mod reactor;
@@ -44,6 +45,7 @@ use effects::Switchboard;
 pub use listen::ListenError;
 pub(crate) use listen::raise_file_limit;
 use mailbox::{Mail, Mailbox};
+pub use message_log::OpenError as MessageLogError;
 use reactor::{Reactor, Shared, WAKER};
 use workers::Workers;
 
@@ -73,6 +75,8 @@ pub struct Options<'a> {
     pub database: &'a Path,
     /// The keys of resumption tickets.
     pub ticket_keys: &'a Path,
+    /// Where the message log is, if there is one.
+    pub directory: &'a Path,
 }
 
 /// Why a server does not start.
@@ -84,6 +88,9 @@ pub enum StartError {
     /// Its database is not usable.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// Its message log can't be written.
+    #[error(transparent)]
+    MessageLog(#[from] message_log::OpenError),
     /// The system gives it no threads or no poll.
     #[error("the system gives the server no thread or poll: {0}")]
     System(#[source] io::Error),
@@ -129,6 +136,7 @@ pub struct Server {
     events: Receiver<Event>,
     threads: Vec<JoinHandle<()>>,
     store: Running,
+    message_log: Option<message_log::Running>,
     watch: Watch,
 }
 
@@ -136,6 +144,11 @@ impl Control {
     /// Does what the operator typed.
     pub fn console(&self, command: ConsoleCommand) {
         self.0.switchboard.step(None, [Input::Console(command)]);
+    }
+
+    /// Has the message log go on in what its name stands for now: after somebody has moved the file away.
+    pub fn reopen_message_log(&self) {
+        self.0.switchboard.reopen_message_log();
     }
 
     /// Begins to end the server; [`Event::Stopping`] and [`Event::Stopped`] follow.
@@ -150,7 +163,7 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub fn start(options: Options<'_>) -> Result<Self, StartError> {
-        let Options { config, key, keys, registered, database, ticket_keys } = options;
+        let Options { config, key, keys, registered, database, ticket_keys, directory } = options;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = |wanted: Option<NonZeroU32>| wanted.map_or(cores, |threads| threads.get() as usize);
         let reactors = count(config.reactors).min(session_ids::MAX_REACTORS);
@@ -191,7 +204,13 @@ impl Server {
         }
 
         let hub = Hub::new(hub_settings(config), restored);
-        let switchboard = Switchboard::new(hub, mailboxes.clone(), store.sender(), tell.clone());
+        let message_log = config
+            .message_log
+            .as_ref()
+            .map(|settings| message_log::Running::start(settings, directory, alarm("message log")))
+            .transpose()?;
+        let recorder = message_log.as_ref().map(message_log::Running::recorder);
+        let switchboard = Switchboard::new(hub, mailboxes.clone(), store.sender(), tell.clone(), recorder);
         let users = registered.registry.iter();
         switchboard.step(None, users.map(|(user, key)| registered_with(user, key)));
         let (workers, threads) =
@@ -219,7 +238,7 @@ impl Server {
             apply(update, &updated, &admitting);
         })
         .map_err(StartError::System)?;
-        let mut server = Self { shared, contexts, addresses, events, threads, store, watch };
+        let mut server = Self { shared, contexts, addresses, events, threads, store, message_log, watch };
         match server.start_reactors(polls, listeners, &tell) {
             Ok(()) => Ok(server),
             Err(error) => {
@@ -291,6 +310,9 @@ impl Server {
         if let Err(error) = self.store.stop() {
             tracing::error!(%error, "what was not acknowledged is lost");
         }
+        if let Some(message_log) = self.message_log {
+            message_log.stop();
+        }
     }
 }
 
@@ -342,6 +364,7 @@ fn hub_settings(config: &ServerConfig) -> hub::Settings {
         history_limit: config.history_limit,
         join_backlog: config.join_backlog,
         default_rooms: config.default_rooms.clone(),
+        records: config.message_log.is_some(),
         creation: config.room_creation,
         max_rooms: config.max_rooms,
         max_rooms_per_user: config.max_rooms_per_user,

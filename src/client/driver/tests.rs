@@ -40,6 +40,7 @@ fn server(dir: &Path) -> Server {
         keys: &keys,
         database: &dir.join("rsachat.db"),
         ticket_keys: &dir.join("ticket_keys"),
+        directory: dir,
     })
     .unwrap()
 }

@@ -28,6 +28,7 @@ pub(super) fn page() -> Vec<u8> {
             roman(", with hyphens for underscores; lists are written with commas there."),
         ]);
     list(&mut roff, &ServerConfig::settings());
+    message_log(&mut roff);
     roff.control("SH", ["CLIENT"]).text([
         roman("The client reads "),
         bold("user_config.json"),
@@ -64,6 +65,35 @@ pub(super) fn page() -> Vec<u8> {
     roff.render().into_bytes()
 }
 
+fn message_log(roff: &mut Roff) {
+    roff.control("SH", ["MESSAGE LOG"])
+        .text([
+            roman("With "),
+            bold("message_log"),
+            roman(
+                " the server writes a JSON object a line, in UTF-8, for each thing that happens. The file is readable for \
+                 its owner alone, and holds what is said in rooms that are not private as it was said. Every line has ",
+            ),
+            bold("time"),
+            roman(" (RFC 3339, UTC) and "),
+            bold("event"),
+            roman(", and of the following what there is to tell. Fields and events may be added; skip what you don't know."),
+        ])
+        .control("PP", []);
+    for (name, about) in EVENTS.iter().chain(FIELDS) {
+        roff.control("TP", []).text([bold(*name)]).text([roman(*about)]);
+    }
+    roff.control("PP", []).text([
+        roman("What could not be written, as on a full disk, is left out: the chat does not wait for the log. "),
+        bold("rsachat serve"),
+        roman(" says when that begins and ends, and the log says how much is missing. What happened before the server ended \
+               is in the file, and on the disk. After SIGHUP the server goes on in a file of that name: for "),
+        bold("logrotate"),
+        roman("(8), set message_log_bytes to 0. The rest of a line that a crash of the machine has cut is removed at the \
+               next start."),
+    ]);
+}
+
 fn list(roff: &mut Roff, settings: &[Setting]) {
     for setting in settings {
         let default = match &setting.default {
@@ -79,6 +109,33 @@ fn list(roff: &mut Roff, settings: &[Setting]) {
     }
 }
 
+const EVENTS: &[(&str, &str)] = &[
+    ("message, action", "A user said something in a room: text. An action is what /me says."),
+    ("sealed", "A user said something in a private room, or to one user alone: sha256."),
+    ("connect, disconnect", "A session of a user began or ended: session; client when it began."),
+    ("create", "A user made a room: private."),
+    ("join, leave", "A user became a member of a room that everybody may join, or left a room."),
+    ("topic", "A user gave a room a topic: text."),
+    ("invite", "A user let target into a room."),
+    ("kick, ban, unban", "A user put target out of a room, or, without room, out of the server: text is the reason."),
+    ("mute, unmute", "A user took target's word in a room, or gave it back."),
+    ("owner", "A user made target a room's owner."),
+    ("status", "A user said whether he wants to be talked to: status is online, away or dnd; text is his own."),
+    ("lost", "As many lines as count says could not be written before this one."),
+];
+
+const FIELDS: &[(&str, &str)] = &[
+    ("room", "As #ROOM, or @USER@USER for what two users say to each other alone."),
+    ("user, target", "Who did it, and to whom it was done."),
+    ("seq, id", "A message's number in its room, and its identifier, 32 hexadecimal digits."),
+    ("sha256", "Of what the server holds of a sealed message: its ciphertext's SHA-256, in hexadecimal digits."),
+    ("until", "When a ban, a mute or a status ends, if it ends by itself (RFC 3339, UTC)."),
+    (
+        "session, client",
+        "A session's number since the server started, and the client's software and version, as it says.",
+    ),
+];
+
 const FILES: &[(&str, &str)] = &[
     ("config.json", "The server's configuration, in its directory."),
     (
@@ -90,6 +147,7 @@ const FILES: &[(&str, &str)] = &[
         "The server's own pair, in its directory; made at the first start. The public key is for users.",
     ),
     ("rsachat.db", "The messages, in the server's directory; an SQLite database."),
+    ("messageslog.json", "The message log, in the server's directory, if message_log says so."),
     ("user_config.json", "The client's configuration: in the working directory, else in ~/.config/rsachat."),
     (
         "client_private_key.pem, key_USER.private.pem",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::ServeArgs;
@@ -42,6 +42,10 @@ pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
 
     // Signals are caught before anything is announced: whoever waits for the announcement may send one.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::failure)?;
+    if config.message_log.is_some() {
+        // Without such a log there is nothing to go on with, and it ends the program as it always does.
+        signals.add_signal(SIGHUP).map_err(Error::failure)?;
+    }
     // Up to where there is a server to end in order, every signal ends the program.
     let starting = Arc::new(AtomicBool::new(true));
     for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
@@ -61,6 +65,7 @@ pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
         registered,
         database: &paths.database,
         ticket_keys: &paths.ticket_keys,
+        directory: &paths.directory,
     })
     .map_err(start_error)?;
     starting.store(false, Ordering::Relaxed);
@@ -69,7 +74,11 @@ pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
     let _ = announce(term, &server, users, &paths);
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            control.shut_down(if signal == SIGINT { "an interrupt" } else { "SIGTERM" });
+            match signal {
+                SIGHUP => control.reopen_message_log(),
+                SIGINT => control.shut_down("an interrupt"),
+                _ => control.shut_down("SIGTERM"),
+            }
         }
     });
     if term.commands() {
@@ -217,6 +226,9 @@ pub(super) fn start_error(error: StartError) -> Error {
         StartError::Store(error) => {
             let hint = error.hint();
             shown.hint(hint)
+        }
+        StartError::MessageLog(_) => {
+            shown.hint("message_log in config.json has to name a file that the server's user can write to, or null")
         }
         StartError::System(_) => shown,
     }

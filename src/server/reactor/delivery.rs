@@ -53,7 +53,7 @@ impl Reactor {
                     }
                 }
             }
-            Output::Store(_) | Output::Console(_) | Output::Log(_) | Output::Stopped => {}
+            Output::Store(_) | Output::Console(_) | Output::Log(_) | Output::Record(_) | Output::Stopped => {}
         }
     }
 

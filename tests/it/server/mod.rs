@@ -5,6 +5,7 @@ mod hostile;
 mod limits;
 mod logs;
 mod machine;
+mod message_log;
 mod registration;
 mod rooms;
 mod shutdown;

@@ -61,6 +61,7 @@ impl World {
             connections_per_user: 64,
             join_backlog: self.plan.join_backlog,
             default_rooms: vec![RoomName::lobby()],
+            records: false,
             creation: Creation::Everyone,
             max_rooms: 20,
             max_rooms_per_user: 3,
@@ -134,7 +135,7 @@ impl World {
                 self.wake_store();
             }
             Output::Stopped => process.stopped = true,
-            Output::Console(_) | Output::Log(_) => {}
+            Output::Console(_) | Output::Log(_) | Output::Record(_) => {}
         }
     }
 
@@ -197,7 +198,7 @@ impl World {
                     }
                 }
             }
-            Output::Store(_) | Output::Console(_) | Output::Log(_) | Output::Stopped => {}
+            Output::Store(_) | Output::Console(_) | Output::Log(_) | Output::Record(_) | Output::Stopped => {}
         }
     }
 

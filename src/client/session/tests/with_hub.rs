@@ -53,6 +53,7 @@ fn new_hub(incarnation: u64, disk: &[StoredRecord], starts: &[(Incarnation, Seq)
         connections_per_user: 64,
         join_backlog: 1000,
         default_rooms: vec![RoomName::lobby()],
+        records: false,
         creation: hub::Creation::Everyone,
         max_rooms: 20,
         max_rooms_per_user: 3,

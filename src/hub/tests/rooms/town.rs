@@ -81,7 +81,7 @@ impl Town {
                     self.closed.insert(session, reason);
                 }
                 Output::Store(command) => self.asked.push_back(command),
-                Output::Log(_) | Output::Console(_) | Output::Stopped => {}
+                Output::Log(_) | Output::Console(_) | Output::Record(_) | Output::Stopped => {}
             }
         }
     }
