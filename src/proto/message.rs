@@ -459,6 +459,8 @@ impl From<StoredRecord> for Encoded {
     }
 }
 
+// Inlined into one function for all messages, encoders are too much for the compiler, and it inlines them no further.
+#[inline(never)]
 fn encode<T: Encode<()>>(kind: u64, id: RequestId, body: &T) -> Vec<u8> {
     // Most messages fit.
     let mut out = Vec::with_capacity(256);
