@@ -175,7 +175,7 @@ impl Tabs {
         if room == self.current.room {
             return self.current.flow.push(event, now);
         }
-        if let Event::Message { .. } | Event::Missed { .. } = event
+        if let Event::Message { .. } | Event::Missed { .. } | Event::BeforeYou { .. } = event
             && self.tab(room).is_none()
         {
             // What was said before is told before the user is in.
@@ -272,13 +272,15 @@ mod tests {
 
     #[test]
     fn what_was_said_before_a_room_is_entered_waits_in_that_room() {
-        let (mut tabs, now) = (Tabs::new(room("#common")), Instant::now());
-        tabs.push(message("#dev", 1), now);
-        tabs.enter(room("#dev"), "work");
-        assert_eq!(shown(&mut tabs, now), []);
-        tabs.look_at(room("#dev"));
-        assert_eq!(tabs.current.topic, "work");
-        assert_eq!(shown(&mut tabs, now), [Shown::Event(message("#dev", 1))]);
+        for first in [message("#dev", 1), Event::BeforeYou { room: room("#dev"), count: 3 }] {
+            let (mut tabs, now) = (Tabs::new(room("#common")), Instant::now());
+            tabs.push(first.clone(), now);
+            tabs.enter(room("#dev"), "work");
+            assert_eq!(shown(&mut tabs, now), []);
+            tabs.look_at(room("#dev"));
+            assert_eq!(tabs.current.topic, "work");
+            assert_eq!(shown(&mut tabs, now), [Shown::Event(first)]);
+        }
     }
 
     #[test]
