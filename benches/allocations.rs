@@ -121,6 +121,7 @@ fn server() -> bool {
         keys: &paths.keys,
         registered: registry::load(&paths.keys, &Registry::default()),
         database: &paths.database,
+        invites: &paths.invites,
         ticket_keys: &paths.ticket_keys,
         directory: &paths.directory,
     });

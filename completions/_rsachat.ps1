@@ -30,6 +30,7 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('keygen', 'keygen', [CompletionResultType]::ParameterValue, 'Make a key pair')
             [CompletionResult]::new('key', 'key', [CompletionResultType]::ParameterValue, 'Look at a key, change its passphrase, or print its public half')
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'List, add or remove the users of a server')
+            [CompletionResult]::new('invite', 'invite', [CompletionResultType]::ParameterValue, 'Let somebody in who has no key yet, by a link')
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Run the server')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Chat')
             [CompletionResult]::new('trust', 'trust', [CompletionResultType]::ParameterValue, 'Look at whose keys you trust, and forget one')
@@ -94,9 +95,9 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List users with the fingerprints of their keys, and what is wrong with the files that are refused')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List users with the fingerprints of their keys, who is invited, and what is wrong with the files that are refused')
             [CompletionResult]::new('add', 'add', [CompletionResultType]::ParameterValue, 'Let a user in: copy a public key into the keys directory')
-            [CompletionResult]::new('remove', 'remove', [CompletionResultType]::ParameterValue, 'Put a user out: delete the public key; open sessions end at once')
+            [CompletionResult]::new('remove', 'remove', [CompletionResultType]::ParameterValue, 'Put a user out: delete the public key, or take an invitation back; open sessions end at once')
             break
         }
         'rsachat;keys;list' {
@@ -123,6 +124,16 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'rsachat;invite' {
+            [CompletionResult]::new('--expires', '--expires', [CompletionResultType]::ParameterName, 'How long it is good, as 30m, 24h or 7d')
+            [CompletionResult]::new('--address', '--address', [CompletionResultType]::ParameterName, 'Under which address USER reaches the server [default: server_ip and server_port of its configuration]')
+            [CompletionResult]::new('--data-dir', '--data-dir', [CompletionResultType]::ParameterName, 'Where the server''s files are')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'rsachat;serve' {

@@ -33,6 +33,7 @@ complete -c rsachat -n "__fish_rsachat_needs_command" -s V -l version -d 'Print 
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keygen" -d 'Make a key pair'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "key" -d 'Look at a key, change its passphrase, or print its public half'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keys" -d 'List, add or remove the users of a server'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "invite" -d 'Let somebody in who has no key yet, by a link'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "serve" -d 'Run the server'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "connect" -d 'Chat'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "trust" -d 'Look at whose keys you trust, and forget one'
@@ -85,9 +86,9 @@ always\t'In pipes and files too'
 never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -f -a "list" -d 'List users with the fingerprints of their keys, and what is wrong with the files that are refused'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -f -a "list" -d 'List users with the fingerprints of their keys, who is invited, and what is wrong with the files that are refused'
 complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -f -a "add" -d 'Let a user in: copy a public key into the keys directory'
-complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Put a user out: delete the public key; open sessions end at once'
+complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Put a user out: delete the public key, or take an invitation back; open sessions end at once'
 complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from list" -l data-dir -d 'The server\'s directory' -r -f -a "(__fish_complete_directories)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from list" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
@@ -108,6 +109,14 @@ always\t'In pipes and files too'
 never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand keys; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c rsachat -n "__fish_rsachat_using_subcommand invite" -l expires -d 'How long it is good, as 30m, 24h or 7d' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand invite" -l address -d 'Under which address USER reaches the server [default: server_ip and server_port of its configuration]' -r -f -a "(__fish_print_hostnames)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand invite" -l data-dir -d 'Where the server\'s files are' -r -f -a "(__fish_complete_directories)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand invite" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand invite" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand invite" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l data-dir -d 'Where the server\'s files are' -r -f -a "(__fish_complete_directories)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l config -d 'The configuration [default: config.json in the server\'s directory]' -r -F
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l log-format -d 'How to write the log on standard error: text, json' -r -f -a "text\t'A line for people'

@@ -5,6 +5,7 @@
 mod bench;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -13,6 +14,7 @@ use crate::config::ServerFlags;
 use crate::crypto::rsa::Bits;
 use crate::model::{Fingerprint, RoomName, UserName};
 use crate::term::Colour;
+use crate::time::parse_duration;
 
 /// Encrypted chat for a team, from the shell
 ///
@@ -83,6 +85,7 @@ pub enum Command {
     Keygen(KeygenArgs),
     Key(KeyArgs),
     Keys(KeysArgs),
+    Invite(InviteArgs),
     Serve(ServeArgs),
     Connect(ConnectArgs),
     Trust(TrustArgs),
@@ -196,13 +199,13 @@ pub struct KeysArgs {
 /// What can be done with the registered keys.
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
-    /// List users with the fingerprints of their keys, and what is wrong with the files that are refused
+    /// List users with the fingerprints of their keys, who is invited, and what is wrong with the files that are refused
     #[command(after_help = "Example:\n  rsachat keys list --data-dir /var/lib/rsachat")]
     List,
     /// Let a user in: copy a public key into the keys directory
     #[command(after_help = "Example:\n  rsachat keys add key_alice.pem")]
     Add(KeysAddArgs),
-    /// Put a user out: delete the public key; open sessions end at once
+    /// Put a user out: delete the public key, or take an invitation back; open sessions end at once
     #[command(after_help = "Example:\n  rsachat keys remove alice")]
     Remove(KeysRemoveArgs),
 }
@@ -227,6 +230,33 @@ pub struct KeysRemoveArgs {
     /// Whose key to delete
     pub user: UserName,
 }
+
+/// Let somebody in who has no key yet, by a link
+///
+/// Makes an invitation for USER and prints the one line that USER types. It works once: then the server has USER's key, as if
+/// you had added it. Another invitation for the same user takes its place; rsachat keys remove takes it back. Whoever has
+/// the line can become USER, so send it over a channel that you trust. A running server notices at once.
+#[derive(Debug, Args)]
+#[command(after_help = INVITE_EXAMPLES)]
+pub struct InviteArgs {
+    /// Whom to let in
+    pub user: UserName,
+    /// How long it is good, as 30m, 24h or 7d
+    #[arg(long, default_value = "24h", value_parser = lifetime, value_name = "TIME")]
+    pub expires: Duration,
+    /// Under which address USER reaches the server
+    #[arg(long, value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname,
+          help = "Under which address USER reaches the server [default: server_ip and server_port of its configuration]")]
+    pub address: Option<String>,
+    /// Where the server's files are
+    #[arg(long, default_value = ".", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data_dir: PathBuf,
+}
+
+const INVITE_EXAMPLES: &str = "\
+Examples:
+  rsachat invite bob
+  rsachat invite bob --expires 7d --address chat.example.org --data-dir /var/lib/rsachat";
 
 /// Run the server
 ///
@@ -280,7 +310,8 @@ pub enum LogFormat {
 pub struct ConnectArgs {
     /// The server
     #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname,
-          help = "The server, as HOST, HOST:PORT or [IPV6]:PORT [default port: 5000]")]
+          help = "The server, as HOST, HOST:PORT or [IPV6]:PORT [default port: 5000], or all of an invitation: \
+                  rsachat://USER@HOST:PORT/?server=SHA256:...&invite=...")]
     pub server: Option<String>,
     /// Your name on the server
     #[arg(long, value_name = "NAME")]
@@ -306,6 +337,7 @@ const CONNECT_EXAMPLES: &str = "\
 Examples:
   rsachat connect
   rsachat connect chat.example.org --user alice
+  rsachat connect rsachat://alice@chat.example.org:5000
   echo 'the build is green' | rsachat connect chat.example.org --no-input";
 
 /// Look at whose keys you trust, and forget one
@@ -378,6 +410,12 @@ pub struct ManArgs {
     /// The directory, made if missing
     #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+    let in_range = parse_duration(text).filter(|time| (Duration::from_secs(1)..=LONGEST).contains(time));
+    in_range.ok_or_else(|| "a time up to 365d is expected, as 30m, 24h or 7d".to_owned())
 }
 
 fn bits(text: &str) -> Result<Bits, String> {

@@ -15,3 +15,4 @@ pub mod proto;
 pub mod server;
 pub mod store;
 pub mod term;
+pub mod time;

@@ -9,6 +9,7 @@ mod sealed;
 pub use link::{link_client, link_operations, link_server};
 pub use sealed::{roster, sealed_message, sender_key, statement};
 
+use rsachat::client::address::Address;
 use rsachat::crypto::rsa::PublicKey;
 use rsachat::proto::close::CloseReason;
 use rsachat::proto::frame::{HEADER_BYTES, Header};
@@ -20,7 +21,7 @@ use rsachat::proto::message::{PREFIX_BYTES, Request, ServerMessage};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     ("frame-header", frame_header),
     ("client-hello", client_hello),
     ("resume-hello", resume_hello),
@@ -31,6 +32,7 @@ pub const TARGETS: [Target; 17] = [
     ("server-message", server_message),
     ("close", close),
     ("public-key", public_key),
+    ("address", address),
     ("sender-key", sender_key),
     ("statement", statement),
     ("sealed-message", sealed_message),
@@ -133,5 +135,21 @@ pub fn public_key(text: &[u8]) {
         assert_eq!(PublicKey::from_spki_der(key.spki_der()).as_ref(), Ok(&key));
         assert!((256..=512).contains(&key.size()));
         let _ = key.verify(b"message", &vec![1; key.size()]);
+    }
+}
+
+/// An address that is accepted has one way to be written, and can be typed in a shell between quotes.
+pub fn address(text: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(text)
+        && let Ok(address) = Address::parse(text)
+    {
+        let written = address.to_string();
+        assert!(!written.contains(|char: char| char == '\'' || char.is_control() || char.is_whitespace()));
+        let again = Address::parse(&written).unwrap();
+        assert_eq!(again.to_string(), written);
+        assert_eq!(
+            (again.user, again.fingerprint, &again.invite),
+            (address.user, address.fingerprint, &address.invite)
+        );
     }
 }

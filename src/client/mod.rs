@@ -3,6 +3,7 @@
 //!
 //! A face knows the session's events and commands, and nothing of connections.
 
+pub mod address;
 pub mod commands;
 pub mod driver;
 pub mod memory;

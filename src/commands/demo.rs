@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::throwaway;
 use crate::cli::DemoArgs;
+use crate::client::address;
 use crate::client::driver::{Driver, Handle, Target, Told};
 use crate::client::session::{Arrival, Command, Event, Known, Outcome, Seal, Settings};
 use crate::client::ui::render::Form;
@@ -92,6 +93,7 @@ impl Stage {
             keys: &paths.keys,
             registered: registry::load(&paths.keys, &Registry::default()),
             database: &paths.database,
+            invites: &paths.invites,
             ticket_keys: &paths.ticket_keys,
             directory: &paths.directory,
         })
@@ -107,6 +109,7 @@ impl Stage {
         let about = About {
             me: settings.user,
             room: settings.room,
+            address: address::Server::new(&self.target.host, self.target.port)?.into(),
             server: self.public.fingerprint(),
             own: alice.public().fingerprint(),
             bell: true,
@@ -146,6 +149,7 @@ fn settings(server: &PublicKey, own: &PublicKey, name: &str) -> Result<Settings,
         user: user(name)?,
         own,
         known: Known::default(),
+        invite: None,
         receipts: true,
         room,
         give_up: Some(PATIENCE),

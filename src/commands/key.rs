@@ -43,7 +43,7 @@ fn passwd(term: &Term, args: &KeyPasswdArgs) -> Result<(), Error> {
     let passphrase = NewPassphrase {
         none: args.no_passphrase,
         file: args.new_passphrase_file.as_deref(),
-        flag: "--new-passphrase-file",
+        flags: "--new-passphrase-file FILE or --no-passphrase",
     };
     let passphrase = passphrase.get(term, file)?;
     // A link stays one: the file it leads to is written anew.

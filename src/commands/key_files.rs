@@ -82,8 +82,8 @@ impl AnyKey {
 pub(super) struct NewPassphrase<'a> {
     pub(super) none: bool,
     pub(super) file: Option<&'a Path>,
-    /// The flag that names the file.
-    pub(super) flag: &'static str,
+    /// How it is given where nobody can be asked.
+    pub(super) flags: &'a str,
 }
 
 impl NewPassphrase<'_> {
@@ -94,10 +94,7 @@ impl NewPassphrase<'_> {
         }
         let passphrase = match self.file {
             Some(file) => passphrase_file(file)?,
-            None => term.new_password(
-                &format!("New passphrase for {}", path.display()),
-                &format!("{} FILE or --no-passphrase", self.flag),
-            )?,
+            None => term.new_password(&format!("New passphrase for {}", path.display()), self.flags)?,
         };
         if passphrase.is_empty() {
             return Err(Error::usage("the passphrase is empty").hint("--no-passphrase leaves the key unencrypted"));

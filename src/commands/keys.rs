@@ -9,32 +9,41 @@ use crate::cli::{KeysAddArgs, KeysArgs, KeysCommand, KeysRemoveArgs};
 use crate::config::ServerPaths;
 use crate::error::{Context as _, Error};
 use crate::keys::identity;
+use crate::keys::invites::Invites;
 use crate::keys::registry::{self, Reason, Registry};
-use crate::model::UserName;
+use crate::model::{Timestamp, UserName};
 use crate::term::{Term, sanitise};
+use crate::time::rfc_3339;
 
 pub(super) fn run(term: &Term, args: &KeysArgs) -> Result<(), Error> {
-    let directory = ServerPaths::new(&args.data_dir, None).keys;
+    let paths = ServerPaths::new(&args.data_dir, None);
+    let (directory, invites) = (paths.keys, Invites::new(&paths.invites));
     match &args.command {
-        KeysCommand::List => list(term, &directory),
+        KeysCommand::List => list(term, &directory, &invites),
         KeysCommand::Add(args) => add(term, &directory, args),
-        KeysCommand::Remove(args) => remove(term, &directory, args),
+        KeysCommand::Remove(args) => remove(term, &directory, &invites, args),
     }
 }
 
-fn list(term: &Term, directory: &Path) -> Result<(), Error> {
+fn list(term: &Term, directory: &Path, invites: &Invites) -> Result<(), Error> {
     fs::read_dir(directory).map_err(|error| unreadable(directory, &error))?;
     let loaded = registry::load(directory, &Registry::default());
-    let width = loaded.registry.iter().map(|(user, _)| user.as_str().len()).max().unwrap_or(0);
+    let invited = invites.list().context(|| "can't read the invitations")?;
+    let users = loaded.registry.iter().map(|(user, _)| user).chain(invited.iter().map(|(user, _)| *user));
+    let width = users.map(|user| user.as_str().len()).max().unwrap_or(0);
     for (user, key) in loaded.registry.iter() {
         term.out(format_args!("{user:width$}  {}  {}", key.fingerprint(), key.bits()))?;
+    }
+    for (user, expires) in invited {
+        let state = if expires > Timestamp::now() { "invited until" } else { "invitation ended" };
+        term.out(format_args!("{user:width$}  {state} {}", rfc_3339(expires)))?;
     }
     for refusal in &loaded.refusals {
         term.warn(sanitise(&refusal.to_string()));
     }
     if loaded.registry.is_empty() {
         term.note(format_args!("nobody is registered in {}", directory.display()));
-        term.hint("rsachat keys add key_USER.pem");
+        term.hint("rsachat keys add key_USER.pem, or rsachat invite USER");
     }
     Ok(())
 }
@@ -65,12 +74,16 @@ fn add(term: &Term, directory: &Path, args: &KeysAddArgs) -> Result<(), Error> {
     term.out(format_args!("{user}  {}", key.fingerprint()))
 }
 
-fn remove(term: &Term, directory: &Path, args: &KeysRemoveArgs) -> Result<(), Error> {
-    let mut removed = false;
+fn remove(term: &Term, directory: &Path, invites: &Invites, args: &KeysRemoveArgs) -> Result<(), Error> {
+    let user = args.user;
+    let mut removed = invites.withdraw(&user).context(|| format!("can't remove the invitation of {user}"))?;
+    if removed {
+        term.note(format_args!("{user} is invited no longer"));
+    }
     for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, &error))? {
         let entry = entry.map_err(|error| unreadable(directory, &error))?;
         // Also one that is spelled with upper case, or refused: nothing may bring the user back.
-        if registry::user_of(&entry.file_name()) == Ok(args.user) {
+        if registry::user_of(&entry.file_name()) == Ok(user) {
             let path = entry.path();
             fs::remove_file(&path).context(|| format!("can't remove {}", path.display()))?;
             term.note(format_args!("removed {}", path.display()));
@@ -80,7 +93,7 @@ fn remove(term: &Term, directory: &Path, args: &KeysRemoveArgs) -> Result<(), Er
     if removed {
         Ok(())
     } else {
-        Err(Error::failure(format!("{} is not registered", args.user)).hint("rsachat keys list"))
+        Err(Error::failure(format!("{user} is neither registered nor invited")).hint("rsachat keys list"))
     }
 }
 

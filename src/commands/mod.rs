@@ -9,11 +9,11 @@ use crate::cli::{Cli, Command};
 use crate::error::{Error, Exit};
 use crate::term::{Colour, Term};
 
-mod address;
 mod bench;
 mod completions;
 mod connect;
 mod demo;
+mod invite;
 mod key;
 mod key_files;
 mod keygen;
@@ -31,6 +31,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Keygen(args) => keygen::run(&term, &args),
         Command::Key(args) => key::run(&term, &args),
         Command::Keys(args) => keys::run(&term, &args),
+        Command::Invite(args) => invite::run(&term, &args),
         Command::Connect(args) => connect::run(&term, &args),
         Command::Trust(args) => trust::run(&term, &args),
         Command::Bench(args) => bench::run(&term, &args.command),

@@ -21,6 +21,8 @@ pub struct ServerPaths {
     pub config_given: bool,
     /// The directory of the registered keys.
     pub keys: PathBuf,
+    /// The directory of the invitations.
+    pub invites: PathBuf,
     /// The server's private key.
     pub private_key: PathBuf,
     /// The server's public key, for users.
@@ -41,6 +43,7 @@ impl ServerPaths {
             config: config.map_or_else(|| file("config.json"), Path::to_owned),
             config_given: config.is_some(),
             keys: file("keys"),
+            invites: file("invites"),
             private_key: file("server_private_key.pem"),
             public_key: file(SERVER_PUBLIC_KEY),
             database: file("rsachat.db"),

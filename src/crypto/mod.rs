@@ -19,6 +19,7 @@
 
 pub mod aead;
 pub mod ed25519;
+pub mod invite;
 pub mod kdf;
 pub mod kem;
 pub mod rsa;

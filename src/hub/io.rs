@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::invitations::Invitation;
 use super::records::Record;
+use crate::crypto::invite::InviteToken;
 use crate::journal::{StoreCommand, StoreEvent};
 use crate::model::{Fingerprint, RoomName, SessionId, UserName};
 use crate::proto::close::CloseReason;
@@ -90,6 +92,8 @@ pub enum Input {
         /// What it asks for.
         request: Request,
     },
+    /// The answer to [`Output::Invite`]: the token, or why there is none.
+    Invited(Invitation, Result<InviteToken, String>),
     /// A connection has ended, for whatever reason; also the answer to [`Output::Close`].
     Gone {
         /// The session.
@@ -158,6 +162,8 @@ pub enum Output {
         /// Why.
         reason: CloseReason,
     },
+    /// Make this invitation, and say [`Input::Invited`].
+    Invite(Invitation),
     /// The store is to do this.
     Store(StoreCommand),
     /// A line for the operator's terminal.

@@ -45,6 +45,7 @@ use crate::proto::message::{ServerMessage, Status};
 mod changes;
 mod direct;
 mod invariants;
+mod invitations;
 mod io;
 mod limits;
 mod posts;
@@ -61,6 +62,7 @@ mod sessions;
 mod shutdown;
 mod status;
 
+pub use invitations::Invitation;
 pub use io::{ConsoleCommand, Creation, Input, LogEvent, Output, Settings};
 pub use records::Record;
 
@@ -216,6 +218,7 @@ impl Hub {
                 self.opened(session, user, fingerprint, &client, at);
             }
             Input::Request { session, id, request } => self.request(session, id, request, at),
+            Input::Invited(invitation, token) => self.invited(&invitation, token, at),
             Input::Gone { session } => self.gone(session, at),
             Input::Store(StoreEvent::Stored { tokens }) => self.stored(&tokens, at),
             Input::Store(StoreEvent::Found { token, place }) => self.found(token, place, at),

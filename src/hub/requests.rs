@@ -86,6 +86,7 @@ impl Hub {
                 Request::SenderKeys(keys) => self.sender_keys(session, id, keys, at),
                 Request::Seen(seen) => self.seen(session, id, &seen, at),
                 Request::Roster(roster) => self.roster(session, id, &roster, at),
+                Request::InviteUser(invite) => self.invite_user(session, id, &invite, at),
                 Request::Unknown(kind) => Err(refused_with_hint(
                     ErrorCode::UnknownRequest,
                     format!("this server doesn't know requests of type {kind}"),

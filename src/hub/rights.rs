@@ -17,6 +17,7 @@ pub(super) enum Right {
     Mute,
     HandOver,
     BanFromServer,
+    InviteToServer,
     EndServer,
 }
 
@@ -34,7 +35,7 @@ impl Right {
         match self {
             Self::Create if creation == Creation::Everyone => Standing::Anyone,
             Self::Topic | Self::Invite | Self::Kick | Self::Ban | Self::Mute | Self::HandOver => Standing::Owner,
-            Self::Create | Self::BanFromServer | Self::EndServer => Standing::Admin,
+            Self::Create | Self::BanFromServer | Self::InviteToServer | Self::EndServer => Standing::Admin,
         }
     }
 
@@ -49,6 +50,7 @@ impl Right {
             Self::Mute => "mute",
             Self::HandOver => "hand it on",
             Self::BanFromServer => "ban from the server",
+            Self::InviteToServer => "invite to the server",
             Self::EndServer => "end the server",
         }
     }

@@ -66,6 +66,8 @@ pub(super) struct Session {
     pub(super) logged: Vec<ErrorCode>,
     /// Nobody is at it, as its client says.
     pub(super) idle: bool,
+    /// An invitation that it asked for is being made.
+    pub(super) inviting: bool,
 }
 
 impl Hub {
@@ -126,7 +128,8 @@ impl Hub {
         let client: Box<str> =
             client.chars().filter(char::is_ascii_graphic).take(CLIENT_BYTES).collect::<String>().into();
         let (rooms, put_off, logged) = (Vec::new(), Vec::new(), Vec::new());
-        let new = Session { user, opened, client: Box::clone(&client), rooms, put_off, logged, idle: false };
+        let new =
+            Session { user, opened, client: Box::clone(&client), rooms, put_off, logged, idle: false, inviting: false };
         self.sessions.insert(session, new);
         self.record(|| Record::Connected { session, user, client });
         self.compare_status(user, &before, at);

@@ -14,6 +14,7 @@ use crate::proto::message::{
 };
 
 mod direct;
+mod invitations;
 mod joining;
 mod posting;
 mod private;
@@ -236,6 +237,7 @@ impl World {
                 peer.in_room = true;
             }
             Output::Exit { .. } => panic!("everyone is in the lobby"),
+            Output::Invite(invitation) => panic!("nobody is invited: {invitation:?}"),
             Output::Record(record) => panic!("there is no message log: {record:?}"),
             Output::Close { session, reason } => {
                 let peer = self.peers.get_mut(&session).unwrap();

@@ -12,6 +12,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64, Encoding as _};
@@ -31,8 +32,8 @@ impl ServerName {
     /// The name of `host`, a DNS name or an IP address without brackets; `None` if it can't be one.
     #[must_use]
     pub fn new(host: &str, port: u16) -> Option<Self> {
-        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"#[]".contains(c);
-        if host.is_empty() || !host.chars().all(plain) {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if host.parse::<IpAddr>().is_err() && (host.is_empty() || !host.bytes().all(plain)) {
             return None;
         }
         let host = host.trim_end_matches('.').to_lowercase();

@@ -16,9 +16,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,24 @@ pub struct Update {
     pub changes: Vec<Change>,
     /// The refusals that were not there before.
     pub refusals: Vec<Refusal>,
+}
+
+/// Asks for a look at a directory that is being watched.
+#[derive(Debug, Clone)]
+pub struct Looker(Bell);
+
+impl Looker {
+    /// Has the directory read now, and waits until what is new in it was told. Says whether that was done: not if it takes
+    /// longer than `patience`, or nobody watches any more.
+    #[must_use]
+    pub fn look(&self, patience: Duration) -> bool {
+        let Self(bell) = self;
+        let (done, looked) = sync_channel(1);
+        bell.asking().push(done);
+        bell.ring();
+        // The last look may have been before this was asked for.
+        !bell.stopped() && looked.recv_timeout(patience).is_ok()
+    }
 }
 
 /// A directory being watched, until this is dropped.
@@ -59,6 +77,12 @@ impl Watch {
         Self::start_timed(directory, loaded, TIMING, on_update)
     }
 
+    /// To have it looked at without delay.
+    #[must_use]
+    pub fn looker(&self) -> Looker {
+        Looker(self.bell.clone())
+    }
+
     fn start_timed(
         directory: &Path,
         loaded: &Loaded,
@@ -66,7 +90,7 @@ impl Watch {
         on_update: impl FnMut(Update) + Send + 'static,
     ) -> io::Result<Self> {
         let (ring, rung) = sync_channel(1);
-        let bell = Bell { ring, stop: Arc::default() };
+        let bell = Bell { ring, stop: Arc::default(), asking: Arc::default() };
         let mut watcher = Watcher {
             directory: directory.to_owned(),
             timing,
@@ -101,6 +125,8 @@ impl Drop for Watch {
 struct Bell {
     ring: SyncSender<()>,
     stop: Arc<AtomicBool>,
+    /// Those who wait for the next look.
+    asking: Arc<Mutex<Vec<SyncSender<()>>>>,
 }
 
 impl Bell {
@@ -110,6 +136,10 @@ impl Bell {
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    fn asking(&self) -> MutexGuard<'_, Vec<SyncSender<()>>> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -178,12 +208,14 @@ impl<F: FnMut(Update)> Watcher<F> {
                 Ok(()) => self.wait_until_quiet(),
                 Err(RecvTimeoutError::Timeout) if self.nothing_to_see() => continue,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
             if !self.bell.stopped() {
                 self.look();
             }
         }
+        // Nobody is answered any more.
+        self.bell.asking().clear();
     }
 
     fn until_next_look(&self) -> Duration {
@@ -200,13 +232,27 @@ impl<F: FnMut(Update)> Watcher<F> {
         let latest = Instant::now() + self.timing.patience;
         loop {
             let left = latest.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.bell.stopped() || self.rung.recv_timeout(left.min(self.timing.quiet)).is_err() {
+            let urgent = !self.bell.asking().is_empty();
+            if urgent
+                || left.is_zero()
+                || self.bell.stopped()
+                || self.rung.recv_timeout(left.min(self.timing.quiet)).is_err()
+            {
                 return;
             }
         }
     }
 
     fn look(&mut self) {
+        let asking = std::mem::take(&mut *self.bell.asking());
+        self.look_now();
+        for done in asking {
+            // Who asked may wait no longer.
+            let _ = done.try_send(());
+        }
+    }
+
+    fn look_now(&mut self) {
         let place = Place::of(&self.directory);
         let same = place.zip(self.place).is_some_and(|(now, before)| now.is_same_directory(before));
         self.place = place;

@@ -31,7 +31,7 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 pub use self::answer::{
     Accepted, Done, ErrorCode, HistoryEnd, Joined, PeopleList, Person, Refused, Stored, Ticket, UserInfo, Welcome,
 };
-pub use self::people::{Availability, Changed, Presence, SetIdle, SetStatus, Status};
+pub use self::people::{Availability, Changed, InviteUser, Invited, Presence, SetIdle, SetStatus, Status};
 pub use self::request::{Body, History, Join, People, Position, Post, Shutdown, Whois};
 pub use self::rooms::{
     Act, Acted, Ban, Create, HandOver, Invite, Kick, Leave, Membership, Mute, RoomInfo, RoomList, Rooms, SetTopic,
@@ -130,6 +130,8 @@ pub enum Request {
     Seen(Seen),
     /// Who is in a private room, as its owners have signed it.
     Roster(Roster),
+    /// Let somebody in who is not registered.
+    InviteUser(InviteUser),
     /// A type this version doesn't know; answered with [`ErrorCode::UnknownRequest`].
     Unknown(u64),
 }
@@ -186,6 +188,8 @@ pub enum Reply {
     SenderKeys(SenderKeyList),
     /// To [`Roster`].
     Roster(RosterPage),
+    /// To [`InviteUser`].
+    Invited(Invited),
     /// It could not be done.
     Error(Refused),
 }
@@ -215,6 +219,7 @@ mod kind {
     pub(super) const SENDER_KEYS: u64 = 22;
     pub(super) const SEEN: u64 = 23;
     pub(super) const ROSTER: u64 = 24;
+    pub(super) const INVITE_USER: u64 = 25;
     pub(super) const DONE: u64 = 32;
     pub(super) const JOINED: u64 = 33;
     pub(super) const ACCEPTED: u64 = 34;
@@ -225,6 +230,7 @@ mod kind {
     pub(super) const KEY_LIST: u64 = 39;
     pub(super) const SENDER_KEY_LIST: u64 = 40;
     pub(super) const ROSTER_PAGE: u64 = 41;
+    pub(super) const INVITED: u64 = 42;
     pub(super) const PART: u64 = 62;
     pub(super) const ERROR: u64 = 63;
     pub(super) const TICKET: u64 = 64;
@@ -267,6 +273,7 @@ impl Request {
             Self::SenderKeys(body) => encode(kind::SENDER_KEYS, id, body),
             Self::Seen(body) => encode(kind::SEEN, id, body),
             Self::Roster(body) => encode(kind::ROSTER, id, body),
+            Self::InviteUser(body) => encode(kind::INVITE_USER, id, body),
             Self::Unknown(kind) => encode(*kind, id, &Done {}),
         }
     }
@@ -302,6 +309,7 @@ impl Request {
             kind::SENDER_KEYS => Self::SenderKeys(body.decode()?),
             kind::SEEN => Self::Seen(body.decode()?),
             kind::ROSTER => Self::Roster(body.decode()?),
+            kind::INVITE_USER => Self::InviteUser(body.decode()?),
             other => {
                 body.skip()?;
                 Self::Unknown(other)
@@ -328,6 +336,7 @@ impl ServerMessage {
                 Reply::Keys(body) => encode(kind::KEY_LIST, *id, body),
                 Reply::SenderKeys(body) => encode(kind::SENDER_KEY_LIST, *id, body),
                 Reply::Roster(body) => encode(kind::ROSTER_PAGE, *id, body),
+                Reply::Invited(body) => encode(kind::INVITED, *id, body),
                 Reply::Error(body) => encode(kind::ERROR, *id, body),
             },
             Self::Part(id, body) => encode(kind::PART, *id, body),
@@ -364,6 +373,7 @@ impl ServerMessage {
             kind::KEY_LIST => Self::Reply(id, Reply::Keys(body.decode()?)),
             kind::SENDER_KEY_LIST => Self::Reply(id, Reply::SenderKeys(body.decode()?)),
             kind::ROSTER_PAGE => Self::Reply(id, Reply::Roster(body.decode()?)),
+            kind::INVITED => Self::Reply(id, Reply::Invited(body.decode()?)),
             kind::ERROR => Self::Reply(id, Reply::Error(body.decode()?)),
             kind::PART => Self::Part(id, body.decode()?),
             kind::TICKET..=kind::KEY_CHANGED if id != 0 => {

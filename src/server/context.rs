@@ -5,6 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::enrolment::Enrolment;
+use crate::crypto::invite::InviteToken;
 use crate::crypto::rsa::{PrivateKey, PublicKey};
 use crate::keys::file::{self, Access, Existing, ReadError};
 use crate::keys::registry::Registry;
@@ -14,13 +16,15 @@ use crate::proto::ticket::TicketKeys;
 
 const TICKET_FILE_BYTES: u64 = 4096;
 
-/// The registered users, replaceable while the server runs.
-#[derive(Debug)]
-pub(super) struct Registered(RwLock<Arc<Registry>>);
+/// The registered users, replaceable while the server runs, and how others become some.
+pub(super) struct Registered {
+    registry: RwLock<Arc<Registry>>,
+    pub(super) enrolment: Enrolment,
+}
 
 impl Registered {
     fn current(&self) -> Arc<Registry> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -28,19 +32,23 @@ impl Directory for Registered {
     fn find(&self, user: &UserName) -> Option<PublicKey> {
         self.current().find(user).cloned()
     }
+
+    fn enrol(&self, user: &UserName, token: &InviteToken, key: &PublicKey) {
+        self.enrolment.enrol(user, token, key, || self.current());
+    }
 }
 
 /// Gives each handshake its context.
 pub(super) struct Contexts {
     key: Arc<PrivateKey>,
-    registered: Arc<Registered>,
+    pub(super) registered: Arc<Registered>,
     tickets: RwLock<Arc<TicketKeys>>,
     ticket_file: PathBuf,
 }
 
 impl Contexts {
     /// Ticket keys are taken from `ticket_file`, or made and kept there.
-    pub(super) fn new(key: PrivateKey, registry: Arc<Registry>, ticket_file: &Path) -> Self {
+    pub(super) fn new(key: PrivateKey, registry: Arc<Registry>, enrolment: Enrolment, ticket_file: &Path) -> Self {
         let tickets = Self::load(ticket_file).unwrap_or_else(|| {
             let made = TicketKeys::generate(Timestamp::now(), &mut rand::rng());
             Self::keep(ticket_file, &made);
@@ -48,7 +56,7 @@ impl Contexts {
         });
         Self {
             key: Arc::new(key),
-            registered: Arc::new(Registered(RwLock::new(registry))),
+            registered: Arc::new(Registered { registry: RwLock::new(registry), enrolment }),
             tickets: RwLock::new(Arc::new(tickets)),
             ticket_file: ticket_file.to_owned(),
         }
@@ -94,7 +102,7 @@ impl Contexts {
 
     /// Other users are registered from now on.
     pub(super) fn register(&self, registry: Arc<Registry>) {
-        *self.registered.0.write().unwrap_or_else(PoisonError::into_inner) = registry;
+        *self.registered.registry.write().unwrap_or_else(PoisonError::into_inner) = registry;
     }
 
     /// Moves to new ticket keys, if the time has come.

@@ -12,7 +12,7 @@ use super::Event;
 use super::mailbox::{Mail, Mailbox};
 use super::message_log::Recorder;
 use super::session_ids::reactor_of;
-use crate::hub::{Hub, Input, LogEvent, Output};
+use crate::hub::{Hub, Input, Invitation, LogEvent, Output};
 use crate::model::Timestamp;
 use crate::store;
 
@@ -59,6 +59,7 @@ impl Switchboard {
                 Output::To { session, .. }
                 | Output::Enter { session, .. }
                 | Output::Exit { session, .. }
+                | Output::Invite(Invitation { session, .. })
                 | Output::Close { session, .. } => {
                     if let Some(concerned) = concerned.get_mut(reactor_of(session)) {
                         *concerned = true;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use mio::net::TcpStream;
 
-use crate::hub::Output;
+use crate::hub::{Input, Output};
 use crate::model::SessionId;
 use crate::proto::handshake::server::Accepted;
 use crate::proto::handshake::wire::RefusalCode;
@@ -28,6 +28,8 @@ pub(super) enum Mail {
         /// The answer.
         answer: Result<Box<Accepted>, RefusalCode>,
     },
+    /// What a worker did for the hub.
+    Input(Input),
     /// What the hub wants done, some of it by this reactor.
     Outputs(Arc<[Output]>),
     /// The hub wants to be told when this time has come.

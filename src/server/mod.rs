@@ -3,7 +3,7 @@
 //! ```text
 //! reactors   each an event loop over its own connections            reactor.rs, connection.rs, turn.rs
 //! acceptor   takes new connections for them                         acceptor.rs, admission.rs
-//! workers    RSA and X-Wing operations of handshakes                workers.rs, context.rs
+//! workers    RSA and X-Wing operations of handshakes, invitations   workers.rs, context.rs, enrolment.rs
 //! store      one thread that writes messages to the database        crate::store
 //! watcher    one thread that watches the keys directory             crate::keys::watch
 //! ```
@@ -16,6 +16,7 @@ mod admission;
 mod connection;
 mod context;
 mod effects;
+mod enrolment;
 mod listen;
 mod mailbox;
 mod message_log;
@@ -42,6 +43,7 @@ use mio::{Poll, Waker};
 use admission::{Admission, Bounds};
 use context::Contexts;
 use effects::Switchboard;
+use enrolment::Enrolment;
 pub use listen::ListenError;
 pub(crate) use listen::raise_file_limit;
 use mailbox::{Mail, Mailbox};
@@ -71,6 +73,8 @@ pub struct Options<'a> {
     pub keys: &'a Path,
     /// What is in it.
     pub registered: Loaded,
+    /// The directory of the invitations.
+    pub invites: &'a Path,
     /// The messages.
     pub database: &'a Path,
     /// The keys of resumption tickets.
@@ -163,7 +167,7 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub fn start(options: Options<'_>) -> Result<Self, StartError> {
-        let Options { config, key, keys, registered, database, ticket_keys, directory } = options;
+        let Options { config, key, keys, registered, invites, database, ticket_keys, directory } = options;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = |wanted: Option<NonZeroU32>| wanted.map_or(cores, |threads| threads.get() as usize);
         let reactors = count(config.reactors).min(session_ids::MAX_REACTORS);
@@ -193,7 +197,9 @@ impl Server {
         });
         let store = store.map_err(StartError::System)?;
 
-        let contexts = Arc::new(Contexts::new(key, Arc::new(registered.registry.clone()), ticket_keys));
+        let enrolment = Enrolment::new(invites, keys);
+        enrolment.forget_used(&registered.registry);
+        let contexts = Arc::new(Contexts::new(key, Arc::new(registered.registry.clone()), enrolment, ticket_keys));
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
         for _ in 0..reactors {
@@ -238,6 +244,7 @@ impl Server {
             apply(update, &updated, &admitting);
         })
         .map_err(StartError::System)?;
+        contexts.registered.enrolment.noticed_by(watch.looker());
         let mut server = Self { shared, contexts, addresses, events, threads, store, message_log, watch };
         match server.start_reactors(polls, listeners, &tell) {
             Ok(()) => Ok(server),

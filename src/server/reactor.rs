@@ -23,7 +23,7 @@ use super::pacing::Pacing;
 use super::session_ids::{MAX_SLOTS, reactor_of, session_id, slot_of};
 use super::strangers::Strangers;
 use super::ticks::Ticks;
-use super::workers::{Task, Workers};
+use super::workers::{Task, Work, Workers};
 use crate::hub::Input;
 use crate::model::SessionId;
 use crate::proto::handshake::server::{Accepted, Job};
@@ -313,7 +313,7 @@ impl Reactor {
         if full {
             self.shared.admission.handshake(address)?;
         }
-        let task = Task { connection, mailbox: Arc::clone(&self.mailbox), job };
+        let task = Task { mailbox: Arc::clone(&self.mailbox), work: Work::Handshake(connection, job) };
         self.shared.workers.submit(task).map_err(|busy| busy.retry_after_s)?;
         if full {
             self.ticks.expect(connection, now);
@@ -341,6 +341,7 @@ impl Reactor {
                 Mail::Connection(stream, address) => self.adopt(stream, address, now),
                 Mail::Answer { connection, at_tick: true, answer } => self.ticks.hold(connection, answer),
                 Mail::Answer { connection, at_tick: false, answer } => self.answer(connection, answer, now),
+                Mail::Input(input) => self.inputs.push(input),
                 Mail::Outputs(outputs) => outputs.iter().for_each(|output| self.carry_out(output, now)),
                 Mail::HubDue(due) => self.hub_due = Some(self.hub_due.map_or(due, |sooner| sooner.min(due))),
                 Mail::Stop => self.stopping = true,

@@ -1,4 +1,5 @@
-//! The threads that do what is too expensive for a reactor: the RSA and X-Wing operations of handshakes.
+//! The threads that do what is too expensive for a reactor: the RSA and X-Wing operations of handshakes, and invitations,
+//! which are files.
 //!
 //! The queue is bounded: what doesn't fit is refused at once, with a time to come back, rather than kept waiting until
 //! its client has given up. Resumptions, which cost a small part of a full handshake, go first, many to one. When the
@@ -12,6 +13,7 @@ use std::thread::JoinHandle;
 use super::Alarm;
 use super::context::Contexts;
 use super::mailbox::{Mail, Mailbox};
+use crate::hub::{Input, Invitation};
 use crate::model::SessionId;
 use crate::proto::handshake::server::Job;
 
@@ -24,12 +26,20 @@ const STREAK: u32 = 32;
 /// When a refused client may come back: a full queue is worked off by then, at about 6 ms a full handshake.
 const RETRY_AFTER_S: u16 = 2;
 
-/// A job and whom its answer is for.
+/// Something to do, and the reactor that is told what came of it.
 #[derive(Debug)]
 pub(super) struct Task {
-    pub(super) connection: SessionId,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) job: Job,
+    pub(super) work: Work,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// A step of this connection's handshake.
+    Handshake(SessionId, Job),
+    /// What an admin asks for.
+    Invite(Invitation),
 }
 
 /// No room for another job.
@@ -103,9 +113,9 @@ impl Workers {
     /// [`Busy`] if there are too many.
     pub(super) fn submit(&self, task: Task) -> Result<(), Busy> {
         let mut waiting = self.queue.lock();
-        let (tasks, limit) = match task.job {
-            Job::Resume(_) => (&mut waiting.resumptions, RESUMPTIONS_PER_WORKER * self.count),
-            Job::Full(_) => (&mut waiting.full, QUEUE_PER_WORKER * self.count),
+        let (tasks, limit) = match task.work {
+            Work::Handshake(_, Job::Resume(_)) => (&mut waiting.resumptions, RESUMPTIONS_PER_WORKER * self.count),
+            Work::Handshake(_, Job::Full(_)) | Work::Invite(_) => (&mut waiting.full, QUEUE_PER_WORKER * self.count),
         };
         if tasks.len() >= limit {
             return Err(Busy { retry_after_s: RETRY_AFTER_S });
@@ -150,14 +160,22 @@ impl Queue {
 
 fn work(queue: &Queue, contexts: &Contexts) {
     let mut rng = rand::rng();
-    while let Some(Task { connection, mailbox, job }) = queue.next() {
-        let at_tick = matches!(job, Job::Full(_));
-        let answer = job.run(&contexts.current(), &mut rng);
-        let mail = Mail::Answer { connection, at_tick, answer };
-        if at_tick {
-            mailbox.leave_quietly(mail);
-        } else {
-            mailbox.post(mail);
+    while let Some(Task { mailbox, work }) = queue.next() {
+        match work {
+            Work::Handshake(connection, job) => {
+                let at_tick = matches!(job, Job::Full(_));
+                let answer = job.run(&contexts.current(), &mut rng);
+                let mail = Mail::Answer { connection, at_tick, answer };
+                if at_tick {
+                    mailbox.leave_quietly(mail);
+                } else {
+                    mailbox.post(mail);
+                }
+            }
+            Work::Invite(invitation) => {
+                let token = contexts.registered.enrolment.invite(&invitation.user, invitation.until);
+                mailbox.post(Mail::Input(Input::Invited(invitation, token.map_err(|error| error.to_string()))));
+            }
         }
     }
 }
@@ -170,12 +188,13 @@ mod tests {
     fn resumptions_go_first_but_never_alone() {
         let waker = || mio::Waker::new(mio::Poll::new().unwrap().registry(), mio::Token(0)).unwrap();
         let mailbox = Arc::new(Mailbox::new(waker()));
-        let task = |job| Task { connection: SessionId(0), mailbox: Arc::clone(&mailbox), job };
+        let task = |job| Task { mailbox: Arc::clone(&mailbox), work: Work::Handshake(SessionId(0), job) };
         let mut waiting = Waiting::default();
         waiting.full.extend((0..2).map(|_| task(Job::Full(Vec::new()))));
         waiting.resumptions.extend((0..100).map(|_| task(Job::Resume(Vec::new()))));
-        let order: Vec<bool> =
-            std::iter::from_fn(|| waiting.pop()).map(|task| matches!(task.job, Job::Full(_))).collect();
+        let order: Vec<bool> = std::iter::from_fn(|| waiting.pop())
+            .map(|task| matches!(task.work, Work::Handshake(_, Job::Full(_))))
+            .collect();
         let full: Vec<usize> = (0..order.len()).filter(|&at| order[at]).collect();
         assert_eq!((order.len(), full), (102, vec![STREAK as usize, 2 * STREAK as usize + 1]));
     }

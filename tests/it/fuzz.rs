@@ -96,6 +96,7 @@ fn any_bytes_are_borne_by_parsers() {
         "server-message",
         "close",
         "public-key",
+        "address",
         "statement",
         "sealed-message",
         "roster",

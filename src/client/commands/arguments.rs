@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Action, Place, seconds};
 use crate::model::{RoomName, UserName};
 use crate::proto::message::{Availability, SetStatus};
+use crate::time::parse_duration;
 
 pub(super) fn none(arguments: &str, action: Action) -> Result<Action, String> {
     if arguments.is_empty() { Ok(action) } else { Err("nothing comes after it".to_owned()) }
@@ -57,9 +58,7 @@ pub(super) fn flag<'a>(flag: &str, rest: &'a str) -> (bool, &'a str) {
 /// A time, if the text begins with one.
 pub(super) fn leading_time(rest: &str) -> (Option<Duration>, &str) {
     let (word, after) = first_word(rest);
-    let days = jiff::SpanRelativeTo::days_are_24_hours();
-    let time = word.parse::<jiff::Span>().ok().and_then(|span| span.to_duration(days).ok());
-    match time.and_then(|time| Duration::try_from(time).ok()).filter(|time| !time.is_zero()) {
+    match parse_duration(word) {
         Some(time) => (Some(time), after),
         None => (None, rest),
     }

@@ -119,6 +119,8 @@ pub enum Action {
     Fingerprint,
     /// Empty the screen.
     Clear,
+    /// Make an invitation to the server for a user, for so long.
+    InviteUser(UserName, Option<Duration>),
     /// End the server.
     ShutDown,
     /// Explain all commands, or one.
@@ -203,7 +205,8 @@ impl Decision {
 }
 
 /// In whole seconds, one at least.
-fn seconds(time: Duration) -> u32 {
+#[must_use]
+pub fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs().max(1)).unwrap_or(u32::MAX)
 }
 

@@ -367,6 +367,21 @@ pub const TABLE: &[Entry] = &[
         },
     },
     Entry {
+        name: "invite-user",
+        aliases: &[],
+        arguments: "USER [TIME]",
+        help: "let in who has no key on this server yet",
+        details: "Shows the line that USER types, which works once, within a day or a TIME as 30m, 12h or 7d. Whoever has it can become USER: send it over a channel that you trust.",
+        role: Role::Admin,
+        parse: |arguments| {
+            let (user, rest) = user_and_rest(arguments)?;
+            match leading_time(rest) {
+                (time, "") => Ok(Action::InviteUser(user, time)),
+                (_, rest) => Err(format!("{rest} is not a time")),
+            }
+        },
+    },
+    Entry {
         name: "shutdown",
         aliases: &[],
         arguments: "",

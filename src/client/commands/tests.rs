@@ -10,7 +10,7 @@ fn names_are_unique_and_lower_case() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), count);
-    assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase())));
+    assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn server(dir: &Path) -> Server {
         registered: registry::load(&keys, &Registry::default()),
         keys: &keys,
         database: &dir.join("rsachat.db"),
+        invites: &dir.join("invites"),
         ticket_keys: &dir.join("ticket_keys"),
         directory: dir,
     })
@@ -57,6 +58,7 @@ impl User {
             user: name.parse().unwrap(),
             own: key_copy(name).public().clone(),
             known: Known::default(),
+            invite: None,
             receipts: true,
             room: RoomName::lobby(),
             give_up,
@@ -216,6 +218,7 @@ fn a_wrong_user_key_is_refused() {
         user: "alice".parse().unwrap(),
         own: test_keys::bob().public().clone(),
         known: Known::default(),
+        invite: None,
         receipts: true,
         room: RoomName::lobby(),
         give_up: None,

@@ -235,6 +235,10 @@ impl Asks {
             (Ask::People { .. }, Reply::People(list)) => Ok(Answer::People(list)),
             (Ask::Whois { .. }, Reply::User(user)) => Ok(Answer::User(Box::new(user), None)),
             (Ask::Rooms { .. }, Reply::Rooms(list)) => Ok(Answer::Rooms(list)),
+            (Ask::Do(Request::InviteUser(asked)), Reply::Invited(invited)) if asked.user == invited.user => {
+                Ok(Answer::Invited(invited))
+            }
+            (Ask::Do(Request::InviteUser(_)), Reply::Done) => return Err(BROKEN),
             (Ask::Do(_) | Ask::Create { .. }, Reply::Done) => Ok(Answer::Done),
             _ => return Err(BROKEN),
         };

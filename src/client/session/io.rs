@@ -11,8 +11,8 @@ use crate::model::{Fingerprint, MessageId, RoomName, SenderKeyId, Seq, Timestamp
 use crate::proto::close::CloseReason;
 use crate::proto::handshake::client::{Answer as JobAnswer, ClientError, Job};
 use crate::proto::message::{
-    Acted, Body, Membership, PeopleList, Presence, Receipt, Refused, Request, RoomInfo, RoomList, Stored, UserInfo,
-    Welcome,
+    Acted, Body, Invited, Membership, PeopleList, Presence, Receipt, Refused, Request, RoomInfo, RoomList, Stored,
+    UserInfo, Welcome,
 };
 
 /// One try to have a connection. What comes for an earlier one is ignored.
@@ -152,8 +152,8 @@ pub enum Ask {
         /// Whether only those whom its owner lets in are to know of it, and to read what is said there.
         private: bool,
     },
-    /// To do something: a request that [`Reply::Done`](crate::proto::message::Reply::Done) answers. It is asked once, over
-    /// no second connection.
+    /// To do something: a request that [`Reply::Done`](crate::proto::message::Reply::Done) answers, or with what came of it
+    /// [`Reply::Invited`](crate::proto::message::Reply::Invited). It is asked once, over no second connection.
     Do(Request),
 }
 
@@ -186,6 +186,8 @@ pub enum Answer {
     Rooms(RoomList),
     /// It is done.
     Done,
+    /// Somebody can be let in by this.
+    Invited(Invited),
 }
 
 /// What to do.

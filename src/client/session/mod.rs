@@ -49,6 +49,7 @@ use self::outgoing::Outgoing;
 use self::posts::Fate;
 use self::room::{Broken, Entry, Room};
 use self::signing::Signing;
+use crate::crypto::invite::InviteToken;
 use crate::crypto::rsa::PublicKey;
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, MessageId, RoomName, Timestamp, UserName};
@@ -77,6 +78,8 @@ pub struct Settings {
     pub server: PublicKey,
     /// Who the user is.
     pub user: UserName,
+    /// By what the user was invited, if he may not be registered yet.
+    pub invite: Option<InviteToken>,
     /// The user's own key.
     pub own: PublicKey,
     /// What is known of other users' keys.
@@ -398,12 +401,16 @@ impl Session {
         if self.ticket.as_ref().is_some_and(|ticket| ticket.until <= now) {
             self.ticket = None;
         }
-        let (resuming, first) = match &self.ticket {
-            Some(HeldTicket { resumption: Resumption { ticket, secret }, .. }) => {
-                (true, Job::Resume(Resumption { ticket: ticket.clone(), secret: secret.duplicate() }))
+        let Settings { server, user, invite, .. } = &self.settings;
+        let (server, user) = (server.clone(), *user);
+        let first = match (&self.ticket, invite.clone()) {
+            (Some(HeldTicket { resumption: Resumption { ticket, secret }, .. }), _) => {
+                Job::Resume(Resumption { ticket: ticket.clone(), secret: secret.duplicate() })
             }
-            None => (false, Job::Hello { server: self.settings.server.clone(), user: self.settings.user }),
+            (None, Some(token)) => Job::InvitedHello { server, user, token },
+            (None, None) => Job::Hello { server, user },
         };
+        let resuming = self.ticket.is_some();
         self.phase = Phase::Linked(Box::new(Connection {
             link: Link::client(first, Arc::clone(&self.limits), now),
             resuming,

@@ -146,6 +146,8 @@ impl Session {
         }
         let Phase::Linked(connection) = &mut self.phase else { return Ok(()) };
         connection.welcome_by = None;
+        // He is registered.
+        self.settings.invite = None;
         connection.welcome = Some((welcome.clone(), now));
         self.offline = None;
         self.forget_unnamed(&welcome.rooms);

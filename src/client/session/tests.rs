@@ -63,6 +63,7 @@ fn settings() -> Settings {
         user: "alice".parse().unwrap(),
         own: test_keys::alice().public().clone(),
         known: Known::default(),
+        invite: None,
         receipts: true,
         room: lobby(),
         give_up: None,

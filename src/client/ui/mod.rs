@@ -18,7 +18,8 @@ use signal_hook::iterator::Signals;
 
 use self::gate::Gate;
 use self::render::{Form, Piece, Renderer};
-use crate::client::commands::{Action, Mistake, Place};
+use crate::client::address::Address;
+use crate::client::commands::{self, Action, Mistake, Place};
 use crate::client::driver::{Driver, Handle, Target, Told};
 use crate::client::memory::Memory;
 use crate::client::session::{Answer, Ask, Command, Event, Outcome, Preference, Settings, Until};
@@ -173,6 +174,8 @@ pub struct About {
     pub me: UserName,
     /// The room that what is typed goes to.
     pub room: RoomName,
+    /// How the user reaches the server.
+    pub address: Address,
     /// Of the server's key.
     pub server: Fingerprint,
     /// Of the user's key.
@@ -189,7 +192,9 @@ impl About {
     /// What puts events into words for this user.
     #[must_use]
     pub fn renderer(&self, paint: Paint, form: Form) -> Renderer {
-        Renderer::new(self.me, paint, jiff::tz::TimeZone::system(), form).with_presence(self.presence)
+        Renderer::new(self.me, paint, jiff::tz::TimeZone::system(), form)
+            .with_presence(self.presence)
+            .with_address(Address { fingerprint: Some(self.server), ..self.address.clone() })
     }
 }
 
@@ -230,6 +235,10 @@ fn commands(action: &Action, room: RoomName, me: UserName) -> Option<Vec<Command
         Action::Rooms { people } => Command::Ask(Ask::Rooms { people: *people }),
         Action::Status(status) => Command::Ask(Ask::Do(Request::SetStatus(status.clone()))),
         Action::Decide(decision) => Command::Ask(Ask::Do(decision.clone().request(room))),
+        Action::InviteUser(user, time) => Command::Ask(Ask::Do(Request::InviteUser(message::InviteUser {
+            user: *user,
+            seconds: time.map(commands::seconds),
+        }))),
         Action::ShutDown => Command::Ask(Ask::Do(Request::Shutdown(Shutdown {}))),
         Action::Nothing
         | Action::Answer(_)

@@ -9,14 +9,15 @@ pub use self::rooms::Mark;
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp as Time;
 use jiff::tz::TimeZone;
 
+use crate::client::address::Address;
 use crate::client::commands::Mistake;
 use crate::client::session::{Answer, Arrival, Ask, Event, Preference, Seal, Trust, Unreadable, Until};
 use crate::model::{Fingerprint, Timestamp, UserName};
 use crate::proto::message::{Availability, Body, Changed, ErrorCode, Refused, Status, Stored};
 use crate::term::{Look, Paint, sanitise, sanitise_lines};
+use crate::time;
 
 /// A piece of output, of one line or several, without the last line's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub struct Renderer {
     ignored: BTreeSet<UserName>,
     // Who comes and goes is shown.
     presence: bool,
+    address: Option<Address>,
     // The preferences that were remembered are no news.
     online: bool,
 }
@@ -75,6 +77,7 @@ impl Renderer {
             delayed: false,
             ignored: BTreeSet::new(),
             presence: true,
+            address: None,
             online: false,
         }
     }
@@ -83,6 +86,12 @@ impl Renderer {
     #[must_use]
     pub fn with_presence(self, presence: bool) -> Self {
         Self { presence, ..self }
+    }
+
+    /// Where the server is, for who is invited.
+    #[must_use]
+    pub fn with_address(self, address: Address) -> Self {
+        Self { address: Some(address), ..self }
     }
 
     /// The terminal has so many columns now.
@@ -334,9 +343,7 @@ impl Renderer {
     }
 
     fn local(&self, time: Timestamp) -> jiff::Zoned {
-        // A server's clock may say anything.
-        let milliseconds = i64::try_from(time.0).unwrap_or(i64::MAX);
-        Time::from_millisecond(milliseconds).unwrap_or(Time::UNIX_EPOCH).to_zoned(self.zone.clone())
+        time::at(time).to_zoned(self.zone.clone())
     }
 
     fn withdrawn(&self, messages: &[crate::client::session::Seen]) -> Vec<Piece> {
@@ -402,6 +409,7 @@ impl Renderer {
                 ]
             }
             Answer::Rooms(list) => self.rooms(list, |_| None),
+            Answer::Invited(invited) => self.invited(invited),
             Answer::Done => self.done(ask).into_iter().collect(),
         }
     }

@@ -11,8 +11,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use self::spawn::Spawned;
-use super::address::Server;
 use crate::cli::{BenchCommand, FanOutArgs, IdleArgs, LoadArgs, StormArgs};
+use crate::client::address::Address;
 use crate::error::{Context as _, Error, Exit};
 use crate::hub::UNACKNOWLEDGED;
 use crate::keys::identity::{self, KeyFile};
@@ -175,11 +175,12 @@ fn failed(error: &LoadError) -> Error {
 }
 
 fn resolve(server: &str) -> Result<std::net::SocketAddr, Error> {
-    let Server { target, .. } = Server::parse(server)?;
-    let mut addresses = (target.host.as_str(), target.port)
+    let target = Address::parse(server)?.server.target;
+    let (host, port) = (target.host, target.port);
+    let mut addresses = (host.as_str(), port)
         .to_socket_addrs()
-        .map_err(|error| Error::network(error).context(format_args!("can't find {}", target.host)))?;
-    addresses.next().ok_or_else(|| Error::network(format_args!("{} has no address", target.host)))
+        .map_err(|error| Error::network(error).context(format_args!("can't find {host}")))?;
+    addresses.next().ok_or_else(|| Error::network(format_args!("{host} has no address")))
 }
 
 /// The users whose private keys are in a directory.

@@ -9,16 +9,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::server_key::Trusted;
-use super::address::Server;
 use super::key_files::unlock;
-use super::keygen;
+use super::keygen::{self, Made};
 use crate::cli::{ConnectArgs, KeygenArgs};
+use crate::client::address::{Address, Server};
 use crate::client::driver::{FirstContactError, fetch_server_key};
 use crate::client::memory::Memory;
 use crate::client::session::{Outcome, Settings};
 use crate::client::ui::{self, About, Ended};
 use crate::config::{ClientConfig, ClientPaths};
-use crate::crypto::rsa::Bits;
+use crate::crypto::rsa::{Bits, PrivateKey};
 use crate::error::{Error, Exit};
 use crate::keys::registry;
 use crate::model::UserName;
@@ -38,16 +38,18 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         Some(file) => ClientConfig::load(&file)?,
         None => ClientConfig::default(),
     };
-    let (server, user) = settings(term, args, &config, &paths)?;
-    let Some(identity) = args.identity.clone().or_else(|| config.identity.clone()).or_else(|| paths.identity(&user))
-    else {
-        return make_key(term, &paths, user);
+    let (Address { server, fingerprint, invite, .. }, user) = settings(term, args, &config, &paths)?;
+    let identity = args.identity.clone().or_else(|| config.identity.clone()).or_else(|| paths.identity(&user));
+    let key = match identity {
+        Some(file) => unlock(term, &file, args.passphrase_file.as_deref())?,
+        None if invite.is_some() => make_own(term, &paths, user, args.passphrase_file.clone())?,
+        None => return offer_key(term, &paths, user),
     };
-    let key = unlock(term, &identity, args.passphrase_file.as_deref())?;
-    let trusted = server_key::find(term, args, &config, &paths, &server)?;
+    let trusted = server_key::find(term, args.server_key.as_deref(), fingerprint, &config, &paths, &server)?;
     let about = About {
         me: user,
         room: args.room.unwrap_or(config.room),
+        address: server.clone().into(),
         server: trusted.key.fingerprint(),
         own: key.public().fingerprint(),
         bell: config.bell,
@@ -61,34 +63,51 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         server: trusted.key.clone(),
         user,
         own: key.public().clone(),
+        invite: invite.clone(),
         known,
         receipts: config.read_receipts,
         room: about.room,
         give_up,
     };
     let ended = ui::chat(term, &about, settings, server.target.clone(), key, Some(memory))?;
-    judge(ended, &about, &server, &trusted)
+    judge(ended, &about, &server, &trusted, invite.is_some())
 }
 
-/// The server and the user's name. What a person had to be asked for can be saved.
+/// The server, how to know it, and the user's name. What a person had to be asked for, or got with an invitation, can be
+/// saved.
 fn settings(
     term: &Term,
     args: &ConnectArgs,
     config: &ClientConfig,
     paths: &ClientPaths,
-) -> Result<(Server, UserName), Error> {
+) -> Result<(Address, UserName), Error> {
     let mut asked = false;
-    let server = match (&args.server, &config.server_ip) {
-        (Some(text), _) => Server::parse(text)?,
-        (None, Some(host)) => Server::new(host, config.server_port)?,
+    let mut address = match (&args.server, &config.server_ip) {
+        (Some(text), _) => Address::parse(text)?,
+        (None, Some(host)) => Server::new(host, config.server_port)?.into(),
         (None, None) => {
             asked = true;
             ask(term, "Server (HOST or HOST:PORT)", "HOST[:PORT], or server_ip in user_config.json", |text| {
-                Server::parse(text)
+                Address::parse(text)
             })?
         }
     };
-    let user = if let Some(user) = args.user.or(config.username) {
+    let contradicts = |flag: &str| Error::usage(format_args!("{flag} says something else than the address"));
+    match (args.user, address.user) {
+        (Some(flag), Some(user)) if flag != user => return Err(contradicts("--user").hint("leave it out")),
+        _ => {}
+    }
+    match address.fingerprint {
+        Some(_) if args.server_key.is_some() => {
+            return Err(contradicts("--server-key").hint("leave it out: the address says which key the server has"));
+        }
+        Some(given) if args.fingerprint.is_some_and(|flag| flag != given) => {
+            return Err(contradicts("--fingerprint").hint("leave it out"));
+        }
+        _ => address.fingerprint = address.fingerprint.or(args.fingerprint),
+    }
+    asked |= address.invite.is_some() && paths.user_config().is_none() && term.asks();
+    let user = if let Some(user) = args.user.or(address.user).or(config.username) {
         user
     } else {
         asked = true;
@@ -101,14 +120,14 @@ fn settings(
         if term.confirm(&format!("Save this in {}?", file.display()), true, "--no-input")? {
             let config = ClientConfig {
                 username: Some(user),
-                server_ip: Some(server.target.host.clone()),
-                server_port: server.target.port,
+                server_ip: Some(address.server.target.host.clone()),
+                server_port: address.server.target.port,
                 ..config.clone()
             };
             config.save(&file)?;
         }
     }
-    Ok((server, user))
+    Ok((address, user))
 }
 
 /// Asks until the answer makes sense.
@@ -121,33 +140,50 @@ fn ask<T>(term: &Term, question: &str, flag: &str, parse: impl Fn(&str) -> Resul
     }
 }
 
+/// Somebody who was invited has no private key yet: makes one, which the server will get to know.
+fn make_own(
+    term: &Term,
+    paths: &ClientPaths,
+    user: UserName,
+    passphrase_file: Option<PathBuf>,
+) -> Result<PrivateKey, Error> {
+    term.note(format_args!("there is no private key for {user} here: making one"));
+    let args = KeygenArgs { passphrase_file, ..new_key(paths, user) };
+    let flags = format!("--passphrase-file FILE, or before this: rsachat keygen {user} --no-passphrase");
+    let Made { key, private, .. } = keygen::make(term, &args, &flags)?;
+    term.note(format_args!("made {}; nobody can replace it: keep a copy", private.display()));
+    Ok(key)
+}
+
+fn new_key(paths: &ClientPaths, user: UserName) -> KeygenArgs {
+    KeygenArgs {
+        user: Some(user),
+        server: false,
+        bits: Bits::B3072,
+        out_dir: paths.new_identity_dir().to_owned(),
+        passphrase_file: None,
+        no_passphrase: false,
+        force: false,
+    }
+}
+
 /// There is no private key: offers to make one. It is of no use before the server's admin has its public half.
-fn make_key(term: &Term, paths: &ClientPaths, user: UserName) -> Result<(), Error> {
+fn offer_key(term: &Term, paths: &ClientPaths, user: UserName) -> Result<(), Error> {
     if !term.asks() {
         let error = Error::usage(format_args!("there is no private key for {user}"));
         return Err(error.hint(format_args!("--identity FILE names one; rsachat keygen {user} makes one")));
     }
-    let dir = paths.new_identity_dir();
     if !term.confirm(&format!("There is no private key for {user}. Make one?"), true, "--identity FILE")? {
         return Err(Error::failure("without a private key nobody gets in").hint("--identity FILE names one"));
     }
-    let args = KeygenArgs {
-        user: Some(user),
-        server: false,
-        bits: Bits::B3072,
-        out_dir: dir.to_owned(),
-        passphrase_file: None,
-        no_passphrase: false,
-        force: false,
-    };
     // Ends with what to hand to the admin.
-    keygen::run(term, &args)?;
+    keygen::run(term, &new_key(paths, user))?;
     term.hint("when that is done: rsachat connect");
     Ok(())
 }
 
 /// Puts the end of a chat into words and an exit code.
-fn judge(ended: Ended, about: &About, server: &Server, trusted: &Trusted) -> Result<(), Error> {
+fn judge(ended: Ended, about: &About, server: &Server, trusted: &Trusted, invited: bool) -> Result<(), Error> {
     let Ended { outcome, undelivered, refused, signal } = ended;
     let me = about.me;
     let error = match outcome {
@@ -159,6 +195,10 @@ fn judge(ended: Ended, about: &About, server: &Server, trusted: &Trusted) -> Res
             (Some(exit), 0) => Error::quiet(exit),
             (Some(exit), count) => Error::new(exit, format_args!("{} not delivered", messages(count))),
         },
+        Outcome::AuthenticationFailed if invited => Error::authentication(format_args!(
+            "the server does not let {me} in: the invitation has expired, was used, or is not the last one made for {me}"
+        ))
+        .hint(format_args!("ask an admin for another one: rsachat invite {me}, or /invite-user {me} in the chat")),
         Outcome::AuthenticationFailed => {
             let file = registry::file_of(&PathBuf::new(), &me);
             Error::authentication(format_args!("the server does not let {me} in with the key {}", about.own))

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::FIRST_CONTACT;
-use crate::cli::ConnectArgs;
-use crate::commands::address::Server;
 
+use crate::client::address::Server;
 use crate::client::driver::{FirstContactError, fetch_server_key};
 use crate::config::{ClientConfig, ClientPaths};
 use crate::crypto::rsa::PublicKey;
@@ -64,10 +63,11 @@ fn mismatch(server: &Server, trusted: &str, new: Option<Fingerprint>, change: &s
     .hint(format_args!("ask the server's operator, over another channel; if the new key is right, {change}"))
 }
 
-/// The key that the server has to have.
+/// The key that the server has to have: that in `file`, or with this fingerprint, if the user says so.
 pub(super) fn find(
     term: &Term,
-    args: &ConnectArgs,
+    file: Option<&Path>,
+    fingerprint: Option<Fingerprint>,
     config: &ClientConfig,
     paths: &ClientPaths,
     server: &Server,
@@ -77,10 +77,10 @@ pub(super) fn find(
         let theirs = config.server_ip.as_deref().and_then(|host| Server::new(host, config.server_port).ok());
         theirs.is_none_or(|theirs| theirs.name == server.name)
     };
-    if let Some(file) = &args.server_key {
+    if let Some(file) = file {
         return from_file(file);
     }
-    let wanted = args.fingerprint.or_else(|| config.fingerprint.filter(|_| same()));
+    let wanted = fingerprint.or_else(|| config.fingerprint.filter(|_| same()));
     if let Some(file) = config.server_key.as_ref().filter(|_| wanted.is_none() && same()) {
         return from_file(file);
     }

@@ -64,6 +64,7 @@ pub(super) fn run(term: &Term, args: &ServeArgs) -> Result<(), Error> {
         keys: &paths.keys,
         registered,
         database: &paths.database,
+        invites: &paths.invites,
         ticket_keys: &paths.ticket_keys,
         directory: &paths.directory,
     })

@@ -20,7 +20,7 @@ fn a_server_has_one_spelling() {
     assert_eq!(name("::1").to_string(), "[::1]:5000");
     assert_eq!(ServerName::parse("[::1]:5000"), Some(name("::1")));
     assert_eq!(ServerName::parse("a:5000"), Some(name("a")));
-    for bad in ["", "a b", "a\n", "#a", "[::1]", "\u{7f}"] {
+    for bad in ["", "a b", "a\n", "#a", "[::1]", "\u{7f}", "it's", "a\\", "a/b", "\u{e4}"] {
         assert_eq!(ServerName::new(bad, 1), None, "{bad:?}");
     }
     for bad in ["a", "a:", "a:70000", ":1"] {

@@ -198,6 +198,20 @@ fn reading_stirs_nothing() {
 }
 
 #[test]
+fn who_asks_for_a_look_waits_until_what_is_new_was_told() {
+    // So slow that nothing is noticed but by asking.
+    let scene = Scene::new(Timing { quiet: NEVER, patience: NEVER, look: NEVER, ..FAST });
+    let looker = scene.watch.as_ref().unwrap().looker();
+    scene.put("key_bob.pem", pem_of(bob()));
+    assert!(looker.look(Duration::from_secs(20)));
+    // Told already.
+    assert_eq!(scene.updates.try_recv().unwrap().changes, [added("bob", bob())]);
+    assert!(looker.look(Duration::from_secs(20)));
+    drop(scene);
+    assert!(!looker.look(NEVER), "nobody looks any more");
+}
+
+#[test]
 fn dropping_ends_the_thread() {
     let mut scene = Scene::new(Timing { look: NEVER, ..FAST });
     scene.watch = None;

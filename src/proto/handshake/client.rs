@@ -5,8 +5,9 @@ use std::fmt;
 use rand::CryptoRng;
 
 use super::wire::{self, ClientHello, LayoutError, Preamble, ResumeHello, ServerHello, VERSION};
-use super::{Finish, Identity, Traffic, mix, open, seal, traffic_secrets, transcript, zeros};
+use super::{Finish, Identity, Invited, Traffic, mix, open, seal, traffic_secrets, transcript, zeros};
 use crate::crypto::aead::TAG_BYTES;
+use crate::crypto::invite::InviteToken;
 use crate::crypto::kdf::{Label, Transcript, expand, extract};
 use crate::crypto::kem::EphemeralKey;
 use crate::crypto::rsa::{Label as OaepLabel, PrivateKey, PublicKey};
@@ -59,6 +60,15 @@ pub enum Job {
         /// Who the client says it is.
         user: UserName,
     },
+    /// The same for somebody who was invited: asks to be registered with his key, unless he is already.
+    InvitedHello {
+        /// The server to talk to, and to nobody else.
+        server: PublicKey,
+        /// Who was invited.
+        user: UserName,
+        /// By what the server knows that.
+        token: InviteToken,
+    },
     /// Makes a resume hello: an ephemeral key.
     Resume(Resumption),
     /// Reads a server hello: a decapsulation, and one RSA private-key operation after a client hello.
@@ -110,20 +120,33 @@ impl Job {
     /// [`ClientError`], after which the connection is of no use.
     pub fn run(self, identity: &PrivateKey, rng: &mut dyn CryptoRng) -> Result<Answer, ClientError> {
         match self {
-            Self::Hello { server, user } => hello(&server, user, identity.public(), rng),
+            Self::Hello { server, user } => {
+                let identity = Identity { user, fingerprint: identity.public().fingerprint() };
+                hello(&server, &identity, wire::SHORT_BLOCK, rng)
+            }
+            Self::InvitedHello { server, user, token } => {
+                let key = identity.public().spki_der().to_vec();
+                hello(&server, &Invited { user, token, key }, wire::INVITED_BLOCK, rng)
+            }
             Self::Resume(resumption) => Ok(resume(&resumption, rng)),
             Self::Finish(expect, frame) => expect.finish(&frame, identity, rng),
         }
     }
 }
 
-fn hello(server: &PublicKey, user: UserName, own: &PublicKey, rng: &mut dyn CryptoRng) -> Result<Answer, ClientError> {
+/// `content` says who the client is; `size` is that of the block for such content, bytes.
+fn hello(
+    server: &PublicKey,
+    content: &impl minicbor::Encode<()>,
+    size: usize,
+    rng: &mut dyn CryptoRng,
+) -> Result<Answer, ClientError> {
     let k_s = Secret::random(rng);
     let key = EphemeralKey::generate(rng);
-    let mut identity = Vec::new();
+    let mut encoded = Vec::new();
     // Writing into a Vec can't fail.
-    let _ = minicbor::encode(&Identity { user, fingerprint: own.fingerprint() }, &mut identity);
-    let block = wire::pad(&identity, wire::SHORT_BLOCK)?;
+    let _ = minicbor::encode(content, &mut encoded);
+    let block = wire::pad(&encoded, size)?;
     let encrypted_key = server.encrypt(OaepLabel::ServerHandshake, &k_s, rng);
     let sealed = block.len() + TAG_BYTES;
     let mut frame = ClientHello::head(&server.fingerprint().0, &key.public(), &encrypted_key, sealed);

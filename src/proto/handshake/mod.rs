@@ -1,7 +1,7 @@
 //! The handshake: RSA key transport both ways for authentication, X-Wing for secrecy.
 //!
 //! ```text
-//! C -> S  ClientHello   preamble, server key id, X-Wing key, OAEP(server key, k_s), AEAD(identity)
+//! C -> S  ClientHello   preamble, server key id, X-Wing key, OAEP(server key, k_s), AEAD(identity or invitation)
 //! S -> C  ServerHello   X-Wing ciphertext, AEAD( OAEP(client key, k_c) )
 //! C -> S  ClientFinish  AEAD( client, capabilities )
 //!
@@ -31,6 +31,7 @@ pub mod wire;
 use minicbor::{Decode, Encode};
 
 use crate::crypto::aead::{Key, NONCE_BYTES, OpenError, TAG_BYTES};
+use crate::crypto::invite::InviteToken;
 use crate::crypto::kdf::{Label, Transcript, expand, extract};
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, UserName};
@@ -44,6 +45,21 @@ struct Identity {
     user: UserName,
     #[n(1)]
     fingerprint: Fingerprint,
+}
+
+/// Who a client says it is, if it was invited and is not registered yet: the content of the block in a client hello that
+/// is as long as these need.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+struct Invited {
+    #[n(0)]
+    user: UserName,
+    #[n(2)]
+    token: InviteToken,
+    // The client's key, DER SubjectPublicKeyInfo.
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    key: Vec<u8>,
 }
 
 /// What a client says last: the content of the block in a client finish.

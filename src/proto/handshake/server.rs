@@ -10,8 +10,9 @@ use std::sync::Arc;
 use rand::CryptoRng;
 
 use super::wire::{self, ClientHello, LayoutError, Preamble, RefusalCode, ResumeHello, ServerHello, VERSION};
-use super::{CLIENT_BYTES, Finish, Identity, Traffic, mix, open, seal, traffic_secrets, transcript, zeros};
+use super::{CLIENT_BYTES, Finish, Identity, Invited, Traffic, mix, open, seal, traffic_secrets, transcript, zeros};
 use crate::crypto::aead::TAG_BYTES;
+use crate::crypto::invite::InviteToken;
 use crate::crypto::kdf::{Label, Transcript, expand, extract};
 use crate::crypto::kem;
 use crate::crypto::rsa::{Label as OaepLabel, PrivateKey, PublicKey};
@@ -25,6 +26,10 @@ use crate::proto::ticket::{Contents, TicketKeys};
 pub trait Directory: Send + Sync {
     /// The key registered for `user`.
     fn find(&self, user: &UserName) -> Option<PublicKey>;
+
+    /// Registers `user` with `key` if that is what the token is good for. [`find`](Self::find) tells whether it was. May take
+    /// as long as files do. Without an implementation nobody is invited.
+    fn enrol(&self, _user: &UserName, _token: &InviteToken, _key: &PublicKey) {}
 }
 
 /// What the jobs work with.
@@ -43,7 +48,8 @@ pub struct Context {
 /// The expensive part of answering a hello: a whole frame, header included, whose kind is known.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Job {
-    /// A client hello: one RSA private-key operation, one RSA public-key operation, one encapsulation.
+    /// A client hello: one RSA private-key operation, one RSA public-key operation, one encapsulation; for somebody who was
+    /// invited, files are read and written.
     Full(Vec<u8>),
     /// A resume hello: one encapsulation.
     Resume(Vec<u8>),
@@ -141,8 +147,7 @@ fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<
     let mut transcript = transcript();
     let block = open(&early, Label::Identity, &mut transcript, frame, hello.sealed)
         .map_err(|_| RefusalCode::AuthenticationFailed)?;
-    let content = wire::unpad(&block).map_err(|_| RefusalCode::AuthenticationFailed)?;
-    let identity: Identity = decode_whole(content).map_err(|_| RefusalCode::AuthenticationFailed)?;
+    let identity = identify(&block, context).ok_or(RefusalCode::AuthenticationFailed)?;
 
     let registered = context.directory.find(&identity.user).filter(|key| key.fingerprint() == identity.fingerprint);
     // The decoy is the server's own key: nobody else can decrypt what is sent under it.
@@ -155,6 +160,19 @@ fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<
     seal(&secret, Label::ServerHello, &mut transcript, &mut hello, &block);
     let auth = mix(&secret, &k_c);
     accept(hello, auth, transcript, &identity, registered.is_some(), context, rng)
+}
+
+/// Who a hello is from, by its block. Who comes with an invitation is registered by it here, before he has proved that the
+/// key is his: he will have to before he gets in, and so will whoever comes after him.
+fn identify(block: &[u8], context: &Context) -> Option<Identity> {
+    let content = wire::unpad(block).ok()?;
+    if block.len() == wire::SHORT_BLOCK {
+        return decode_whole(content).ok();
+    }
+    let Invited { user, token, key } = decode_whole(content).ok()?;
+    let key = PublicKey::from_spki_der(&key).ok()?;
+    context.directory.enrol(&user, &token, &key);
+    Some(Identity { user, fingerprint: key.fingerprint() })
 }
 
 fn run_resume(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Box<Accepted>, RefusalCode> {

@@ -57,8 +57,10 @@ impl Preamble {
 /// Opens a full handshake.
 ///
 /// ```text
-/// preamble (6) | server key id (32) | X-Wing public key (1216) | n (2) | OAEP ciphertext (n) | sealed identity (144)
+/// preamble (6) | server key id (32) | X-Wing public key (1216) | n (2) | OAEP ciphertext (n) | sealed (144 or 784)
 /// ```
+///
+/// Sealed is an identity, or, for somebody who was invited, the token and his key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientHello<'a> {
     /// The fingerprint of the server key that the OAEP ciphertext is for.
@@ -67,7 +69,7 @@ pub struct ClientHello<'a> {
     pub kem_key: &'a [u8],
     /// `k_s`, for the server's RSA key.
     pub encrypted_key: &'a [u8],
-    /// The client's identity and the tag.
+    /// Who the client is, and the tag.
     pub sealed: &'a [u8],
 }
 
@@ -75,19 +77,19 @@ impl<'a> ClientHello<'a> {
     /// Parses what follows the preamble.
     ///
     /// # Errors
-    /// [`LayoutError`] if a part is missing or the sealed identity has another length than all have.
+    /// [`LayoutError`] if a part is missing or the sealed block has a length that none has.
     pub fn parse(rest: &'a [u8]) -> Result<Self, LayoutError> {
         const ERROR: LayoutError = LayoutError("client hello");
         let (server_key_id, rest) = rest.split_first_chunk().ok_or(ERROR)?;
         let (kem_key, rest) = rest.split_at_checked(kem::PUBLIC_KEY_BYTES).ok_or(ERROR)?;
         let (encrypted_key, sealed) = counted(rest).ok_or(ERROR)?;
-        if sealed.len() != SHORT_BLOCK + aead::TAG_BYTES {
+        if ![SHORT_BLOCK, INVITED_BLOCK].contains(&sealed.len().saturating_sub(aead::TAG_BYTES)) {
             return Err(ERROR);
         }
         Ok(Self { server_key_id, kem_key, encrypted_key, sealed })
     }
 
-    /// A frame up to the sealed identity, of which `sealed` bytes will follow.
+    /// A frame up to the sealed block, of which `sealed` bytes will follow.
     #[must_use]
     pub fn head(server_key_id: &[u8; 32], kem_key: &[u8], encrypted_key: &[u8], sealed: usize) -> Vec<u8> {
         let payload = [&Preamble::ours(), &server_key_id[..], kem_key, &count(encrypted_key), encrypted_key].concat();
@@ -184,6 +186,8 @@ pub fn head(kind: Kind, payload: &[u8], sealed: usize) -> Vec<u8> {
 
 /// Bytes of the block in a client hello or a client finish: the same whoever speaks.
 pub const SHORT_BLOCK: usize = 128;
+/// Bytes of the block in the client hello of somebody who was invited: a key of 4096 bits fits.
+pub const INVITED_BLOCK: usize = 768;
 /// Bytes of the block in a server hello: the longest OAEP ciphertext and its length.
 pub const LONG_BLOCK: usize = 514;
 

@@ -1,11 +1,13 @@
+mod invited;
 mod properties;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::crypto::invite::InviteToken;
 use crate::crypto::rsa::{PrivateKey, PublicKey};
 use crate::model::{Timestamp, UserName};
 use crate::proto::handshake::client::{self, Resumption};
@@ -18,11 +20,22 @@ fn key(name: &str) -> PrivateKey {
     PrivateKey::from_pem(&std::fs::read_to_string(path).unwrap(), None).unwrap()
 }
 
-struct Registered(Vec<(UserName, PublicKey)>);
+struct Registered(Mutex<Vec<(UserName, PublicKey)>>);
+
+/// The invitation of everybody who is not registered.
+fn token() -> InviteToken {
+    InviteToken::from_bytes([7; 16])
+}
 
 impl Directory for Registered {
     fn find(&self, user: &UserName) -> Option<PublicKey> {
-        self.0.iter().find(|(name, _)| name == user).map(|(_, key)| key.clone())
+        self.0.lock().unwrap().iter().find(|(name, _)| name == user).map(|(_, key)| key.clone())
+    }
+
+    fn enrol(&self, user: &UserName, given: &InviteToken, key: &PublicKey) {
+        if self.find(user).is_none() && *given == token() {
+            self.0.lock().unwrap().push((*user, key.clone()));
+        }
     }
 }
 
@@ -31,7 +44,7 @@ fn context() -> Context {
     let (server, alice) = KEYS.get_or_init(|| (Arc::new(key("server")), key("alice").public().clone()));
     Context {
         key: Arc::clone(server),
-        directory: Arc::new(Registered(vec![("alice".parse().unwrap(), alice.clone())])),
+        directory: Arc::new(Registered(Mutex::new(vec![("alice".parse().unwrap(), alice.clone())]))),
         tickets: Arc::new(TicketKeys::generate(Timestamp(0), &mut StdRng::seed_from_u64(1))),
         now: Timestamp(0),
     }
@@ -247,7 +260,7 @@ fn a_ticket_ends_with_its_registration_and_with_its_secret() {
     for users in [vec![], vec![("alice".parse().unwrap(), key("bob").public().clone())]] {
         let resumption = Resumption { ticket: ticket.clone(), secret: secret.duplicate() };
         let mut pair = Pair::new(client::Job::Resume(resumption), "alice");
-        pair.context.directory = Arc::new(Registered(users));
+        pair.context.directory = Arc::new(Registered(users.into()));
         let pair = pair.run();
         assert_eq!(refused(pair.seen.client_ended), RefusalCode::TicketRefused, "no longer registered");
     }

@@ -4,6 +4,7 @@ use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use super::{Malformed, decode_whole};
+use crate::crypto::invite::InviteToken;
 use crate::model::{RoomName, Timestamp, UserName};
 
 /// Body of request 18: say whether one wants to be talked to, with all of one's sessions. Answered by
@@ -30,6 +31,33 @@ pub struct SetIdle {
     /// Nobody is.
     #[n(0)]
     pub idle: bool,
+}
+
+/// Body of request 25: an invitation for somebody who is not registered, to be let in by. Answered by [`Invited`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct InviteUser {
+    /// Who.
+    #[n(0)]
+    pub user: UserName,
+    /// Good for so many seconds; without it, for a day.
+    #[n(1)]
+    pub seconds: Option<u32>,
+}
+
+/// Body of answer 42.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Invited {
+    /// Who.
+    #[n(0)]
+    pub user: UserName,
+    /// By what the server will know him; a secret.
+    #[n(1)]
+    pub token: InviteToken,
+    /// Good until then.
+    #[n(2)]
+    pub until: Timestamp,
 }
 
 /// Whether somebody wants to be talked to.

@@ -10,6 +10,7 @@ use self::tree::{Tree, any_tree};
 use super::*;
 use minicbor::bytes::ByteVec;
 
+use crate::crypto::invite::InviteToken;
 use crate::model::{Epoch, Fingerprint, Incarnation, MessageId, RoomName, SenderKeyId, Seq, Timestamp, UserName};
 
 fn name() -> impl Strategy<Value = UserName> {
@@ -73,6 +74,8 @@ fn of_sealed_rooms() -> impl Strategy<Value = Request> {
         ),
         (room(), vec(key(), 0..3)).prop_map(|(room, ids)| Request::SenderKeys(SenderKeys { room, ids })),
         (room(), any::<u64>()).prop_map(|(room, after)| Request::Roster(Roster { room, after })),
+        (name(), option::of(any::<u32>()))
+            .prop_map(|(user, seconds)| Request::InviteUser(InviteUser { user, seconds })),
         (room(), seq(), option::of(seq())).prop_map(|(room, delivered, read)| Request::Seen(Seen {
             room,
             delivered,
@@ -103,7 +106,7 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Shutdown(Shutdown {})),
         decision(),
         of_sealed_rooms(),
-        (25..32_u64).prop_map(Request::Unknown),
+        (26..32_u64).prop_map(Request::Unknown),
     ]
 }
 
@@ -243,6 +246,9 @@ fn reply() -> impl Strategy<Value = Reply> {
         }),
         (vec(bytes(), 0..3), any::<u64>(), vec(name(), 0..3))
             .prop_map(|(statements, length, members)| { Reply::Roster(RosterPage { statements, length, members }) }),
+        (name(), any::<[u8; 16]>(), time()).prop_map(|(user, token, until)| {
+            Reply::Invited(Invited { user, token: InviteToken::from_bytes(token), until })
+        }),
         (error_code(), any::<String>(), option::of(any::<String>()), option::of(any::<u64>()))
             .prop_map(|(code, text, hint, retry_after_ms)| Reply::Error(Refused { code, text, hint, retry_after_ms })),
     ]

@@ -4,6 +4,7 @@ use minicbor::bytes::ByteArray;
 use minicbor::encode::Write;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
+use crate::crypto::invite::{InviteToken, TOKEN_BYTES};
 use crate::model::{
     Epoch, Fingerprint, Incarnation, MessageId, RoomName, RosterHash, SenderKeyId, Seq, Timestamp, UserName,
 };
@@ -67,6 +68,19 @@ macro_rules! as_number {
             }
         }
     )*};
+}
+
+impl<C> Encode<C> for InviteToken {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(self.expose())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for InviteToken {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let bytes: ByteArray<TOKEN_BYTES> = Decode::decode(d, ctx)?;
+        Ok(Self::from_bytes(*bytes))
+    }
 }
 
 as_text!(UserName, RoomName);

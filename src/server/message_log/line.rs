@@ -8,6 +8,7 @@ use crate::crypto::kdf;
 use crate::hub::Record;
 use crate::model::{Timestamp, UserName};
 use crate::proto::message::{Act, Availability, Body, PREFIX_BYTES, ServerMessage};
+use crate::time::rfc_3339;
 
 /// What a line may say, in this order.
 #[derive(Debug, Default, Serialize)]
@@ -143,10 +144,4 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// In UTC, to the millisecond.
-fn rfc_3339(time: Timestamp) -> String {
-    let millis = i64::try_from(time.0).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

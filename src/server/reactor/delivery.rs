@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use super::Reactor;
 use super::ending::LINGER;
-use crate::hub::Output;
+use crate::hub::{Input, Output};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::link;
 use crate::server::connection::{Fate, WRITE_BYTES};
+use crate::server::workers::{Busy, Task, Work};
 
 impl Reactor {
     pub(super) fn carry_out(&mut self, output: &Output, now: Instant) {
@@ -53,7 +54,22 @@ impl Reactor {
                     }
                 }
             }
-            Output::Store(_) | Output::Console(_) | Output::Log(_) | Output::Record(_) | Output::Stopped => {}
+            Output::Invite(invitation) if self.find(invitation.session).is_some() => {
+                let work = Work::Invite(invitation.clone());
+                if let Err(Busy { retry_after_s }) =
+                    self.shared.workers.submit(Task { mailbox: Arc::clone(&self.mailbox), work })
+                {
+                    let why = format!("it is busy; try again in {retry_after_s} s");
+                    self.inputs.push(Input::Invited(invitation.clone(), Err(why)));
+                }
+            }
+            // Another reactor's, or nobody's here.
+            Output::Invite(_)
+            | Output::Store(_)
+            | Output::Console(_)
+            | Output::Log(_)
+            | Output::Record(_)
+            | Output::Stopped => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! The client against a real server: on a (pseudo-)terminal and in pipes.
 
+mod invite;
 mod pipes;
 mod sealed;
 mod settings;

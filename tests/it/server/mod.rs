@@ -2,6 +2,7 @@
 
 mod crash;
 mod hostile;
+mod invites;
 mod limits;
 mod logs;
 mod machine;

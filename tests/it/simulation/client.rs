@@ -97,6 +97,7 @@ impl World {
             user: client.user,
             own: key.public().clone(),
             known: Known::default(),
+            invite: None,
             receipts: true,
             room: RoomName::lobby(),
             give_up: self.rng.random_bool(0.1).then_some(Duration::from_secs(20)),

@@ -182,6 +182,7 @@ impl Judge {
             ) => {
                 panic!("nobody decides anything")
             }
+            Output::Invite(_) => panic!("nobody invites"),
             Output::Record(_) => panic!("there is no message log"),
             Output::Stopped => self.stopped = true,
             Output::Store(StoreCommand::Lookup { .. } | StoreCommand::Read { .. })

@@ -134,6 +134,7 @@ impl World {
                 process.store.waiting.push_back(command);
                 self.wake_store();
             }
+            Output::Invite(_) => panic!("nobody invites"),
             Output::Stopped => process.stopped = true,
             Output::Console(_) | Output::Log(_) | Output::Record(_) => {}
         }
@@ -198,7 +199,12 @@ impl World {
                     }
                 }
             }
-            Output::Store(_) | Output::Console(_) | Output::Log(_) | Output::Record(_) | Output::Stopped => {}
+            Output::Store(_)
+            | Output::Invite(_)
+            | Output::Console(_)
+            | Output::Log(_)
+            | Output::Record(_)
+            | Output::Stopped => {}
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rsachat::crypto::invite::InviteToken;
 use rsachat::crypto::secret::Secret;
 use rsachat::model::{MessageId, RoomName, Timestamp, UserName};
 use rsachat::proto::close::{CloseCode, CloseReason};
@@ -92,6 +93,8 @@ impl Origin {
 pub(crate) enum Login {
     /// By the user's key.
     Full(&'static Identity),
+    /// By what invited him, if he is not registered.
+    Invited(&'static Identity, InviteToken),
     /// By what an earlier connection left.
     Resume(&'static Identity, Resumption),
 }
@@ -119,6 +122,9 @@ impl Conn {
     pub(crate) fn new(server: SocketAddr, origin: Origin, login: Login) -> Self {
         let (identity, job) = match login {
             Login::Full(identity) => (identity, Job::Hello { server: server_key().clone(), user: identity.user }),
+            Login::Invited(identity, token) => {
+                (identity, Job::InvitedHello { server: server_key().clone(), user: identity.user, token })
+            }
             Login::Resume(identity, resumption) => (identity, Job::Resume(resumption)),
         };
         Self {

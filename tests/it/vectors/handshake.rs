@@ -1,5 +1,6 @@
 //! handshake.json: a full handshake, the one that resumes it, and a request for the server's key.
 
+use rsachat::crypto::invite::InviteToken;
 use rsachat::crypto::secret::Secret;
 use rsachat::proto::handshake::client::{self, Answer, Resumption, SOFTWARE};
 use rsachat::proto::handshake::server;
@@ -14,6 +15,7 @@ struct Vectors {
     key_request: KeyRequest,
     full: Handshake,
     resumed: Handshake,
+    invited: Handshake,
 }
 
 #[derive(Serialize)]
@@ -114,6 +116,7 @@ pub(super) const FINISH: &[u8] = b"\xa2\x00\x69example/1\x01\x80";
 /// How a handshake begins.
 enum First {
     Full,
+    Invited,
     Resumed { ticket: Vec<u8>, secret: [u8; 32] },
 }
 
@@ -130,6 +133,11 @@ impl Made {
         make(&First::Full, "client, full", "server, full")
     }
 
+    /// By somebody who is registered already: nothing else is different.
+    fn invited() -> Self {
+        make(&First::Invited, "client, invited", "server, invited")
+    }
+
     pub(super) fn resumed(full: &Self) -> Self {
         let first = First::Resumed { ticket: full.ticket.clone(), secret: full.resumption };
         make(&first, "client, resumed", "server, resumed")
@@ -141,6 +149,11 @@ fn make(first: &First, client_name: &'static str, server_name: &'static str) -> 
     let context = context();
     let job = match first {
         First::Full => client::Job::Hello { server: context.key.public().clone(), user: "alice".parse().unwrap() },
+        First::Invited => client::Job::InvitedHello {
+            server: context.key.public().clone(),
+            user: "alice".parse().unwrap(),
+            token: InviteToken::from_bytes(*b"a token, 16 byte"),
+        },
         First::Resumed { ticket, secret } => client::Job::Resume(Resumption {
             ticket: ticket.clone(),
             secret: Secret::filled_by(|bytes| *bytes = *secret),
@@ -148,16 +161,21 @@ fn make(first: &First, client_name: &'static str, server_name: &'static str) -> 
     };
     let Ok(Answer::Hello(hello, expect)) = job.run(&ALICE, &mut at_client) else { panic!("no hello") };
     let job = match first {
-        First::Full => server::Job::Full(hello.clone()),
+        First::Full | First::Invited => server::Job::Full(hello.clone()),
         First::Resumed { .. } => server::Job::Resume(hello.clone()),
     };
     let accepted = job.run(&context, &mut at_server).unwrap();
     let mut transcript = Transcript::new();
 
     // The hello, as somebody reads it who has the private keys.
-    let full = matches!(first, First::Full);
+    let full = !matches!(first, First::Resumed { .. });
+    let sealed = match first {
+        First::Full => 128 + 16,
+        First::Invited => 768 + 16,
+        First::Resumed { .. } => 16,
+    };
     let (secret, oaep, xwing_at, label) = match first {
-        First::Full => {
+        First::Full | First::Invited => {
             let oaep = hello[4 + 1256..4 + 1256 + 256].to_vec();
             let k_s = reference::oaep(&pem("server"), "RSAC1 handshake server", &oaep);
             assert_eq!(k_s, at_client.drawn(0));
@@ -167,12 +185,12 @@ fn make(first: &First, client_name: &'static str, server_name: &'static str) -> 
     };
     let xwing_seed = at_client.drawn(usize::from(full));
     let early = reference::extract(&ZERO, &secret);
-    let opened = transcript.open(&early, label, &hello, if full { 144 } else { 16 });
+    let opened = transcript.open(&early, label, &hello, sealed);
     let content = if full { reference::content(&opened.block) } else { &[] };
     let client_hello = Hello {
         k_s: full.then(|| hex(&secret)),
         ticket: match first {
-            First::Full => None,
+            First::Full | First::Invited => None,
             First::Resumed { ticket, .. } => Some(hex(ticket)),
         },
         ticket_secret: (!full).then(|| hex(&secret)),
@@ -287,13 +305,14 @@ fn shown(name: &str) -> Key {
 fn handshake() {
     let full = Made::full();
     let resumed = Made::resumed(&full);
+    let invited = Made::invited();
     let reply = reference::frame(5, &[&[1], context().key.public().spki_der()].concat());
     let request = client::key_request();
-    for (name, made) in [("full", &full), ("resumed", &resumed)] {
+    for (name, made) in [("full", &full), ("resumed", &resumed), ("invited", &invited)] {
         let [hello, server_hello, finish] = &made.frames;
         seed("link-server", name, &[hello, finish].map(|frame| &frame[..]).concat());
         seed("link-client", name, server_hello);
-        seed(if name == "full" { "client-hello" } else { "resume-hello" }, name, &hello[4..]);
+        seed(if name == "resumed" { "resume-hello" } else { "client-hello" }, name, &hello[4..]);
         seed("server-hello", name, &server_hello[4..]);
         seed("frame-header", name, &hello[..4]);
     }
@@ -307,6 +326,7 @@ fn handshake() {
             key_request: KeyRequest { request_frame: hex(&request), reply_frame: hex(&reply) },
             full: full.vectors,
             resumed: resumed.vectors,
+            invited: invited.vectors,
         },
     );
 }

@@ -1,12 +1,13 @@
 //! messages.json and close.json: a message of every type, and what is none.
 
+use rsachat::crypto::invite::InviteToken;
 use rsachat::model::{Fingerprint, Incarnation, MessageId, RoomName, Seq, Timestamp, UserName};
 use rsachat::proto::close::{CloseCode, CloseReason};
 use rsachat::proto::message::{
     Accepted, Act, Acted, Availability, Ban, Body, Changed, Create, ErrorCode, HandOver, History, HistoryEnd, Invite,
-    Join, Joined, Kick, Leave, Membership, Mute, People, PeopleList, Person, Position, Post, Presence, Refused, Reply,
-    Request, RoomInfo, RoomList, Rooms, ServerMessage, SetIdle, SetStatus, SetTopic, Shutdown, Status, Stored, Ticket,
-    Unban, Unmute, UserInfo, Waiting, Welcome, Whois,
+    InviteUser, Invited, Join, Joined, Kick, Leave, Membership, Mute, People, PeopleList, Person, Position, Post,
+    Presence, Refused, Reply, Request, RoomInfo, RoomList, Rooms, ServerMessage, SetIdle, SetStatus, SetTopic,
+    Shutdown, Status, Stored, Ticket, Unban, Unmute, UserInfo, Waiting, Welcome, Whois,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -152,6 +153,8 @@ fn decisions() -> Vec<(&'static str, u64, Request)> {
             Request::SetStatus(SetStatus { availability: Availability::Online, text: None, seconds: None }),
         ),
         ("nobody is there", 24, Request::SetIdle(SetIdle { idle: true })),
+        ("an invitation", 35, Request::InviteUser(InviteUser { user: bob, seconds: None })),
+        ("an invitation for a time", 35, Request::InviteUser(InviteUser { user: bob, seconds: Some(60) })),
         ("somebody is there again", 24, Request::SetIdle(SetIdle { idle: false })),
     ]
 }
@@ -254,6 +257,15 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
         ("nobody", 7, Reply::People(nobody)),
         ("a connected user", 8, user(Some(TIME), 2, Status::ONLINE)),
         ("a user who is not connected", 8, user(None, 0, away)),
+        (
+            "an invitation",
+            35,
+            Reply::Invited(Invited {
+                user: name("bob"),
+                token: InviteToken::from_bytes(*b"a token, 16 byte"),
+                until: TIME,
+            }),
+        ),
         ("an error", 9, refused(ErrorCode::NotFound, None, None)),
         ("an error with advice", 9, refused(ErrorCode::RateLimited, Some("what to do"), Some(1500))),
         ("a name that is taken", 9, refused(ErrorCode::Conflict, None, None)),

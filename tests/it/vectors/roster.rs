@@ -121,5 +121,5 @@ fn roster() {
         Bad { name, why: why.to_string(), statement: hex(&statement) }
     });
     let (statements, statements_that_do_not_follow) = (statements.into(), bad.into());
-    compare("roster.json", &Vectors { room: "#ops", statements, statements_that_do_not_follow });
+    compare("roster.json", &Vectors { room: "ops", statements, statements_that_do_not_follow });
 }

@@ -1,9 +1,10 @@
 //! Rooms in words: which there are, and what is decided over them.
 
 use super::{Piece, Renderer, count};
+use crate::client::address::Address;
 use crate::client::session::{Ask, Until};
 use crate::model::{RoomName, Timestamp, UserName};
-use crate::proto::message::{Act, Acted, Membership, Request, RoomInfo, RoomList};
+use crate::proto::message::{Act, Acted, Invited, Membership, Request, RoomInfo, RoomList};
 use crate::term::sanitise;
 
 /// What a face knows of a room that the user is in.
@@ -100,6 +101,15 @@ impl Renderer {
         Some(self.notice(&text))
     }
 
+    /// What somebody types to be let in, in one piece, to be copied.
+    pub(super) fn invited(&self, invited: &Invited) -> Vec<Piece> {
+        let Invited { user, token, until } = invited;
+        let Some(address) = &self.address else { return Vec::new() };
+        let address = Address { user: Some(*user), invite: Some(token.clone()), ..address.clone() };
+        let about = format!("{user} gets in by typing this, once,{}:", self.until(Some(*until)));
+        vec![self.line(&about), Piece::Answer(address.to_command())]
+    }
+
     fn until(&self, until: Option<Timestamp>) -> String {
         until.map(|until| format!(" until {}", self.local(until).strftime("%Y-%m-%d %H:%M"))).unwrap_or_default()
     }
@@ -121,6 +131,7 @@ pub(super) fn command(ask: &Ask) -> &'static str {
         Ask::Create { .. } => "/create",
         Ask::Do(request) => match request {
             Request::Shutdown(_) => "/shutdown",
+            Request::InviteUser(_) => "/invite-user",
             Request::Leave(_) => "/leave",
             Request::SetTopic(_) => "/topic",
             Request::Invite(_) => "/invite",

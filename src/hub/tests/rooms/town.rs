@@ -25,6 +25,8 @@ pub(crate) struct Town {
     keys: Vec<Change>,
     rosters: Vec<(RoomName, u64, Vec<u8>)>,
     asked: VecDeque<StoreCommand>,
+    /// Those that nobody has made yet.
+    pub(crate) invitations: VecDeque<Invitation>,
     pub(crate) next: u64,
     /// The time before each request: so long that nobody is slowed down.
     pub(crate) pace: Duration,
@@ -48,6 +50,7 @@ impl Town {
             keys: Vec::new(),
             rosters: Vec::new(),
             asked: VecDeque::new(),
+            invitations: VecDeque::new(),
             next: 0,
             pace: Duration::from_secs(1),
         };
@@ -81,6 +84,7 @@ impl Town {
                     self.closed.insert(session, reason);
                 }
                 Output::Store(command) => self.asked.push_back(command),
+                Output::Invite(invitation) => self.invitations.push_back(invitation),
                 Output::Log(_) | Output::Console(_) | Output::Record(_) | Output::Stopped => {}
             }
         }
