@@ -203,6 +203,7 @@ impl<P: ExternalPrinter> Face<P> {
                 self.stage.handle.send(Command::Leave { patience: Duration::ZERO });
             }
             News::Typed(action) => self.typed(&action),
+            News::LooksAt(_) => {}
             News::Back => {
                 self.idle = false;
                 self.tell_idle();

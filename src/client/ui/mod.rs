@@ -58,6 +58,8 @@ enum News {
     Mistyped(Mistake),
     /// Something is typed again after a long silence. Only from a terminal.
     Back,
+    /// From now on this room is looked at. Only without a terminal.
+    LooksAt(RoomName),
     /// The program is to end.
     Signal(Exit),
 }
@@ -142,11 +144,17 @@ fn exit_of(signal: i32) -> Exit {
     if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated }
 }
 
-/// Bytes that an event keeps, about.
 fn weight(told: &Told) -> usize {
+    match told {
+        Told::Event(event) => event_weight(event),
+        Told::Over { .. } => 0,
+    }
+}
+
+/// Bytes that an event keeps, about.
+fn event_weight(event: &Event) -> usize {
     /// Of an event or a message, whatever is in it.
     const EACH: usize = 256;
-    let Told::Event(event) = told else { return 0 };
     EACH + match event {
         Event::Message { message, .. } => text_bytes(message),
         Event::Answered { answer: Ok(Answer::History { messages, .. }), .. } => {

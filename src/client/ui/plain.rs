@@ -1,29 +1,58 @@
 //! The client in pipes and files: each line of standard input is a message or a command; messages come out on standard
 //! output in the order of the room, the answers to commands there too, everything else on standard error. Of the rooms that
-//! the user is in, one is looked at: the one named at the start, or the last one that was joined.
+//! the user is in, one is looked at: the one named at the start, or the last one that was joined. The others gather what
+//! is said in them.
 //!
 //! The end of the input waits until everything said is acknowledged and everything asked is answered, then leaves. A
 //! reader that has gone away ends it quietly.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead, Read as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::gate::Gate;
 use super::render::Form;
-use super::{About, Ended, News, Stage, commands, oneself, room_of, show};
+use super::{About, Ended, News, Stage, commands, event_weight, oneself, room_of, show};
 use crate::client::commands::{self as typed, Action, Mistake};
 use crate::client::driver::{Handle, Told};
 use crate::client::session::{Command, Event};
 use crate::error::{Error, Exit};
 use crate::model::RoomName;
+use crate::proto::message::Membership;
 use crate::term::Term;
 
 /// Messages and commands that are not answered; with more, no more is read from the input.
 const UNANSWERED: usize = 24;
 /// Bytes of one line of input, at most; servers take less.
 const LINE_BYTES: usize = 1 << 20;
+
+/// Most messages that a room gathers while nobody looks, and most bytes of them; older ones are in the history.
+const GATHERED: usize = 200;
+const GATHERED_BYTES: usize = 128 << 10;
+
+/// What was said in a room that nobody looked at.
+#[derive(Debug, Default)]
+struct Gathered {
+    events: VecDeque<Event>,
+    bytes: usize,
+    /// Messages that were too many.
+    dropped: usize,
+}
+
+impl Gathered {
+    fn push(&mut self, event: Event) {
+        self.bytes += event_weight(&event);
+        self.events.push_back(event);
+        while self.events.len() > GATHERED || self.bytes > GATHERED_BYTES {
+            let Some(first) = self.events.pop_front() else { return };
+            self.bytes -= event_weight(&first);
+            self.dropped += usize::from(matches!(first, Event::Message { .. }));
+        }
+    }
+}
 
 /// Chats until the input ends, or the session.
 ///
@@ -32,11 +61,12 @@ const LINE_BYTES: usize = 1 << 20;
 pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Error> {
     let mut renderer = about.renderer(term.out_paint(), Form::Lines);
     let (unanswered, refused) = (Arc::new(Gate::new(UNANSWERED)), Arc::new(AtomicUsize::new(0)));
-    let room = Arc::new(Mutex::new(about.room));
+    let mut looked_at = about.room;
+    let mut elsewhere: BTreeMap<RoomName, Gathered> = BTreeMap::new();
     let feeder = Feeder {
         term: term.clone(),
         about: about.clone(),
-        room: Arc::clone(&room),
+        news: stage.sender.clone(),
         handle: stage.handle.clone(),
         unanswered: Arc::clone(&unanswered),
         refused: Arc::clone(&refused),
@@ -58,11 +88,33 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
                     }
                     _ => {}
                 }
+                if let Event::Left { room } | Event::Membership(Membership { room, member: false, .. }) = &event {
+                    elsewhere.remove(room);
+                }
                 // What becomes of the user's own lines is told wherever they went.
                 let own = matches!(event, Event::Refused { .. } | Event::Undelivered { .. });
-                let looked_at = *room.lock().unwrap_or_else(PoisonError::into_inner);
-                if own || room_of(&event).is_none_or(|room| room == looked_at) {
-                    show(term, renderer.event(&event))?;
+                match room_of(&event).filter(|room| !own && *room != looked_at) {
+                    None => show(term, renderer.event(&event))?,
+                    Some(room) => match event {
+                        // Who looks later has no use for it.
+                        Event::Presence(_)
+                        | Event::Entered { .. }
+                        | Event::Pending { .. }
+                        | Event::Delayed { .. }
+                        | Event::Accepted { .. }
+                        | Event::Receipt(_) => {}
+                        _ => elsewhere.entry(room).or_default().push(event),
+                    },
+                }
+            }
+            News::LooksAt(room) => {
+                looked_at = room;
+                let Gathered { events, dropped, .. } = elsewhere.remove(&room).unwrap_or_default();
+                if dropped > 0 {
+                    term.note(format_args!("-- {dropped} messages before these are in the /history"));
+                }
+                for event in &events {
+                    show(term, renderer.event(event))?;
                 }
             }
             News::Signal(exit) => {
@@ -102,8 +154,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
 struct Feeder {
     term: Term,
     about: About,
-    // The one that is looked at.
-    room: Arc<Mutex<RoomName>>,
+    news: Sender<News>,
     handle: Handle,
     unanswered: Arc<Gate>,
     refused: Arc<AtomicUsize>,
@@ -111,6 +162,8 @@ struct Feeder {
 
 impl Feeder {
     fn feed(&self) {
+        // The one that is looked at.
+        let mut room = self.about.room;
         let mut input = std::io::stdin().lock();
         let mut line = Vec::new();
         loop {
@@ -130,7 +183,7 @@ impl Feeder {
                     break;
                 }
             }
-            match self.take(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n'])) {
+            match self.take(&mut room, String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n'])) {
                 Ok(true) => {}
                 Ok(false) => break,
                 // The reader of the answers has gone away: the session ends when it says so, or something else does.
@@ -145,7 +198,7 @@ impl Feeder {
     }
 
     /// Does what a line asks for; says whether to go on.
-    fn take(&self, line: &str) -> Result<bool, Error> {
+    fn take(&self, room: &mut RoomName, line: &str) -> Result<bool, Error> {
         let action = match typed::parse(line) {
             Ok(action) => action,
             Err(mistake) => {
@@ -153,16 +206,17 @@ impl Feeder {
                 return Ok(true);
             }
         };
-        let looked_at = *self.room.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mistake) = oneself(&action, self.about.me) {
             self.mistaken(&mistake);
             return Ok(true);
         }
-        if let Some(commands) = commands(&action, looked_at, self.about.me) {
+        if let Some(commands) = commands(&action, *room, self.about.me) {
             if let Action::Join(place) = action
-                && let Some(room) = place.room(self.about.me)
+                && let Some(other) = place.room(self.about.me)
             {
-                *self.room.lock().unwrap_or_else(PoisonError::into_inner) = room;
+                *room = other;
+                // Before anything that comes of it.
+                let _ = self.news.send(News::LooksAt(other));
             }
             for command in commands {
                 if let Command::Post { .. } | Command::Ask(_) = command {
@@ -203,6 +257,32 @@ impl Feeder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::session::{Arrival, Seal};
+    use crate::model::{MessageId, Seq, Timestamp};
+    use crate::proto::message::{Body, Stored};
+
+    #[test]
+    fn a_room_gathers_so_much_and_counts_the_rest() {
+        let mut gathered = Gathered::default();
+        let room: RoomName = "#dev".parse().unwrap();
+        gathered.push(Event::Missed { room, gone: 3 });
+        let message = |seq: usize, text: &str| {
+            let body = Some(Body::Text { text: text.to_owned() });
+            let (seq, sender) = (Seq(seq as u64), "bob".parse().unwrap());
+            let message = Stored { room, seq, time: Timestamp(0), sender, message: MessageId([0; 16]), body };
+            Event::Message { message, arrival: Arrival::Live, own: false, seal: Seal::Open }
+        };
+        for seq in 1..=GATHERED + 5 {
+            gathered.push(message(seq, "hello"));
+        }
+        assert_eq!((gathered.events.len(), gathered.dropped), (GATHERED, 5));
+        assert_eq!(gathered.events.front(), Some(&message(6, "hello")));
+        for seq in 0..100 {
+            gathered.push(message(seq, &"x".repeat(8192)));
+        }
+        assert!(gathered.bytes <= GATHERED_BYTES && gathered.events.len() > 10);
+        assert_eq!(gathered.bytes, gathered.events.iter().map(event_weight).sum::<usize>());
+    }
 
     #[test]
     fn a_line_that_is_too_long_is_skipped_whole() {

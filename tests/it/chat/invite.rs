@@ -38,7 +38,7 @@ fn one_line_makes_a_key_pins_the_server_and_lets_in() {
     assert!(code == 0 && err.contains("good once, until "), "{err}");
     world.newcomer("carol");
     let unlock = ["--passphrase-file", "passphrase"];
-    let alice = world.pipe("alice");
+    let mut alice = world.pipe("alice");
     let mut carol = world.pipe_by("carol", &link(&line), &unlock);
     carol.say("hello from carol");
     alice.hears("<carol> hello from carol");

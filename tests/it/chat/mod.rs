@@ -7,7 +7,7 @@ mod settings;
 mod terminal;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -190,11 +190,18 @@ impl Pipe {
     }
 
     /// Waits for a line of output that ends so.
-    fn hears(&self, end: &str) -> String {
+    fn hears(&mut self, end: &str) -> String {
+        let mut heard = Vec::new();
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{end}: {error}"));
-            if line.ends_with(end) {
-                return line;
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.ends_with(end) => return line,
+                Ok(line) => heard.push(line),
+                Err(error) => {
+                    let mut errors = String::new();
+                    let _ = self.child.kill();
+                    let _ = self.child.stderr.take().unwrap().read_to_string(&mut errors);
+                    panic!("{end}: {error}; heard {heard:#?}, and {errors}");
+                }
             }
         }
     }

@@ -222,3 +222,25 @@ fn whoever_is_ignored_is_not_shown_on_any_client_until_that_is_ended() {
     let (_, errors, status) = alice.end();
     assert!(status.code() == Some(6) && errors.contains("alice is you"), "{errors}");
 }
+
+#[test]
+fn what_is_said_where_one_does_not_look_waits_there() {
+    let world = World::new();
+    let (mut alice, mut bob) = (world.pipe("alice"), world.pipe("bob"));
+    for line in ["/create #dev", "/join #dev", "/invite bob", "in dev", "more in dev"] {
+        alice.say(line);
+    }
+    alice.hears("<alice> more in dev");
+    alice.say("/join #common");
+    alice.say("in common");
+    bob.hears("<alice> in common");
+    // He is in the room already, since he was brought in.
+    bob.say("/join #dev");
+    bob.hears("<alice> in dev");
+    bob.hears("<alice> more in dev");
+    alice.say("/join #dev");
+    alice.say("and now");
+    bob.hears("<alice> and now");
+    let (rest, _, status) = bob.end();
+    assert!(status.success() && rest.is_empty(), "{rest:?}");
+}
