@@ -125,9 +125,26 @@ impl Asks {
         decisions.filter(|open| over(&open.ask)).map(|open| open.order).min().unwrap_or(u64::MAX)
     }
 
-    /// Whether this room is on its way to be made.
+    /// Whether what is done to a room has to wait for something that was to be done to it before: that it is made, and what
+    /// takes a while to be signed.
+    fn waits(&self, order: u64, room: RoomName) -> bool {
+        self.open.iter().take_while(|open| open.order < order).any(|open| match &open.ask {
+            Ask::Create { room: made, .. } => *made == room,
+            Ask::Do(request) => open.asked.is_none() && over(request) == Some(room),
+            _ => false,
+        })
+    }
+
+    /// The rooms that are on their way to be made.
+    pub(super) fn making(&self) -> impl Iterator<Item = RoomName> {
+        self.open.iter().filter_map(|open| match open.ask {
+            Ask::Create { room, .. } => Some(room),
+            _ => None,
+        })
+    }
+
     pub(super) fn is_making(&self, name: RoomName) -> bool {
-        self.open.iter().any(|open| matches!(open.ask, Ask::Create { room, .. } if room == name))
+        self.making().any(|room| room == name)
     }
 
     /// It is signed now: this is the request.
@@ -170,15 +187,17 @@ impl Asks {
         next_id: impl FnOnce() -> RequestId,
     ) -> Option<(RequestId, Vec<u8>)> {
         let reading = self.is_reading();
-        let open = self.open.iter_mut().find(|open| {
+        let at = self.open.iter().position(|open| {
             let room = match &open.ask {
                 Ask::History { .. } if reading => false,
                 Ask::History { room, .. } | Ask::People { room } => inside(room),
-                Ask::Whois { .. } | Ask::Rooms { .. } | Ask::Do(_) | Ask::Create { .. } => true,
+                Ask::Do(request) => over(request).is_none_or(|room| !self.waits(open.order, room)),
+                Ask::Whois { .. } | Ask::Rooms { .. } | Ask::Create { .. } => true,
             };
             let signed = matches!(open.signature, Signature::No | Signature::There(_));
             room && signed && open.asked.is_none() && open.not_before.is_none_or(|due| due <= now)
         })?;
+        let open = self.open.get_mut(at)?;
         let id = next_id();
         open.asked = Some(id);
         open.not_before = None;
@@ -250,6 +269,19 @@ impl Asks {
 
     fn find(&self, id: RequestId) -> Option<usize> {
         self.open.iter().position(|open| open.asked == Some(id))
+    }
+}
+
+/// The room to which something is done.
+fn over(request: &Request) -> Option<RoomName> {
+    match request {
+        Request::Leave(leave) => Some(leave.room),
+        Request::SetTopic(set) => Some(set.room),
+        Request::Ban(ban) => ban.room,
+        Request::Unban(unban) => unban.room,
+        Request::Mute(mute) => Some(mute.room),
+        Request::Unmute(unmute) => Some(unmute.room),
+        request => decides_over(request),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the owner of a private room decides over it, on its way to the server: who is let in has to be known by his key, and
 //! what is decided has to be signed, before it is asked for.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::io::{Work, WorkId};
@@ -26,7 +27,7 @@ pub(super) enum Signing {
 impl Session {
     /// Does the next thing that is needed before decisions over private rooms can be asked for.
     pub(super) fn sign(&mut self, now: Instant) {
-        let rooms = &self.rooms;
+        let (rooms, making) = (&self.rooms, self.asks.making().collect::<BTreeSet<_>>());
         self.asks.decide(|ask| match ask {
             Ask::Create { private, .. } => Some(*private),
             Ask::Do(request) => match decides_over(request).map(|room| rooms.get(&room)) {
@@ -37,6 +38,8 @@ impl Session {
                     // It is not known yet whether it is private.
                     Entry::Outside(_) | Entry::Asked(..) => None,
                 },
+                // Whether it will be private is about to be seen.
+                Some(None) if decides_over(request).is_some_and(|room| making.contains(&room)) => None,
                 Some(None) | None => Some(false),
             },
             _ => Some(false),
@@ -46,11 +49,13 @@ impl Session {
         }
         let Some((ask, order)) = self.asks.unsigned().map(|(ask, order)| (ask.clone(), order)) else { return };
         if let Ask::Do(request) = &ask
-            && let Some(room) = decides_over(request).and_then(|room| self.rooms.get(&room))
-            && room.posts.waits_for_sealing(order)
+            && let Some(name) = decides_over(request)
         {
-            // It was said to those who are there now.
-            return;
+            // What was said before this is for those who are there now; what was decided before it changes what is signed.
+            let said = self.rooms.get(&name).is_some_and(|room| room.posts.waits_for_sealing(order));
+            if said || self.asks.first_decision(name) < order {
+                return;
+            }
         }
         match ask {
             Ask::Create { room, .. } => self.begin(Roster::new(room).draft(Change::Found { owner: self.me() })),

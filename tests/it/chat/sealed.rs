@@ -256,3 +256,34 @@ fn nothing_of_what_is_sealed_is_with_the_server_or_on_the_wire() {
     }
     assert!(found, "the search finds nothing on the disk");
 }
+
+#[test]
+fn what_an_owner_types_in_one_go_happens_in_that_order() {
+    let world = World::new();
+    let mut alice = world.pipe("alice");
+    for line in [
+        "/create #ops --private",
+        "/join #ops",
+        "/invite bob",
+        "/topic on call",
+        "/kick bob not now",
+        "/invite bob",
+        "/mute bob 1h",
+        "/unmute bob",
+        "/owner bob",
+        "/topic no more",
+    ] {
+        alice.say(line);
+    }
+    let (_, errors, status) = alice.end();
+    // All but the last, since bob decides now.
+    assert_eq!((errors.matches("-- /").count(), status.code()), (1, Some(6)), "{errors}");
+    assert!(errors.contains("/topic: only the owner of #ops, bob, may set its topic"), "{errors}");
+    let mut bob = world.pipe("bob");
+    for line in ["/join #ops", "/invite alice", "it is mine"] {
+        bob.say(line);
+    }
+    bob.hears("<bob> it is mine");
+    let (_, errors, status) = bob.end();
+    assert!(status.success(), "{errors}");
+}

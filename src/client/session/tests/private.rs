@@ -4,7 +4,7 @@ use super::*;
 use crate::crypto::rsa::PublicKey;
 use crate::e2e::{Change, Context as Place, Head, Invalid, Member, Membership, OpenedKey, Roster, SenderKey, Unusable};
 use crate::proto::message::{
-    self, Acted, ErrorCode, Invite, KeyChanged, KeyList, Kick, RosterEntry, RosterPage, UserKey,
+    self, Acted, ErrorCode, Invite, KeyChanged, KeyList, Kick, RosterEntry, RosterPage, SetTopic, UserKey,
 };
 
 fn name(text: &str) -> UserName {
@@ -62,6 +62,12 @@ impl Kept {
         let statement = self.roster.draft(change).sign(identity, &mut rand::rng()).unwrap();
         self.roster.append(&statement).unwrap();
         self.statements.push(statement);
+    }
+
+    /// A statement of somebody else.
+    fn take(&mut self, statement: &[u8]) -> Change {
+        self.statements.push(statement.to_vec());
+        self.roster.append(statement).unwrap()
     }
 
     fn length(&self) -> u64 {
@@ -421,7 +427,7 @@ fn an_owner_lets_somebody_in_whose_key_he_knows() {
     let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
     kept.add(Change::Found { owner: alice() }, test_keys::alice());
     let mut world = World::in_ops(&kept);
-    let invite = Ask::Do(Request::Invite(Invite { room: ops(), user: name("bob"), roster: None }));
+    let invite = invite("bob");
     world.command(Command::Ask(invite.clone()));
     world.tell_keys(&[("bob", test_keys::bob().public())]);
     let (id, request) = world.take(|request| matches!(request, Request::Invite(_)));
@@ -434,6 +440,60 @@ fn an_owner_lets_somebody_in_whose_key_he_knows() {
     assert!(world.remembered.iter().any(|(user, pin)| *user == name("bob") && pin.key == bob().key));
 }
 
+fn invite(user: &str) -> Ask {
+    Ask::Do(Request::Invite(Invite { room: ops(), user: name(user), roster: None }))
+}
+
+fn is_invite(request: &Request) -> bool {
+    matches!(request, Request::Invite(_))
+}
+
+/// The statement that comes with an invitation.
+fn statement((_, request): &(RequestId, Request)) -> Vec<u8> {
+    let Request::Invite(Invite { roster: Some(entry), .. }) = request else { panic!("{request:?}") };
+    entry.statement.to_vec()
+}
+
+#[test]
+fn decisions_are_made_one_after_the_other() {
+    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
+    kept.add(Change::Found { owner: alice() }, test_keys::alice());
+    let mut world = World::in_ops(&kept);
+    world.command(Command::Ask(invite("bob")));
+    world.command(Command::Ask(invite("carol")));
+    world.command(Command::Ask(Ask::Do(Request::SetTopic(SetTopic { room: ops(), topic: "work".to_owned() }))));
+    world.tell_keys(&[("bob", test_keys::bob().public())]);
+    let first = world.take(is_invite);
+    assert_eq!(kept.take(&statement(&first)), Change::Add { member: bob() });
+    assert_eq!(world.requests, [], "the next statement depends on what becomes of the first");
+    world.tell(&[ServerMessage::Reply(first.0, Reply::Done)]);
+    world.tell_roster(kept.page(1));
+    world.tell_keys(&[("carol", third().public())]);
+    let second = world.take(is_invite);
+    assert_eq!(kept.take(&statement(&second)), Change::Add { member: member("carol", third()) });
+    assert!(matches!(&world.requests[..], [(_, Request::SetTopic(_))]), "{:?}", world.requests);
+}
+
+#[test]
+fn what_is_done_to_a_room_waits_until_it_is_made() {
+    let mut world = World::in_lobby(0);
+    let topic = Request::SetTopic(SetTopic { room: ops(), topic: "work".to_owned() });
+    world.command(Command::Ask(Ask::Create { room: ops(), private: true }));
+    world.command(Command::Join { room: ops() });
+    world.command(Command::Ask(invite("bob")));
+    world.command(Command::Ask(Ask::Do(topic.clone())));
+    let (id, Request::Create(create)) = world.take(|request| matches!(request, Request::Create(_))) else { panic!() };
+    assert_eq!(world.requests, []);
+    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
+    kept.take(&create.roster.unwrap().statement);
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    world.let_into_ops(1);
+    world.tell_roster(kept.page(0));
+    world.tell_keys(&[("bob", test_keys::bob().public())]);
+    assert_eq!(kept.take(&statement(&world.take(is_invite))), Change::Add { member: bob() });
+    assert_eq!(world.take(|request| matches!(request, Request::SetTopic(_))).1, topic);
+}
+
 #[test]
 fn an_owner_lets_nobody_in_whose_key_has_changed() {
     let kept = Kept::alices();
@@ -441,8 +501,7 @@ fn an_owner_lets_nobody_in_whose_key_has_changed() {
     let mut known = Known::default();
     known.trust(name("bob"), bob().key, false);
     world.handle(Input::Recalled(known));
-    let invite = Ask::Do(Request::Invite(Invite { room: ops(), user: name("bob"), roster: None }));
-    world.command(Command::Ask(invite));
+    world.command(Command::Ask(invite("bob")));
     world.tell_keys(&[("bob", third().public())]);
     let events = world.events();
     assert!(events.iter().any(|event| matches!(event, Event::Answered { answer: Err(_), .. })), "{events:?}");
@@ -457,9 +516,11 @@ fn what_an_owner_decides_is_signed_and_what_others_decide_is_not_asked_for() {
         Ask::Do(Request::Kick(Box::new(Kick { room: ops(), user: name(user), reason: None, roster: None })))
     };
     world.command(Command::Ask(kick("bob")));
-    let (_, Request::Kick(asked)) = world.take(|request| matches!(request, Request::Kick(_))) else { panic!() };
+    let (id, Request::Kick(asked)) = world.take(|request| matches!(request, Request::Kick(_))) else { panic!() };
     let statement = asked.roster.unwrap().statement;
-    assert_eq!(kept.roster.append(&statement), Ok(Change::Remove { user: name("bob") }));
+    assert_eq!(kept.take(&statement), Change::Remove { user: name("bob") });
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    world.tell_roster(kept.page(2));
     world.command(Command::Ask(kick("carol")));
     let refused = |code: ErrorCode| move |event: &Event| matches!(event, Event::Answered { answer: Err(refused), .. } if refused.code == code);
     assert!(world.events().iter().any(refused(ErrorCode::Conflict)));
