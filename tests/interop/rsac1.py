@@ -1516,6 +1516,7 @@ class Session:
         self.opening: list[str] = []  # the order in which the ticket and the Welcome came
         self.events: deque = deque()
         self.inside: set[str] = set()  # the rooms of which events may come
+        self.private: set[str] = set()  # those that were private when they were joined
         self.answers_pings = True  # can be changed for tests
         self.keeps_alive = True  # likewise: whether a silent server is asked, and given up
         self.pings = 0
@@ -1846,6 +1847,8 @@ class Session:
         del self._waiting[request]
         if isinstance(body, Joined) and body.caught_up:
             self.inside.add(body.info.room)
+            if body.info.sealed and direct_users(body.info.room) is None:
+                self.private.add(body.info.room)
         elif isinstance(body, Done) and asked == RequestType.LEAVE:
             self.inside.discard(room)
         self._answers[request] = (UnknownAnswer(type_) if body is None else body, parts)
@@ -1877,8 +1880,10 @@ class Session:
                 if event.room in self.inside:
                     raise ProtocolError("a Waiting of a room that this session is in")
             elif isinstance(event, KeyChanged):
-                if event.user == self.welcome.user or direct_room(self.welcome.user, event.user) not in self.inside:
-                    raise ProtocolError("a KeyChanged of somebody with whom this session is in no direct room")
+                own = event.user == self.welcome.user
+                direct = not own and direct_room(self.welcome.user, event.user) in self.inside
+                if own or not (direct or self.private & self.inside):
+                    raise ProtocolError("a KeyChanged of somebody with whom this session is in no sealed room")
             elif event.room not in self.inside:
                 raise ProtocolError(f"a {type(event).__name__} of a room that this session is not in")
             if not isinstance(event, Acted) or (event.act and event.act.body):

@@ -30,15 +30,19 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+import roster
 import rsac1
 import sealed
 from rsac1 import (
     DONE, SAID, SEALED, Accepted, Act, Acted, ActKind, Availability, Banned, Cut, Closed, CloseCode, Direction, Done,
     Error, ErrorCode, FrameReader, Handshake, HistoryEnd, Info, Joined, KeyChanged, KeyList, Kind, Membership, Message,
     Muted, Named, PeopleList, Position, Presence, ProtocolError, PutOut, Receipt, Refusal, RefusalCode, Refused,
-    RequestType, RoomList, RoomView, Sealed, SenderKeyList, Session, ServerNotAuthentic, Status, Text, Ticket, TimedOut,
-    UserInfo, Waiting, What, Wire, direct_room, fingerprint, frame, header, login, request_key, resume,
-    show_fingerprint, versions,
+    RequestType, RoomList, RoomView, RosterPage, Sealed, SealedSenderKey, SenderKeyList, Session, ServerNotAuthentic,
+    Status, Text, Ticket, TimedOut, UserInfo, Waiting, What, Wire, direct_room, fingerprint, frame, header, login,
+    request_key, resume, show_fingerprint, versions,
+)
+from roster import (
+    IN, MADE, OUT, OWNER, Change, DoesNotFollow, Entry, Kept, Roster, RosterRefused, State, UnknownStatement, Why,
 )
 from sealed import DoesNotOpen, OwnSenderKey, SenderKey
 
@@ -1753,13 +1757,13 @@ def another(site: Site, *settings: str) -> Iterator[Site]:
     same(new.server.end(), 0, "the exit status")
 
 
-class Talker:
-    """One session in a direct room, that seals what its user says and opens what it hears."""
+class Speaker:
+    """One session in a sealed room, that seals what its user says and opens what it hears."""
 
-    def __init__(self, site: Site, session: Session, other: str):
+    def __init__(self, site: Site, session: Session, room: str):
         self.session = session
         self.user = session.welcome.user
-        self.room = direct_room(self.user, other)
+        self.room = room
         self.view = RoomView(self.room)
         self.private_key = site.keys[self.user]
         self.pinned: dict[str, rsa.RSAPublicKey] = {}
@@ -1770,24 +1774,21 @@ class Talker:
         answer, parts = self.session.join(self.view)
         return expect_type(answer, Joined), parts
 
-    def pin(self) -> None:
-        """Ask for both keys, and trust them."""
-        users = rsac1.direct_users(self.room)
-        for each in expect_type(ask(self.session, RequestType.KEYS, list(users)), KeyList).keys:
-            self.pinned[each.user] = rsac1.decode_public_key(each.key)
-        same(set(self.pinned), set(users), "the users whose keys are known")
-
     def add_key(self, key: Optional[OwnSenderKey] = None) -> OwnSenderKey:
         """Make a sender key, and hand it to the server."""
-        if not self.pinned:
-            self.pin()
-        self.own = key or sealed.make_sender_key(self.room, self.user, self.private_key, self.pinned)
-        expect_type(self.session.request(RequestType.ADD_SENDER_KEY, self.own.add_body()), Done)
-        return self.own
+        raise NotImplementedError
+
+    def open_key(self, found: SealedSenderKey) -> SenderKey:
+        """Open somebody's sender key."""
+        raise NotImplementedError
+
+    def current_key(self) -> OwnSenderKey:
+        """The sender key to seal with."""
+        return self.own or self.add_key()
 
     def seal(self, text: str, kind: int = SAID) -> tuple[bytes, What]:
         """A message for this room: its id, and what is posted."""
-        own, id_ = self.own or self.add_key(), new_id()
+        own, id_ = self.current_key(), new_id()
         return id_, What(SEALED, None, Sealed(own.id, sealed.seal_message(own, id_, What(kind, text))))
 
     def post(self, id_: bytes, what: What, retry: bool = False, urgent: bool = False) -> Any:
@@ -1811,19 +1812,44 @@ class Talker:
             answer = ask(self.session, RequestType.SENDER_KEYS, self.room, [what.sealed.key])
             [found] = expect_type(answer, SenderKeyList).keys
             same(found.id, what.sealed.key, "the id of the sender key")
-            expect(found.part is not None, "a sender key without the own part")
-            if not self.pinned:
-                self.pin()
-            key = self.opened[found.id] = sealed.open_sender_key(
-                self.room, found.epoch, found.sender, found.id, found.head, found.part, self.private_key,
-                {fingerprint(self.pinned[found.sender])},
-            )
+            if found.part is None:
+                raise DoesNotOpen("a sender key without the own part")
+            key = self.opened[found.id] = self.open_key(found)
         number, content = sealed.open_message(key, message.sender, message.id, what.sealed.sealed)
         key.take(number)
         return content
 
     def hear(self) -> What:
         return self.open(self.session.message(self.view))
+
+
+class Talker(Speaker):
+    """One session in a direct room."""
+
+    def __init__(self, site: Site, session: Session, other: str):
+        super().__init__(site, session, direct_room(session.welcome.user, other))
+
+    def pin(self) -> None:
+        """Ask for both keys, and trust them."""
+        users = rsac1.direct_users(self.room)
+        for each in expect_type(ask(self.session, RequestType.KEYS, list(users)), KeyList).keys:
+            self.pinned[each.user] = rsac1.decode_public_key(each.key)
+        same(set(self.pinned), set(users), "the users whose keys are known")
+
+    def add_key(self, key: Optional[OwnSenderKey] = None) -> OwnSenderKey:
+        if not self.pinned:
+            self.pin()
+        self.own = key or sealed.make_sender_key(self.room, self.user, self.private_key, self.pinned)
+        expect_type(self.session.request(RequestType.ADD_SENDER_KEY, self.own.add_body()), Done)
+        return self.own
+
+    def open_key(self, found: SealedSenderKey) -> SenderKey:
+        if not self.pinned:
+            self.pin()
+        return sealed.open_sender_key(
+            self.room, found.epoch, found.sender, found.id, found.head, found.part, self.private_key,
+            {fingerprint(self.pinned[found.sender])},
+        )
 
     def seen(self, delivered: int, read: Optional[int] = None) -> None:
         do(self.session, RequestType.SEEN, self.room, delivered, read)
@@ -1986,8 +2012,8 @@ def sender_keys_checked(site: Site) -> None:
         return lambda statement: statement.__setitem__(key, value)
 
     def of(*members_: tuple[str, bytes]) -> tuple[Callable[[dict], Any], bytes]:
-        epoch = sealed.epoch_of(room, members_)
-        return put(2, [0, [list(member) for member in members_]]), epoch
+        membership = sealed.Membership(sealed.DIRECT, members_)
+        return put(2, membership.encode()), sealed.epoch_of(room, membership)
 
     alice, bob = ("alice", marks["alice"]), ("bob", marks["bob"])
     for name, change in {
@@ -2774,6 +2800,504 @@ def direct_thousand(site: Site) -> None:
             do_not(ErrorCode.CONFLICT, carol, RequestType.JOIN, "@alice@carol")
             expect_type(ask(alice, RequestType.JOIN, rooms[0]), Joined)
             expect_type(ask(carol, RequestType.JOIN, "@carol@dave"), Joined)
+
+
+# --- Private rooms, and their rosters ---------------------------------------------------------------------
+
+class Insider(Speaker):
+    """One session in a private room, that follows its roster."""
+
+    def __init__(self, site: Site, session: Session, room: str, kept: Optional[Kept] = None):
+        super().__init__(site, session, room)
+        self.roster = Roster(room, kept)
+        self.members: tuple[str, ...] = ()  # as the server counts them
+        self.trusted: dict[str, set[bytes]] = {}  # whose signatures count: the pinned keys, and those before them
+
+    def page(self, after: int) -> RosterPage:
+        return expect_type(ask(self.session, RequestType.ROSTER, self.room, after), RosterPage)
+
+    def follow(self) -> State:
+        """Ask for what there is of the roster, and is not known yet: what holds now (Rosters)."""
+        while True:
+            page = self.page(len(self.roster.states))
+            for statement in page.statements:
+                self.roster.take(statement)
+            if len(self.roster.states) >= page.length:
+                break
+            expect(bool(page.statements), "an empty page, and yet there is more")
+        self.roster.check(page.length)
+        self.members = page.members
+        return self.roster.now
+
+    def registered(self) -> dict[str, rsa.RSAPublicKey]:
+        """The keys of those who are in the roster; one that was never seen before is pinned."""
+        users, keys = sorted(self.roster.now.keys), {}
+        for start in range(0, len(users), 64):
+            for each in expect_type(ask(self.session, RequestType.KEYS, users[start:start + 64]), KeyList).keys:
+                keys[each.user] = rsac1.decode_public_key(each.key)
+                if each.user not in self.pinned:
+                    self.trust(each.user, keys[each.user])
+        return keys
+
+    def trust(self, user: str, key: rsa.RSAPublicKey) -> None:
+        self.pinned[user] = key
+        self.trusted.setdefault(user, set()).add(fingerprint(key))
+
+    def recipients(self) -> dict[str, rsa.RSAPublicKey]:
+        """To whom what is said now is sealed."""
+        state, registered = self.follow(), self.registered()
+        pinned = {user: fingerprint(key) for user, key in self.pinned.items()}
+        return roster.recipients(state, self.members, registered, pinned)
+
+    def current_key(self) -> OwnSenderKey:
+        readers = self.recipients()
+        if self.own is None or not self.own.serves(self.roster.now.membership, readers):
+            self.add_key(sealed.make_sender_key(
+                self.room, self.user, self.private_key, readers, self.roster.now.membership
+            ))
+        return self.own
+
+    def add_key(self, key: Optional[OwnSenderKey] = None) -> OwnSenderKey:
+        if key is None:
+            return self.current_key()
+        self.own = key
+        for body in key.add_bodies():
+            expect_type(self.session.request(RequestType.ADD_SENDER_KEY, body), Done)
+        return key
+
+    def open_key(self, found: SealedSenderKey) -> SenderKey:
+        def attempt() -> SenderKey:
+            return sealed.open_sender_key(
+                self.room, found.epoch, found.sender, found.id, found.head, found.part, self.private_key,
+                self.trusted.get(found.sender, ()), self.roster.members,
+            )
+
+        if found.sender not in self.pinned:
+            self.follow()
+            self.registered()
+        try:
+            return attempt()
+        except UnknownStatement:
+            self.follow()
+            return attempt()
+
+    def hear(self) -> What:
+        message = self.session.message(self.view)
+        if message.sender not in self.follow().keys:
+            raise DoesNotOpen("a message of who is not in the room")
+        return self.open(message)
+
+    def entry(self, kind: int, user: str, key: Optional[rsa.RSAPublicKey] = None) -> Entry:
+        """The next statement of the roster."""
+        change = Change(kind, user, None if key is None else fingerprint(key))
+        return self.roster.sign(change, self.private_key)
+
+    def change(self, type_: RequestType, entry: Entry, *body: Any) -> Any:
+        """Ask for a change, with its entry as the last field, and follow it if it is done."""
+        fields = {key: value for key, value in enumerate((self.room, *body)) if value is not None}
+        answer = self.session.request(type_, {**fields, len(body) + 1: entry.encode()})
+        if isinstance(answer, Done):
+            self.roster.take(entry.statement)
+        return answer
+
+    def create(self) -> None:
+        entry = self.entry(MADE, self.user, self.private_key.public_key())
+        expect_type(self.change(RequestType.CREATE, entry), Done)
+        self.join()
+
+    def key_of(self, user: str) -> rsa.RSAPublicKey:
+        """The key that somebody is registered with, which is pinned if it is the first."""
+        [found] = expect_type(ask(self.session, RequestType.KEYS, [user]), KeyList).keys
+        key = rsac1.decode_public_key(found.key)
+        if user not in self.pinned:
+            self.trust(user, key)
+        return key
+
+    def invite(self, *users: str) -> None:
+        for user in users:
+            entry = self.entry(IN, user, self.key_of(user))
+            expect_type(self.change(RequestType.INVITE, entry, user), Done)
+
+    def kick(self, user: str, why: Optional[str] = None) -> None:
+        expect_type(self.change(RequestType.KICK, self.entry(OUT, user), user, why), Done)
+
+    def hand_over(self, user: str) -> None:
+        expect_type(self.change(RequestType.HAND_OVER, self.entry(OWNER, user), user), Done)
+
+
+def new_private(site: Site, owner: Session, *others: Session) -> list[Insider]:
+    """A private room of its own for a check: somebody makes it and lets the others in, and all have joined it."""
+    room = f"private-{next(ROOM_NUMBERS):02}"
+    insiders = [Insider(site, session, room) for session in (owner, *others)]
+    insiders[0].create()
+    insiders[0].invite(*dict.fromkeys(each.user for each in insiders if each.user != insiders[0].user))
+    for each in insiders[1:]:
+        each.session.event(lambda event: isinstance(event, Membership) and event.room == room)
+        each.join()
+        each.follow()
+    for each in insiders:
+        drained(each.session)
+    return insiders
+
+
+def does_not_follow(what: str, why: Why, action: Callable[[], Any]) -> None:
+    try:
+        same(raised(DoesNotFollow, action).why, why, "the reason")
+    except Failure as failure:
+        raise Failure(f"{what}: {failure}") from None
+
+
+@check("the vectors: a roster, made and followed, and statements that do not follow")
+def vectors_roster(site: Site) -> None:
+    vectors = json.loads((VECTORS / "roster.json").read_text())
+    room = vectors["room"].removeprefix("#")
+    signers = {each["user"]: each["key"] for each in vectors.get("keys", [])}
+    followed = Roster(room)
+    for number, each in enumerate(vectors["statements"], 1):
+        statement = bytes.fromhex(each["statement"])
+        previous = followed.states[-1].kept.hash if followed.states else None
+        state = followed.take(statement)
+        same(state.kept, Kept(number, bytes.fromhex(each["hash"])), f"the number and hash of {each['name']}")
+        same(each["number"], number, "the number")
+        same(state.owner, each["owner"], f"the owner after {each['name']}")
+        found = [[user, key.hex()] for user, key in sorted(state.keys.items())]
+        same(found, each["members"], f"the members after {each['name']}")
+        same(followed.members(state.membership), state.keys, "the members of the membership")
+        # All but the signature is the same whoever makes it.
+        protected, unprotected, payload, signature = cbor2.loads(statement)
+        signer = rsac1.decode_public_key(cbor2.loads(payload)[3])
+        same(roster.make_statement(number, previous, state.change, signer), payload, f"the payload of {each['name']}")
+        expected = [cbor2.dumps({1: -37, 4: fingerprint(signer)}), {}, payload, signature]
+        same(cbor2.dumps(expected), statement, f"the encoding of {each['name']}")
+        expect(each["signed_by"] not in signers or signers[each["signed_by"]] == fingerprint(signer), "another signer")
+        signers[each["signed_by"]] = fingerprint(signer)
+    followed.check(len(vectors["statements"]))
+    same(followed.kept, followed.now.kept, "what to keep")
+    statements = [bytes.fromhex(each["statement"]) for each in vectors["statements"]]
+    reasons = {why.value: why for why in Why}
+    for each in vectors["statements_that_do_not_follow"]:
+        before = Roster(room)
+        for statement in statements[:2]:
+            before.take(statement)
+        bad = bytes.fromhex(each["statement"])
+        does_not_follow(each["name"], reasons[each["why"]], lambda: before.take(bad))
+        # And none follows after it, not even the one that would have.
+        does_not_follow(f"after {each['name']}", reasons[each["why"]], lambda: before.take(statements[2]))
+        does_not_follow(f"all of it, with {each['name']}", reasons[each["why"]], lambda: before.check(3))
+        same(before.kept.number, 2, "what to keep")
+    # The name is in all that is signed.
+    does_not_follow("the # that people see", Why.FORGED, lambda: Roster("#" + room).take(statements[0]))
+
+
+@check("rosters: what is made is followed, and only if all of it is as the page says")
+def rosters_checked(site: Site) -> None:
+    room, users = "ops", ("alice", "bob", "carol", "dave")
+    keys = {user: site.keys[user] for user in users}
+    keys["alice again"] = keys["dave"]
+    public = {user: key.public_key() for user, key in keys.items()}
+    marks = {user: fingerprint(key) for user, key in public.items()}
+
+    def history(*steps: tuple[str, int, str, str]) -> Roster:
+        """Who signs, what, about whom, and with whose key."""
+        made = Roster(room)
+        for signer, kind, user, key in steps:
+            change = Change(kind, user, marks[key] if key else None)
+            entry = made.sign(change, keys[signer])
+            same(entry.number, len(made.states) + 1, "the number")
+            expect(len(entry.statement) <= roster.LONGEST_STATEMENT, "it is too long")
+            made.take(entry.statement)
+        return made
+
+    def holds(made: Roster, owner: str, **members: str) -> None:
+        expected = {user: marks[key] for user, key in members.items()}
+        same((made.now.owner, dict(made.now.keys)), (owner, expected), "who owns it, and who is in it")
+
+    start = ("alice", MADE, "alice", "alice")
+    bob, carol = ("alice", IN, "bob", "bob"), ("alice", IN, "carol", "carol")
+    holds(history(start), "alice", alice="alice")
+    holds(history(start, bob, carol), "alice", alice="alice", bob="bob", carol="carol")
+    holds(history(start, bob, ("alice", OUT, "bob", "")), "alice", alice="alice")
+    holds(history(start, bob, ("alice", OUT, "bob", ""), bob), "alice", alice="alice", bob="bob")
+    # Another key, for a member, also the same once more, and for the owner himself, who signs with the one before.
+    holds(history(start, bob, ("alice", IN, "bob", "dave")), "alice", alice="alice", bob="dave")
+    holds(history(start, bob, bob), "alice", alice="alice", bob="bob")
+    again = ("alice", IN, "alice", "alice again")
+    holds(history(start, again, ("alice again", IN, "bob", "bob")), "alice", alice="alice again", bob="bob")
+    # It is handed on, and the one before may be put out, and come back.
+    on = (start, bob, ("alice", OWNER, "bob", ""))
+    holds(history(*on), "bob", alice="alice", bob="bob")
+    holds(history(*on, ("bob", OUT, "alice", "")), "bob", bob="bob")
+    back = (*on, ("bob", OWNER, "alice", ""), ("alice", OUT, "bob", ""))
+    holds(history(*back), "alice", alice="alice")
+    for why, *steps in (
+        (Why.IMPOSSIBLE, start, start),
+        (Why.IMPOSSIBLE, bob),
+        (Why.IMPOSSIBLE, ("alice", OUT, "alice", "")),
+        (Why.IMPOSSIBLE, ("alice", OWNER, "alice", "")),
+        (Why.IMPOSSIBLE, start, ("alice", OUT, "alice", "")),
+        (Why.IMPOSSIBLE, start, ("alice", OWNER, "alice", "")),
+        (Why.IMPOSSIBLE, start, ("alice", OUT, "bob", "")),
+        (Why.IMPOSSIBLE, start, ("alice", OWNER, "bob", "")),
+        (Why.IMPOSSIBLE, start, bob, ("alice", OUT, "bob", ""), ("alice", OUT, "bob", "")),
+        (Why.IMPOSSIBLE, start, bob, ("alice", OUT, "bob", ""), ("alice", OWNER, "bob", "")),
+        (Why.IMPOSSIBLE, *on, ("bob", OUT, "bob", "")),
+        (Why.IMPOSSIBLE, *on, ("bob", OWNER, "bob", "")),
+        (Why.NOT_THE_OWNER, ("bob", MADE, "alice", "alice")),
+        (Why.NOT_THE_OWNER, start, ("bob", IN, "bob", "bob")),
+        (Why.NOT_THE_OWNER, start, bob, ("bob", IN, "carol", "carol")),
+        (Why.NOT_THE_OWNER, start, bob, ("bob", OWNER, "bob", "")),
+        (Why.NOT_THE_OWNER, start, bob, ("bob", OUT, "bob", "")),
+        (Why.NOT_THE_OWNER, *on, ("alice", IN, "carol", "carol")),
+        (Why.NOT_THE_OWNER, *on, ("alice", OWNER, "alice", "")),
+        (Why.NOT_THE_OWNER, start, again, ("alice", IN, "bob", "bob")),
+        (Why.NOT_THE_OWNER, start, ("alice again", IN, "alice", "alice again")),
+        (Why.NOT_THE_OWNER, *on, ("bob", IN, "bob", "dave"), ("bob", IN, "carol", "carol")),
+    ):
+        does_not_follow(str(steps), why, lambda: history(*steps))
+        history(*steps[:-1])
+
+    # One statement after another one, of which anything may be wrong.
+    base = history(start, bob)
+    last = base.now.kept
+
+    def attempt(
+        change: Callable[[dict], Any] = lambda statement: None, *, number: int = 3, signer: str = "alice",
+        in_room: str = room, encode: Callable[[dict], bytes] = lambda statement: cbor2.dumps(statement, canonical=True),
+        spoil: Callable[[bytes], bytes] = bytes,
+    ) -> State:
+        signer_key = rsac1.encode_public_key(public["alice"])
+        statement = {0: 3, 1: last.hash, 2: [IN, [["carol", marks["carol"]]]], 3: signer_key}
+        change(statement)
+        signed = sealed.sign(roster.context(in_room, number), encode(statement), keys[signer])
+        return roster.follow(room, base.now, spoil(signed))
+
+    def put(key: int, value: Any) -> Callable[[dict], Any]:
+        return lambda statement: statement.__setitem__(key, value)
+
+    expected = {user: marks[user] for user in ("alice", "bob", "carol")}
+    same(dict(attempt().keys), expected, "who is in it")
+    same(dict(attempt(put(4, {"x": [None, 1.5]})).keys), expected, "who is in it by a statement with an unknown key")
+    named = rsac1.encode_public_key(public["bob"])
+    for name, why, action in (
+        ("another number", Why.OUT_OF_PLACE, lambda: attempt(put(0, 4), number=4)),
+        ("the number of the one before", Why.OUT_OF_PLACE, lambda: attempt(put(0, 2), number=2)),
+        ("number 0", Why.OUT_OF_PLACE, lambda: attempt(put(0, 0), number=0)),
+        ("number 1, and nothing before it", Why.OUT_OF_PLACE, lambda: attempt(
+            lambda statement: (put(0, 1)(statement), statement.pop(1)), number=1
+        )),
+        ("no previous", Why.OUT_OF_PLACE, lambda: attempt(lambda statement: statement.pop(1))),
+        ("another previous", Why.OUT_OF_PLACE, lambda: attempt(put(1, bytes(32)))),
+        ("the one before the previous", Why.OUT_OF_PLACE, lambda: attempt(put(1, base.states[0].kept.hash))),
+        ("an empty previous", Why.OUT_OF_PLACE, lambda: attempt(put(1, b""))),
+        ("a longer previous", Why.OUT_OF_PLACE, lambda: attempt(put(1, last.hash + b"\0"))),
+        ("signed for another number", Why.FORGED, lambda: attempt(number=4)),
+        ("signed for another room", Why.FORGED, lambda: attempt(in_room="opt")),
+        ("a member's signature", Why.NO_STATEMENT, lambda: attempt(signer="bob")),
+        ("a member who says so", Why.NOT_THE_OWNER, lambda: attempt(put(3, named), signer="bob")),
+        ("a changed signature", Why.FORGED, lambda: attempt(spoil=lambda data: flip(data, len(data) - 1))),
+        ("a short signature", Why.NO_STATEMENT, lambda: attempt(spoil=lambda data: data[:-1])),
+        ("a byte behind it", Why.NO_STATEMENT, lambda: attempt(spoil=lambda data: data + b"\0")),
+        ("a tag before it", Why.NO_STATEMENT, lambda: attempt(spoil=lambda data: b"\xd2" + data)),
+        ("another encoding of it", Why.NO_STATEMENT, lambda: attempt(spoil=lambda data: b"\x98\x04" + data[1:])),
+        ("a byte behind the statement", Why.NO_STATEMENT, lambda: attempt(
+            encode=lambda statement: cbor2.dumps(statement, canonical=True) + b"\0"
+        )),
+        ("another encoding of the statement", Why.NO_STATEMENT, lambda: attempt(
+            encode=lambda statement: b"\xb8\x04" + cbor2.dumps(statement, canonical=True)[1:]
+        )),
+        ("no number", Why.NO_STATEMENT, lambda: attempt(lambda statement: statement.pop(0))),
+        ("no change", Why.NO_STATEMENT, lambda: attempt(lambda statement: statement.pop(2))),
+        ("no signer", Why.NO_STATEMENT, lambda: attempt(lambda statement: statement.pop(3))),
+        ("a signer that is no key", Why.NO_STATEMENT, lambda: attempt(put(3, b"x"))),
+        ("a number that is text", Why.NO_STATEMENT, lambda: attempt(put(0, "3"))),
+        ("a previous that is text", Why.NO_STATEMENT, lambda: attempt(put(1, "x"))),
+        ("a change of another kind", Why.NO_STATEMENT, lambda: attempt(put(2, [4, ["bob"]]))),
+        ("a change of two", Why.NO_STATEMENT, lambda: attempt(put(2, [OUT, ["bob", "bob"]]))),
+        ("a change of none", Why.NO_STATEMENT, lambda: attempt(put(2, [OUT, []]))),
+        ("a change that is longer", Why.NO_STATEMENT, lambda: attempt(put(2, [OUT, ["bob"], 0]))),
+        ("who is out, with a key", Why.NO_STATEMENT, lambda: attempt(put(2, [OUT, [["bob", marks["bob"]]]]))),
+        ("who is in, without a key", Why.NO_STATEMENT, lambda: attempt(put(2, [IN, ["carol"]]))),
+        ("a short fingerprint", Why.NO_STATEMENT, lambda: attempt(put(2, [IN, [["carol", bytes(31)]]]))),
+        ("a name that can't be one", Why.NO_STATEMENT, lambda: attempt(put(2, [IN, [["Carol", bytes(32)]]]))),
+        ("a direct room for a name", Why.NO_STATEMENT, lambda: attempt(put(2, [IN, [["@alice@bob", bytes(32)]]]))),
+    ):
+        does_not_follow(name, why, action)
+    # Every header there is, changed, and one more.
+    protected, unprotected, payload, signature = cbor2.loads(base.sign(Change(OUT, "bob"), keys["alice"]).statement)
+    for name, items in {
+        "another algorithm": [cbor2.dumps({1: -38, 4: marks["alice"]}), unprotected, payload, signature],
+        "no name": [cbor2.dumps({1: -37}), unprotected, payload, signature],
+        "another name": [cbor2.dumps({1: -37, 4: marks["bob"]}), unprotected, payload, signature],
+        "one more protected header": [
+            cbor2.dumps({1: -37, 3: 0, 4: marks["alice"]}, canonical=True), unprotected, payload, signature
+        ],
+        "one more header": [protected, {3: 0}, payload, signature],
+        "no payload": [protected, unprotected, None, signature],
+        "a fifth item": [protected, unprotected, payload, signature, b""],
+        "no signature": [protected, unprotected, payload, b""],
+    }.items():
+        spoilt = cbor2.dumps(items, canonical=True)
+        error = raised(DoesNotFollow, lambda: roster.follow(room, base.now, spoilt))
+        expect(error.why in (Why.NO_STATEMENT, Why.FORGED), f"{name}: {error}")
+    for nothing in (b"", b"\x80", b"\xf6", b"\x81" * 4000, bytes(4096)):
+        does_not_follow("nothing", Why.NO_STATEMENT, lambda: roster.follow(room, base.now, nothing))
+    good = base.sign(Change(IN, "carol", marks["carol"]), keys["alice"]).statement
+    roster.follow(room, base.now, good)
+    for place in range(len(good)):
+        raised(DoesNotFollow, lambda: roster.follow(room, base.now, flip(good, place)))
+
+
+@check("rosters: one that goes back, forks or has a gap is refused by who has seen more of it")
+def rosters_kept(site: Site) -> None:
+    alice, mark = site.keys["alice"], fingerprint(site.keys["bob"].public_key())
+
+    def grow(length: int, start: tuple[bytes, ...] = ()) -> tuple[bytes, ...]:
+        """A roster that begins so."""
+        made = Roster("ops")
+        for statement in start:
+            made.take(statement)
+        statements = list(start)
+        while len(statements) < length:
+            change = Change(IN, f"user-{len(statements)}", mark)
+            if not statements:
+                change = Change(MADE, "alice", fingerprint(alice.public_key()))
+            statements.append(made.sign(change, alice).statement)
+            made.take(statements[-1])
+        return tuple(statements)
+
+    def followed(statements: tuple[bytes, ...], kept: Optional[Kept] = None, length: Optional[int] = None) -> Roster:
+        made = Roster("ops", kept)
+        for statement in statements:
+            made.take(statement)
+        made.check(len(statements) if length is None else length)
+        return made
+
+    whole = grow(5)
+    kept = [followed(whole[:length]).kept for length in range(1, 6)]
+    same([each.number for each in kept], [1, 2, 3, 4, 5], "what to keep")
+    for each in (None, *kept):
+        same(followed(whole, each).kept, kept[-1], "what to keep")
+    fork, other = grow(6, whole[:3]), grow(5)
+    for name, statements, seen in (
+        ("the last one is not there", whole[:4], kept[4]),
+        ("only the first is there", whole[:1], kept[4]),
+        ("the last is another one", fork[:4], kept[3]),
+        ("it has gone on elsewhere", fork, kept[4]),
+        ("it was another one from the beginning", other, kept[0]),
+        ("nothing is there", (), kept[0]),
+        ("nothing was ever there", (), None),
+    ):
+        try:
+            raised(RosterRefused, lambda: followed(statements, seen))
+        except Failure as failure:
+            raise Failure(f"{name}: {failure}") from None
+        if statements:
+            refused = Roster("ops", seen)
+            for statement in statements:
+                refused.take(statement)
+            same(refused.kept, seen, f"what to keep where {name}")
+    # Both go on from the same statement: for who has seen nothing after it, either may be.
+    for statements in (whole, fork):
+        same(followed(statements, kept[2]).kept.number, len(statements), "what to keep")
+    for length in (4, 6):
+        raised(RosterRefused, lambda: followed(whole, None, length))
+    # Nothing may be missing, come twice or be moved.
+    for name, statements in {
+        "a gap": (whole[0], *whole[2:]),
+        "one from elsewhere": (*whole[:3], other[3]),
+        "one of the fork": (*whole[:4], fork[4]),
+        "one twice": (*whole[:3], whole[2]),
+        "two swapped": (whole[0], whole[2], whole[1]),
+        "no beginning": whole[1:],
+    }.items():
+        does_not_follow(name, Why.OUT_OF_PLACE, lambda: followed(statements))
+
+
+@check("sender keys of private rooms: they name a statement, by which their maker and their reader are in the room")
+def private_sender_keys(site: Site) -> None:
+    room, users = "ops", ("alice", "bob", "carol")
+    keys = {user: site.keys[user] for user in users}
+    public = {user: key.public_key() for user, key in keys.items()}
+    marks = {user: fingerprint(key) for user, key in public.items()}
+    known = Roster(room)
+    for change in (
+        Change(MADE, "alice", marks["alice"]), Change(IN, "bob", marks["bob"]), Change(IN, "carol", marks["carol"]),
+        Change(OUT, "carol"), Change(IN, "bob", marks["carol"]),
+    ):
+        known.take(known.sign(change, keys["alice"]).statement)
+    memberships = {state.kept.number: state.membership for state in known.states}
+    same(memberships[3].encode(), [1, [[3, known.states[2].kept.hash]]], "a membership")
+    data = cbor2.dumps([room, memberships[3].encode()], canonical=True)
+    same(sealed.epoch_of(room, memberships[3]), hashlib.sha256(data).digest(), "an epoch")
+
+    def attempt(
+        number: int, sender: str = "alice", reader: str = "bob", membership: Any = None, made_for: str = room,
+        follows: Optional[Roster] = known,
+    ) -> SenderKey:
+        own = sealed.make_sender_key(made_for, sender, keys[sender], public, membership or memberships[number])
+        return sealed.open_sender_key(
+            room, own.epoch, sender, own.id, own.head, own.parts[marks[reader]], keys[reader], {marks[sender]},
+            follows and follows.members,
+        )
+
+    for number, sender, reader in ((2, "alice", "bob"), (2, "bob", "alice"), (3, "carol", "bob"), (4, "alice", "bob")):
+        same(attempt(number, sender, reader).membership, memberships[number], "the membership")
+    fork = Roster(room)
+    fork.take(fork.sign(Change(MADE, "alice", marks["alice"]), keys["alice"]).statement)
+    for name, arguments in {
+        "who is not in the room yet": dict(number=2, sender="carol"),
+        "who is not in it any more": dict(number=4, sender="carol"),
+        "who has another key by then": dict(number=5, sender="bob", reader="alice"),
+        "a reader who is not in it yet": dict(number=1, reader="bob"),
+        "a reader who is not in it any more": dict(number=4, reader="carol"),
+        "a reader who has another key by then": dict(number=5, reader="bob"),
+        "another room": dict(number=3, made_for="opt"),
+        "the members of a direct room": dict(number=3, membership=sealed.membership_of(
+            {user: public[user] for user in ("alice", "bob")}
+        )),
+        "the membership of a private room in a direct one": dict(number=3, follows=None),
+    }.items():
+        does_not_open(name, lambda: attempt(**arguments))
+    for name, entries in {
+        "two statements": memberships[2].entries + memberships[3].entries,
+        "no statement": (),
+        "another hash": ((3, bytes(32)),),
+        "another number": ((2, known.states[2].kept.hash),),
+        "number 0": ((0, known.now.kept.hash),),
+        "a number that there is not": ((6, known.states[2].kept.hash),),
+        "the statement of a fork": fork.now.membership.entries,
+    }.items():
+        membership = sealed.Membership(sealed.PRIVATE, entries)
+        does_not_open(name, lambda: attempt(3, reader="alice", membership=membership))
+    # Only what may not have been heard of yet is asked for once more.
+    ahead = sealed.Membership(sealed.PRIVATE, ((6, bytes(32)),))
+    raised(UnknownStatement, lambda: attempt(3, membership=ahead))
+
+    # To whom one seals: members by roster and server, with the key that is registered, trusted, and in the roster.
+    state = known.states[2]
+    for name, expected, members, registered, pinned in (
+        ("all of it is as it should be", users, users, public, marks),
+        ("nobody was seen before", users, users, public, {}),
+        ("the server leaves somebody out", ("alice", "carol"), ("alice", "carol"), public, marks),
+        ("the server adds somebody", users, (*users, "dave"), {**public, "dave": public["bob"]}, marks),
+        ("somebody is not registered", ("alice", "bob"), users, {user: public[user] for user in users[:2]}, marks),
+        ("somebody has another key", ("alice", "bob"), users, {**public, "carol": public["bob"]}, marks),
+        ("another key was trusted", ("alice", "bob"), users, public, {**marks, "carol": marks["bob"]}),
+        ("somebody has another key, and that was trusted", ("alice", "bob"), users,
+         {**public, "carol": public["bob"]}, {**marks, "carol": marks["bob"]}),
+    ):
+        found = roster.recipients(state, members, registered, pinned)
+        same(found, {user: public[user] for user in expected}, f"to whom one seals where {name}")
+    # A key serves as long as neither the epoch nor those who can read it have changed.
+    own = sealed.make_sender_key(room, "alice", keys["alice"], public, state.membership)
+    same(own.serves(state.membership, public), True, "whether it serves")
+    same(own.serves(memberships[4], public), False, "whether it serves in another epoch")
+    fewer = {user: public[user] for user in ("alice", "bob")}
+    same(own.serves(state.membership, fewer), False, "whether it serves when somebody has left")
+    own.next = sealed.MESSAGES_PER_KEY
+    same(own.serves(state.membership, public), False, "whether it serves when it has sealed enough")
+    own.next, own.made = 0, time.monotonic() - sealed.SECONDS_PER_KEY
+    same(own.serves(state.membership, public), False, "whether it serves when it is old")
 
 
 # --- tickets and restarts ---------------------------------------------------------------------------------

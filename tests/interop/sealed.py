@@ -5,14 +5,17 @@
     sealed = seal_message(own, message_id, what)
     number, what = open_message(key, sender, message_id, sealed)
 
+Who is in a private room says a roster (module roster): make_sender_key() is given its membership, and
+open_sender_key() its members().
+
 The COSE layers are those of pycose: COSE_Encrypt with recipients of RSAES-OAEP, COSE_Sign1 with PS256 and EdDSA,
 COSE_Encrypt0, and COSE_Key.  These parts of them it does not do, or not as the page wants it, and they are done here:
 
- -  Messages stand without their tags, and pycose decodes only what has one: _items() takes them apart.  It is also
-    there that what has other headers, or another encoding, than the page's is refused.
+ -  Messages stand without their tags, and pycose decodes only what has one: take_apart() does.  There and in only() it
+    is also that what has another encoding, or other headers, than the page's is refused.
  -  pycose drops leading zeros of a nonce that is made with a partial IV: see _Encrypt0.
  -  A content key that does not decrypt is an exception in pycose, told apart from a tag that is wrong: see
-    open_sender_key().
+    open_sender_key().  There and in _Sign1 the private key is used as it is, as pycose takes long to make it anew.
  -  Fingerprints and their key ids, contexts, padding and the cut into head and parts are rsachat's own.
 
 Nothing here opens a connection or a file.  All that does not open raises DoesNotOpen.
@@ -20,12 +23,14 @@ Nothing here opens a connection or a file.  All that does not open raises DoesNo
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass, field
-from typing import Any, Collection, Iterable, Mapping, Optional
+from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Optional
 
 import cbor2
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pycose.algorithms import A256GCM, EdDSA, Ps256, RsaesOaepSha256
 from pycose.exceptions import CoseException
@@ -38,11 +43,12 @@ from pycose.messages.recipient import KeyWrap
 
 from rsac1 import (
     DONE, SAID, Body, ProtocolError, What, as_array, as_bytes, as_bytes_of, as_integer, as_name, as_whole,
-    decode_public_key, direct_users, encode_public_key, fingerprint, required,
+    decode_public_key, direct_users, encode_public_key, fingerprint, oaep_decrypt_or_random, required,
 )
 
-DIRECT = 0  # the kind of membership that a direct room has
+DIRECT, PRIVATE = 0, 1  # the kinds of membership, by those of the rooms
 LEAST_PADDED = 128
+MEMBERS_AT_ONCE = 16
 MESSAGES_PER_KEY = 10000
 SECONDS_PER_KEY = 7 * 24 * 3600
 
@@ -53,35 +59,51 @@ class DoesNotOpen(Exception):
 
 # --- Membership and epoch ---------------------------------------------------------------------------------
 
-Membership = tuple[tuple[str, bytes], ...]
+@dataclass(frozen=True)
+class Membership:
+    """Who is in a room: in a direct one names and fingerprints, in a private one a statement's number and hash."""
+
+    kind: int
+    entries: tuple[tuple[Any, bytes], ...]
+
+    def encode(self) -> list:
+        return [self.kind, [list(entry) for entry in self.entries]]
+
+    @classmethod
+    def decode(cls, raw: bytes) -> "Membership":
+        items = as_array(lambda item: item)(raw)
+        if len(items) != 2:
+            raise ProtocolError("something else where a membership should be")
+        kind = as_integer(items[0])
+        if kind not in (DIRECT, PRIVATE):
+            raise ProtocolError("a membership of another kind than a room's")
+        entries = as_array(lambda item: as_pair(item, as_name if kind == DIRECT else as_integer, as_bytes_of(32)))
+        return cls(kind, entries(items[1]))
+
+
+def as_pair(raw: bytes, first: Callable[[bytes], Any], second: Callable[[bytes], Any]) -> tuple[Any, Any]:
+    """An array of these two."""
+    items = as_array(lambda item: item)(raw)
+    if len(items) != 2:
+        raise ProtocolError("something else where a pair should be")
+    return first(items[0]), second(items[1])
 
 
 def membership_of(members: Mapping[str, rsa.RSAPublicKey]) -> Membership:
     """Who the users of a direct room are, in the order of their names, and which keys they have."""
-    return tuple((name, fingerprint(members[name])) for name in sorted(members))
+    return Membership(DIRECT, tuple((name, fingerprint(members[name])) for name in sorted(members)))
 
 
 def epoch_of(room: str, membership: Membership) -> bytes:
     """The epoch of a room with that membership."""
-    return hashlib.sha256(_encode([room, _plain(membership)])).digest()
+    return hashlib.sha256(encode([room, membership.encode()])).digest()
 
 
-def _plain(membership: Membership) -> list:
-    return [DIRECT, [list(member) for member in membership]]
-
-
-def _member(raw: bytes) -> tuple[str, bytes]:
-    items = as_array(lambda item: item)(raw)
-    if len(items) != 2:
-        raise ProtocolError("something else where a name and a fingerprint should be")
-    return as_name(items[0]), as_bytes_of(32)(items[1])
-
-
-def _membership(raw: bytes) -> Membership:
-    items = as_array(lambda item: item)(raw)
-    if len(items) != 2 or as_integer(items[0]) != DIRECT:
-        raise ProtocolError("a membership of another kind than a direct room's")
-    return as_array(_member)(items[1])
+def direct_members(room: str, membership: Membership) -> Mapping[str, bytes]:
+    """The fingerprints of the keys of the users of a direct room, as its membership says."""
+    if membership.kind != DIRECT or tuple(name for name, _ in membership.entries) != direct_users(room):
+        raise DoesNotOpen("a membership of another room")
+    return dict(membership.entries)
 
 
 # --- Sender keys ------------------------------------------------------------------------------------------
@@ -92,7 +114,7 @@ class Statement(Body):
 
     key: bytes = required(0, as_bytes)
     verifying_key: bytes = required(1, as_bytes)
-    membership: Membership = required(2, _membership)
+    membership: Membership = required(2, Membership.decode)
     signer: bytes = required(3, as_bytes)
 
 
@@ -117,7 +139,7 @@ class SenderKey:
         return missing
 
     def context(self, number: int, id_: bytes) -> bytes:
-        return _encode(["rsachat message", self.room, self.epoch, self.sender, self.id, number, id_])
+        return encode(["rsachat message", self.room, self.epoch, self.sender, self.id, number, id_])
 
 
 @dataclass
@@ -127,27 +149,51 @@ class OwnSenderKey(SenderKey):
     signing_key: Optional[OKPKey] = field(default=None, repr=False)
     head: bytes = field(default=b"", repr=False)
     parts: dict[bytes, bytes] = field(default_factory=dict, repr=False)  # by the recipients' fingerprints
+    made: float = field(default_factory=time.monotonic)
 
     def add_body(self) -> dict:
-        """The body of an AddSenderKey for all members."""
+        """The body of an AddSenderKey for all members, if they are few enough."""
+        [body] = self.add_bodies()
+        return body
+
+    def add_bodies(self) -> Iterator[dict]:
+        """The bodies of the AddSenderKey that it takes for all members (Users' keys and sender keys)."""
         recipients = [{0: recipient, 1: part} for recipient, part in self.parts.items()]
-        return {0: self.room, 1: self.id, 2: self.epoch, 3: self.head, 4: recipients}
+        for start in range(0, len(recipients), MEMBERS_AT_ONCE):
+            some = recipients[start:start + MEMBERS_AT_ONCE]
+            yield {0: self.room, 1: self.id, 2: self.epoch, 3: self.head, 4: some}
+
+    def serves(self, membership: Membership, members: Mapping[str, rsa.RSAPublicKey]) -> bool:
+        """Whether what is said to these members can still be sealed with it (When to make a new sender key)."""
+        return (
+            self.epoch == epoch_of(self.room, membership)
+            and set(self.parts) == {fingerprint(key) for key in members.values()}
+            and self.next < MESSAGES_PER_KEY
+            and time.monotonic() - self.made < SECONDS_PER_KEY
+        )
 
 
 def make_sender_key(
-    room: str, sender: str, private_key: rsa.RSAPrivateKey, members: Mapping[str, rsa.RSAPublicKey]
+    room: str,
+    sender: str,
+    private_key: rsa.RSAPrivateKey,
+    members: Mapping[str, rsa.RSAPublicKey],
+    membership: Optional[Membership] = None,
 ) -> OwnSenderKey:
-    """A new sender key for these members, of whom the sender is one."""
-    membership = membership_of(members)
+    """A new sender key for these members, of whom the sender is one.
+
+    A private room has the membership that its roster says, and those members to whom it may be sealed by it.
+    """
+    membership = membership or membership_of(members)
     signer = encode_public_key(private_key.public_key())
     signer_fingerprint = hashlib.sha256(signer).digest()
-    if dict(membership).get(sender) != signer_fingerprint:
+    if sender not in members or fingerprint(members[sender]) != signer_fingerprint:
         raise ValueError("a sender who is no member with that key")
     epoch = epoch_of(room, membership)
     key = SymmetricKey(os.urandom(32), {KpAlg: A256GCM, KpBaseIV: os.urandom(12)})
     signing_key = Ed25519PrivateKey.generate()
     verifying_key = _okp_key(signing_key.public_key().public_bytes_raw())
-    statement = _encode({0: key.encode(), 1: verifying_key.encode(), 2: _plain(membership), 3: signer})
+    statement = encode({0: key.encode(), 1: verifying_key.encode(), 2: membership.encode(), 3: signer})
     signed = sign_statement(room, epoch, sender, statement, private_key)
     id_ = hashlib.sha256(signed).digest()
     head, parts = encrypt_signed(room, epoch, sender, id_, signed, members.values())
@@ -159,13 +205,44 @@ def make_sender_key(
 
 def sign_statement(room: str, epoch: bytes, sender: str, statement: bytes, private_key: rsa.RSAPrivateKey) -> bytes:
     """The COSE_Sign1 that holds a statement."""
-    return Sign1Message(
-        {Algorithm: Ps256, KID: fingerprint(private_key.public_key())},
-        {},
-        statement,
-        _sender_key_context(room, epoch, sender),
-        RSAKey._from_cryptography_key(private_key),
-    ).encode(tag=False)
+    return sign(_sender_key_context(room, epoch, sender), statement, private_key)
+
+
+def sign(context: bytes, payload: bytes, private_key: rsa.RSAPrivateKey) -> bytes:
+    """A COSE_Sign1 by an RSA key (Sender keys; Rosters)."""
+    headers = {Algorithm: Ps256, KID: fingerprint(private_key.public_key())}
+    return _Sign1(headers, {}, payload, context, private_key=private_key).encode(tag=False)
+
+
+class _Sign1(Sign1Message):
+    """pycose makes an RSA key anew for each signature, from its numbers, and finds out again whether they are prime."""
+
+    def __init__(self, *arguments: Any, private_key: rsa.RSAPrivateKey):
+        super().__init__(*arguments)
+        self._private_key = private_key
+
+    def compute_signature(self, *_: Any, **__: Any) -> bytes:
+        pss = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length=32)
+        return self._private_key.sign(self._create_sig_structure(), pss, hashes.SHA256())
+
+
+def signed_payload(signed: bytes) -> bytes:
+    """What is in a COSE_Sign1.  Who has signed it, verify() tells."""
+    payload = take_apart(signed, 4)[2]
+    if not isinstance(payload, bytes):
+        raise DoesNotOpen("something signed that has no payload")
+    return payload
+
+
+def verify(signed: bytes, context: bytes, signer: rsa.RSAPublicKey) -> bool:
+    """Whether an RSA key has signed a COSE_Sign1.  DoesNotOpen if it says that another one has."""
+    protected, unprotected, payload, signature = take_apart(signed, 4)
+    only([protected, unprotected, payload, signature],
+         [encode({1: Ps256.identifier, 4: fingerprint(signer)}), {}, payload, signature])
+    message = Sign1Message.from_cose_obj([protected, unprotected, payload, signature], False)
+    message.external_aad = context
+    message.key = RSAKey._from_cryptography_key(signer)
+    return message.verify_signature()
 
 
 def encrypt_signed(
@@ -183,8 +260,8 @@ def encrypt_signed(
         ],
     ).encode(tag=False)
     recipients = cbor2.loads(encrypted)[3]
-    head = encrypted[:-len(_encode(recipients))]
-    return head, {recipient[1][KID.identifier]: _encode(recipient) for recipient in recipients}
+    head = encrypted[:-len(encode(recipients))]
+    return head, {recipient[1][KID.identifier]: encode(recipient) for recipient in recipients}
 
 
 def open_sender_key(
@@ -196,63 +273,59 @@ def open_sender_key(
     part: bytes,
     private_key: rsa.RSAPrivateKey,
     pinned: Collection[bytes],
+    members: Optional[Callable[[Membership], Mapping[str, bytes]]] = None,
 ) -> SenderKey:
     """Open a sender key that the server tells for that room, epoch and sender (What a receiver checks).
 
-    `pinned` are the fingerprints of the key that is pinned for the sender, and of those that were before.
+    `pinned` are the fingerprints of the key that is pinned for the sender, and of those that were before.  `members`
+    tells who is in a private room by a membership, with which keys, or raises DoesNotOpen.
     """
+    members = members or (lambda membership: direct_members(room, membership))
     own = fingerprint(private_key.public_key())
-    substitute = os.urandom(32)
     try:
-        protected, unprotected, ciphertext, recipients = _items(head + b"\x81" + part, 4)
+        protected, unprotected, ciphertext, recipients = take_apart(head + b"\x81" + part, 4)
         iv, recipient = unprotected.get(IV.identifier), recipients[0]
         expected_recipient = [b"", {1: RsaesOaepSha256.identifier, 4: own}, recipient[2]]
-        _only([protected, unprotected, ciphertext, recipients],
-              [_encode({1: A256GCM.identifier}), {5: iv}, ciphertext, [expected_recipient]])
+        only([protected, unprotected, ciphertext, recipients],
+             [encode({1: A256GCM.identifier}), {5: iv}, ciphertext, [expected_recipient]])
         if len(iv) != 12:
             raise DoesNotOpen("an IV of another length")
         encrypted = EncMessage.from_cose_obj([protected, unprotected, ciphertext, recipients], False)
         encrypted.external_aad = _sender_key_context(room, epoch, sender, id_)
-        encrypted.recipients[0].key = RSAKey._from_cryptography_key(private_key)
         # As in the handshake: a content key that does not decrypt is one that fails at the tag.  EncMessage.decrypt()
         # would decrypt it itself, so it is decrypted before, and the layer below that method is called.
-        try:
-            content_key = encrypted.recipients[0].decrypt(A256GCM)
-        except ValueError:
-            content_key = substitute
-        encrypted.key = SymmetricKey(content_key if len(content_key) == 32 else substitute, {KpAlg: A256GCM})
+        content_key = oaep_decrypt_or_random(private_key, b"", encrypted.recipients[0].payload)
+        encrypted.key = SymmetricKey(content_key, {KpAlg: A256GCM})
         signed = super(EncMessage, encrypted).decrypt()
         if hashlib.sha256(signed).digest() != id_:
             raise DoesNotOpen("another key than its name says")
-        return _open_statement(room, epoch, sender, id_, signed, own, pinned)
-    except _WRONG as error:
+        return _open_statement(room, epoch, sender, id_, signed, own, pinned, members)
+    except WRONG as error:
         raise DoesNotOpen(f"no sender key: {error!r}") from error
 
 
 def _open_statement(
-    room: str, epoch: bytes, sender: str, id_: bytes, signed: bytes, own: bytes, pinned: Collection[bytes]
+    room: str,
+    epoch: bytes,
+    sender: str,
+    id_: bytes,
+    signed: bytes,
+    own: bytes,
+    pinned: Collection[bytes],
+    members: Callable[[Membership], Mapping[str, bytes]],
 ) -> SenderKey:
-    protected, unprotected, payload, signature = _items(signed, 4)
-    statement = Statement.decode(payload)
+    statement = Statement.decode(signed_payload(signed))
     signer = decode_public_key(statement.signer)
     by = fingerprint(signer)
-    _only([protected, unprotected, payload, signature],
-          [_encode({1: Ps256.identifier, 4: by}), {}, payload, signature])
-    message = Sign1Message.from_cose_obj([protected, unprotected, payload, signature], False)
-    message.external_aad = _sender_key_context(room, epoch, sender)
-    message.key = RSAKey._from_cryptography_key(signer)
-    if not message.verify_signature():
+    if not verify(signed, _sender_key_context(room, epoch, sender), signer):
         raise DoesNotOpen("a signature that is not the signer's")
     membership = statement.membership
-    if tuple(name for name, _ in membership) != direct_users(room):
-        raise DoesNotOpen("a membership of another room")
     if epoch_of(room, membership) != epoch:
         raise DoesNotOpen("a membership of another epoch")
-    if dict(membership).get(sender) != by:
+    keys = members(membership)
+    if keys.get(sender) != by:
         raise DoesNotOpen("a signer who is not the sender")
-    # The page does not ask for this one. Without it, who has deceived the sender about this member's key can encrypt
-    # what was meant for that other key anew, and nobody notices.
-    if own not in dict(membership).values():
+    if own not in keys.values():
         raise DoesNotOpen("a membership with another key than the own")
     if by not in pinned:
         raise DoesNotOpen("a signer whose key is not the one that is pinned")
@@ -262,7 +335,7 @@ def _open_statement(
 
 
 def _sender_key_context(room: str, epoch: bytes, sender: str, *id_: bytes) -> bytes:
-    return _encode(["rsachat sender key", room, epoch, sender, *id_])
+    return encode(["rsachat sender key", room, epoch, sender, *id_])
 
 
 def _okp_key(public: bytes) -> OKPKey:
@@ -321,7 +394,7 @@ def seal_message(key: OwnSenderKey, id_: bytes, what: What) -> bytes:
     if key.next >= MESSAGES_PER_KEY:
         raise ValueError("a sender key that has sealed enough")
     number, key.next = key.next, key.next + 1
-    return seal_bytes(key, id_, number, pad(_encode(what.encode())))
+    return seal_bytes(key, id_, number, pad(encode(what.encode())))
 
 
 def seal_bytes(key: OwnSenderKey, id_: bytes, number: int, padded: bytes) -> bytes:
@@ -340,25 +413,25 @@ def open_message(key: SenderKey, sender: str, id_: bytes, sealed: bytes) -> tupl
     if sender != key.sender:
         raise DoesNotOpen("a message under somebody else's sender key")
     try:
-        protected, unprotected, ciphertext = _items(sealed, 3)
+        protected, unprotected, ciphertext = take_apart(sealed, 3)
         partial_iv = unprotected.get(PartialIV.identifier)
-        _only([protected, unprotected, ciphertext], [_encode({1: A256GCM.identifier}), {6: partial_iv}, ciphertext])
+        only([protected, unprotected, ciphertext], [encode({1: A256GCM.identifier}), {6: partial_iv}, ciphertext])
         if len(partial_iv) != 8:
             raise DoesNotOpen("a number of another length")
         number = int.from_bytes(partial_iv, "big")
         encrypted = _Encrypt0.from_cose_obj([protected, unprotected, ciphertext], False)
         encrypted.external_aad = key.context(number, id_)
         encrypted.key = key.key
-        protected, unprotected, payload, signature = _items(encrypted.decrypt(), 4)
-        _only([protected, unprotected, payload, signature],
-              [_encode({1: EdDSA.identifier}), {}, payload, signature])
+        protected, unprotected, payload, signature = take_apart(encrypted.decrypt(), 4)
+        only([protected, unprotected, payload, signature],
+             [encode({1: EdDSA.identifier}), {}, payload, signature])
         signed = Sign1Message.from_cose_obj([protected, unprotected, payload, signature], False)
         signed.external_aad = key.context(number, id_)
         signed.key = key.verifying_key
         if not signed.verify_signature():
             raise DoesNotOpen("a signature that is not the sender key's")
         what = What.decode(unpad(payload))
-    except _WRONG as error:
+    except WRONG as error:
         raise DoesNotOpen(f"no message: {error!r}") from error
     if what.kind not in (SAID, DONE):
         raise DoesNotOpen("something sealed of another kind")
@@ -368,17 +441,17 @@ def open_message(key: SenderKey, sender: str, id_: bytes, sealed: bytes) -> tupl
 # --- CBOR and COSE ----------------------------------------------------------------------------------------
 
 # What pycose, cbor2 and the cryptography package raise on bytes that are something else.
-_WRONG = (
+WRONG = (
     CoseException, InvalidTag, ProtocolError, cbor2.CBORError, AttributeError, IndexError, KeyError, TypeError,
     ValueError,
 )
 
 
-def _encode(value: Any) -> bytes:
+def encode(value: Any) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
-def _items(data: bytes, count: int) -> list:
+def take_apart(data: bytes, count: int) -> list:
     """The items of an array, in deterministic encoding, and nothing behind it."""
     as_whole(data)
     items = cbor2.loads(data)
@@ -387,7 +460,7 @@ def _items(data: bytes, count: int) -> list:
     return items
 
 
-def _only(found: list, expected: list) -> None:
+def only(found: list, expected: list) -> None:
     """Whether there are just these headers."""
-    if _encode(found) != _encode(expected):
+    if encode(found) != encode(expected):
         raise DoesNotOpen("other headers than there may be")
