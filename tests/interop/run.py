@@ -1810,7 +1810,10 @@ class Speaker:
         key = self.opened.get(what.sealed.key)
         if key is None:
             answer = ask(self.session, RequestType.SENDER_KEYS, self.room, [what.sealed.key])
-            [found] = expect_type(answer, SenderKeyList).keys
+            keys = expect_type(answer, SenderKeyList).keys
+            if not keys:
+                raise DoesNotOpen("a sender key that is not there")
+            [found] = keys
             same(found.id, what.sealed.key, "the id of the sender key")
             if found.part is None:
                 raise DoesNotOpen("a sender key without the own part")
@@ -1861,6 +1864,18 @@ class Talker(Speaker):
         return {user: (0, 0) for user in rsac1.direct_users(self.room)} | {
             each.user: (each.delivered, each.read) for each in receipts
         }
+
+
+def registered_for_nothing(site: Site, count: int) -> list[str]:
+    """So many users in the directory of a server that does not run, as whom nobody logs in."""
+    users = [f"user-{number:04}" for number in range(count)]
+    for user in users:
+        modulus = int.from_bytes(os.urandom(256), "big") | 1 | 1 << 2047
+        pem = rsa.RSAPublicNumbers(65537, modulus).public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        (site.data / "keys" / f"key_{user}.pem").write_bytes(pem)
+    return users
 
 
 def talk(site: Site, session: Session, other: str) -> Talker:
@@ -2782,16 +2797,10 @@ def direct_key_alone(site: Site) -> None:
 def direct_thousand(site: Site) -> None:
     with another(site, *GENEROUS) as direct:
         same(direct.server.end(), 0, "the exit status")
-        for number in range(1001):
-            # Nobody logs in with these.
-            modulus = int.from_bytes(os.urandom(256), "big") | 1 | 1 << 2047
-            pem = rsa.RSAPublicNumbers(65537, modulus).public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-            (direct.data / "keys" / f"key_user-{number:04}.pem").write_bytes(pem)
+        users = registered_for_nothing(direct, 1001)
         direct.start()
         with direct.sessions("alice", "carol") as (alice, carol):
-            rooms = [direct_room("alice", f"user-{number:04}") for number in range(1001)]
+            rooms = [direct_room("alice", user) for user in users]
             numbers = [alice.queue(RequestType.JOIN, {0: room}) for room in rooms[:1000]]
             alice.flush()
             for number in numbers:
@@ -2882,7 +2891,10 @@ class Insider(Speaker):
             return attempt()
 
     def hear(self) -> What:
-        message = self.session.message(self.view)
+        return self.believe(self.session.message(self.view))
+
+    def believe(self, message: Message) -> What:
+        """Open what comes as an event (What a receiver checks)."""
         if message.sender not in self.follow().keys:
             raise DoesNotOpen("a message of who is not in the room")
         return self.open(message)
@@ -2923,6 +2935,18 @@ class Insider(Speaker):
 
     def hand_over(self, user: str) -> None:
         expect_type(self.change(RequestType.HAND_OVER, self.entry(OWNER, user), user), Done)
+
+
+MOST_AT_ONCE = 200  # a server takes 256 changes that are not answered yet
+
+
+def done_at_once(session: Session, type_: RequestType, bodies: list[dict]) -> None:
+    """Have many changes done, without waiting for each."""
+    for start in range(0, len(bodies), MOST_AT_ONCE):
+        numbers = [session.queue(type_, body) for body in bodies[start:start + MOST_AT_ONCE]]
+        session.flush()
+        for number in numbers:
+            expect_type(session.answer(number)[0], Done)
 
 
 def new_private(site: Site, owner: Session, *others: Session) -> list[Insider]:
@@ -3298,6 +3322,697 @@ def private_sender_keys(site: Site) -> None:
     same(own.serves(state.membership, public), False, "whether it serves when it has sealed enough")
     own.next, own.made = 0, time.monotonic() - sealed.SECONDS_PER_KEY
     same(own.serves(state.membership, public), False, "whether it serves when it is old")
+
+
+def brought_in(room: str, by: str, user: str) -> Acted:
+    return acted(room, by, ActKind.BROUGHT_IN, Named(user))
+
+
+def read_back(insider: Insider) -> list[str]:
+    """What was said, by the history; with the reason in its place where something does not open."""
+    found = []
+    for part in insider.session.history(insider.room, 100)[1]:
+        try:
+            found.append(insider.open(part).text)
+        except DoesNotOpen as error:
+            found.append(f"({error})")
+    return found
+
+
+NO_PART = "(a sender key without the own part)"
+
+
+@check("private rooms: made, others let in, and what is said there opens for them, from then on")
+def private_talk(site: Site) -> None:
+    with site.sessions("alice", "alice", "carol", "dave") as (alice, other, carol, dave):
+        room = f"private-{next(ROOM_NUMBERS):02}"
+        one = Insider(site, alice, room)
+        expect_type(one.change(RequestType.CREATE, one.entry(MADE, "alice", one.key_of("alice"))), Done)
+        told(alice)
+        told(other, Membership(room, True, "alice", None))
+        expect_error(one.post(new_id(), What(SEALED, None, Sealed(bytes(32), b"x"))), ErrorCode.FORBIDDEN)
+        expected = Info(room, "", "alice", 1, 0, joined=True, last=0, people=(), sealed=True, receipts=(), statements=1)
+        same(info_of(alice, room), expected, "the room")
+        same(one.page(0), RosterPage((one.page(0).statements[0],), 1, ("alice",)), "the roster")
+        expected = dataclasses.replace(expected, present=1)
+        same(one.join()[0].info, expected, "what is said about it")
+        one.said("alone")
+        same(one.hear().text, "alone", "what is said before anybody else is there")
+
+        one.invite("carol")
+        told(alice, brought_in(room, "alice", "carol"))
+        told(carol, Membership(room, True, "alice", None))
+        told(other)
+        told(dave)
+        expect(room in rooms_of(site, "carol"), "the room is not in a member's Welcome")
+        two = Insider(site, carol, room)
+        answer, parts = two.join()
+        same((answer.info.members, answer.info.statements, answer.info.sealed), (2, 2, True), "what is said about it")
+        same(dict(two.follow().keys), {user: fingerprint(site.keys[user].public_key()) for user in ("alice", "carol")},
+             "who is in it")
+        same((two.roster.now, two.members), (one.roster.now, ("alice", "carol")), "the roster that carol follows")
+        same([part.seq for part in parts], [1], "what was said before")
+        does_not_open("what was said before", lambda: two.open(parts[0]))
+        came(alice, room, "carol")
+
+        said = [(one, "hello", SAID), (two, "Grüße 👋", SAID), (two, "waves", DONE), (one, "x" * LONGEST, SAID)]
+        for seq, (insider, text, kind) in enumerate(said, 2):
+            id_, what = insider.seal(text, kind)
+            accepted = expect_type(insider.post(id_, what), Accepted)
+            same(accepted.seq, seq, "the number")
+            for hearer in (one, two):
+                message = hearer.session.message(hearer.view)
+                same(message, Message(room, seq, accepted.time, insider.user, id_, what), "the event")
+                same(hearer.open(message), What(kind, text), "what was said")
+        same({key.next for key in two.opened.values()}, {2}, "the numbers under the sender keys")
+
+        # A third one, on two connections, of which one only looks back.
+        before = one.own.id
+        one.invite("dave")
+        for session in (alice, carol):
+            told(session, brought_in(room, "alice", "dave"))
+        told(dave, Membership(room, True, "alice", None))
+        with site.session("dave") as later:
+            three, reader = Insider(site, dave, room), Insider(site, later, room)
+            three.join()
+            three.follow()
+            three.said("thank you")
+            one.said("welcome")
+            expect(one.own.id != before, "a sender key of another epoch is still in use")
+            two.said("hello dave")
+            texts = ["thank you", "welcome", "hello dave"]
+            for insider in (one, two, three):
+                same([insider.hear().text for _ in texts], texts, "what was said")
+            reader.follow()
+            same(read_back(reader), [NO_PART] * 5 + texts, "what opens for who came later")
+        same(read_back(two), [NO_PART] + [text for _, text, _ in said] + texts, "what opens for carol")
+
+
+def strange_requests(room: str) -> Iterator[tuple]:
+    """Whatever can be asked about a room."""
+    key, mark, sealed_what = bytes(32), bytes(32), What(SEALED, None, Sealed(bytes(32), b"x")).encode()
+    entries = [None, *({0: number, 1: data} for number, data in ((0, b""), (1, b"x"), (3, b"x"), (9, bytes(4097))))]
+    yield RequestType.JOIN, room
+    yield RequestType.JOIN, room, {0: 1, 1: 1}
+    for retry in (False, True):
+        for what in (sealed_what, What(SAID, "may I?").encode(), What(SAID, " ").encode()):
+            yield RequestType.POST, room, bytes(16), what, retry
+    yield RequestType.HISTORY, room, None, 10
+    yield RequestType.HISTORY, room, 2, 0
+    yield RequestType.PEOPLE, room
+    yield RequestType.LEAVE, room
+    for text in ("mine", "", "x" * 257, "\n"):
+        yield RequestType.SET_TOPIC, room, text
+    for user in ("alice", "bob", "carol", "dave", "nobody"):
+        for entry in entries:
+            yield RequestType.INVITE, room, user, entry
+            yield RequestType.KICK, room, user, None, entry
+            yield RequestType.HAND_OVER, room, user, entry
+        yield RequestType.KICK, room, user, "x" * 257
+        for type_ in (RequestType.BAN, RequestType.UNBAN, RequestType.MUTE, RequestType.UNMUTE):
+            yield type_, room, user
+        yield RequestType.BAN, room, user, 0
+        yield RequestType.MUTE, room, user, 0
+    yield RequestType.ADD_SENDER_KEY, room, key, bytes(32), b"", []
+    yield RequestType.ADD_SENDER_KEY, room, key, bytes(32), b"", [{0: mark, 1: b""}]
+    yield RequestType.SENDER_KEYS, room, []
+    yield RequestType.SENDER_KEYS, room, [key]
+    yield RequestType.SEEN, room, 0
+    yield RequestType.SEEN, room, 1, 1
+    for after in (0, 1, 2**64 - 1):
+        yield RequestType.ROSTER, room, after
+
+
+def invisible(session: Session, room: str) -> None:
+    """Whether a session is answered as if there were no such room, whatever it asks, to the last word."""
+    missing = "missing" + room[7:]
+    same(len(missing), len(room), "the length of a name")
+    for request, twin in zip(strange_requests(room), strange_requests(missing)):
+        answer, expected = ask(session, *request), ask(session, *twin)
+        expect_error(expected, ErrorCode.CONFLICT if request[0] == RequestType.SEEN else ErrorCode.NOT_FOUND)
+        hidden = dataclasses.replace(answer, text=answer.text.replace(room, missing)) if answer.text else answer
+        same(hidden, expected, f"the answer to {request[0].name} {request[1:]}")
+    for people in (False, True):
+        rooms = expect_type(ask(session, RequestType.ROOMS, people), RoomList).rooms
+        expect(all(info.room != room for info in rooms), "the room is listed")
+
+
+@check("private rooms: strangers and admins see none, and are answered as if there were no such room")
+def private_strangers(site: Site) -> None:
+    with site.sessions("alice", "carol", "bob", "dave") as (alice, carol, bob, dave):
+        one, two = new_private(site, alice, carol)
+        one.said("between us")
+        for session in (bob, dave):
+            invisible(session, one.room)
+            told(session)
+            # But its name is taken.
+            do_not(ErrorCode.CONFLICT, session, RequestType.CREATE, one.room)
+            do_not(ErrorCode.CONFLICT, session, RequestType.CREATE, one.room, {0: 1, 1: b"x"})
+        for user in ("bob", "dave"):
+            expect(one.room not in rooms_of(site, user), "the room is in the Welcome")
+        same(two.hear().text, "between us", "what was said")
+        told(carol)
+        same((one.page(0).length, one.page(0).members), (2, ("alice", "carol")), "the roster")
+        same(info_of(alice, one.room).topic, "", "the topic")
+        # So it is for who was put out, and who has left; who is invited again sees it again.
+        one.kick("carol")
+        invisible(carol, one.room)
+        one.invite("carol", "dave")
+        same(info_of(carol, one.room).members, 3, "the members")
+        do(dave, RequestType.LEAVE, one.room)
+        invisible(dave, one.room)
+
+
+@check("private rooms: their owner alone decides, not the other members, nor admins")
+def private_owner_alone(site: Site) -> None:
+    with site.sessions("alice", "bob", "carol") as (alice, bob, carol):
+        one, admin, two = new_private(site, alice, bob, carol)
+        for insider in (admin, two):
+            session, entry = insider.session, insider.entry(IN, "dave", one.key_of("dave"))
+            do_not(ErrorCode.FORBIDDEN, session, RequestType.SET_TOPIC, one.room, "mine")
+            for encoded in (entry.encode(), None):
+                do_not(ErrorCode.FORBIDDEN, session, RequestType.INVITE, one.room, "dave", encoded)
+                do_not(ErrorCode.FORBIDDEN, session, RequestType.KICK, one.room, "alice", None, encoded)
+                do_not(ErrorCode.FORBIDDEN, session, RequestType.HAND_OVER, one.room, session.welcome.user, encoded)
+            for user in ("alice", "bob", "carol"):
+                do_not(ErrorCode.FORBIDDEN, session, RequestType.MUTE, one.room, user)
+                do_not(ErrorCode.FORBIDDEN, session, RequestType.UNMUTE, one.room, user)
+        for session in (alice, bob, carol):
+            told(session)
+        do(alice, RequestType.SET_TOPIC, one.room, "not sealed")
+        for session in (alice, bob, carol):
+            told(session, acted(one.room, "alice", ActKind.TOPIC, Text("not sealed")))
+        same((info_of(carol, one.room).topic, one.page(0).length), ("not sealed", 3), "the room")
+
+
+@check("private rooms: each change has its statement, with the right number, and is refused with any other")
+def private_entries(site: Site) -> None:
+    with site.sessions("alice", "carol") as (alice, carol):
+        name = f"private-{next(ROOM_NUMBERS):02}"
+        one = Insider(site, alice, name)
+        made = one.entry(MADE, "alice", one.key_of("alice"))
+        for number in (0, 2, 2**64 - 1):
+            do_not(ErrorCode.CONFLICT, alice, RequestType.CREATE, name, {0: number, 1: made.statement})
+        do_not(ErrorCode.MALFORMED, alice, RequestType.CREATE, name, {0: 1, 1: bytes(4097)})
+        do_not(ErrorCode.NOT_FOUND, alice, RequestType.ROSTER, name, 0)
+        one.create()
+        same(one.follow().owner, "alice", "the owner")
+        for taken in (name, LOBBY):
+            do_not(ErrorCode.CONFLICT, alice, RequestType.CREATE, taken, made.encode())
+        do_not(ErrorCode.MALFORMED, alice, RequestType.CREATE, "@alice@carol", made.encode())
+
+        one.invite("carol")
+        two = Insider(site, carol, name)
+        two.join()
+        for session in (alice, carol):
+            drained(session)
+        requests = (
+            lambda entry: (RequestType.INVITE, name, "dave", entry),
+            lambda entry: (RequestType.KICK, name, "carol", None, entry),
+            lambda entry: (RequestType.HAND_OVER, name, "carol", entry),
+        )
+        for request in requests:
+            do_not(ErrorCode.MALFORMED, alice, *request(None))
+            do_not(ErrorCode.MALFORMED, alice, *request({0: 3, 1: bytes(4097)}))
+            for number in (0, 1, 2, 4, 2**64 - 1):
+                do_not(ErrorCode.CONFLICT, alice, *request({0: number, 1: b"x"}))
+        # Who can't be let in, put out, or made the owner.
+        entry = {0: 3, 1: b"x"}
+        do_not(ErrorCode.NOT_FOUND, alice, RequestType.INVITE, name, "nobody", entry)
+        do_not(ErrorCode.NOT_FOUND, alice, RequestType.HAND_OVER, name, "nobody", entry)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.HAND_OVER, name, "dave", entry)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.KICK, name, "alice", None, entry)
+        do_not(ErrorCode.TOO_LARGE, alice, RequestType.KICK, name, "carol", "x" * 257, entry)
+        do_not(ErrorCode.MALFORMED, alice, RequestType.KICK, name, "carol", "two\nlines", entry)
+        for type_ in (RequestType.BAN, RequestType.UNBAN):
+            for user in ("carol", "dave"):
+                do_not(ErrorCode.CONFLICT, alice, type_, name, user)
+        told(alice)
+        told(carol)
+        same((one.page(0).length, one.page(0).members), (2, ("alice", "carol")), "the roster")
+
+        # In an open room there is none.
+        room = new_room(alice, carol)
+        entry = {0: 1, 1: b"x"}
+        do_not(ErrorCode.MALFORMED, alice, RequestType.INVITE, room, "dave", entry)
+        do_not(ErrorCode.MALFORMED, alice, RequestType.KICK, room, "carol", None, entry)
+        do_not(ErrorCode.MALFORMED, alice, RequestType.HAND_OVER, room, "carol", entry)
+        for session in (alice, carol):
+            do_not(ErrorCode.CONFLICT, session, RequestType.ROSTER, room, 0)
+        told(alice)
+        same((info_of(alice, room).owner, info_of(alice, room).statements), ("alice", 0), "the room")
+
+
+@check("private rooms: who is put out is told so, reads nothing more, and is believed nothing more")
+def private_kick(site: Site) -> None:
+    with site.sessions("alice", "carol", "carol", "dave") as (alice, carol, outside, dave):
+        one, two, three = new_private(site, alice, carol, dave)
+        drained(outside)
+        one.said("with carol")
+        same([insider.hear().text for insider in (one, two, three)], ["with carol"] * 3, "what was said")
+        mark, before = fingerprint(site.keys["carol"].public_key()), one.own
+        two.said("from carol")
+        old = two.own
+        for insider in (one, three):
+            same(insider.hear().text, "from carol", "what was said")
+        same(two.hear().text, "from carol", "what was said")
+
+        one.kick("carol", "too loud")
+        event = acted(one.room, "alice", ActKind.PUT_OUT, PutOut("carol", "too loud"))
+        told(alice, event)
+        told(dave, event)
+        told(carol, event, Membership(one.room, False, "alice", "too loud"))
+        told(outside, Membership(one.room, False, "alice", "too loud"))
+        expect(one.room not in rooms_of(site, "carol"), "the room is still in the Welcome")
+        expect_error(two.post(new_id(), What(SEALED, None, Sealed(old.id, b"x"))), ErrorCode.NOT_FOUND)
+        same(sorted(one.page(0).members), ["alice", "dave"], "the members")
+        # Nothing can be kept for her under the key that she has.
+        recipients = [{0: mark, 1: b""}]
+        do_not(ErrorCode.CONFLICT, alice, RequestType.ADD_SENDER_KEY, one.room, bytes(32), bytes(32), b"", recipients)
+        one.said("without carol")
+        expect(one.own.id != before.id and mark not in one.own.parts, "it is still sealed to carol")
+        same(three.hear().text, "without carol", "what was said")
+        told(carol)
+
+        # Were she there with the server's help, nobody would believe her: neither what she signs for the roster of
+        # before, nor under the one of now.
+        forged = Message(one.room, 99, 0, "carol", new_id(), None)
+        state = three.follow()
+        expect("carol" not in state.keys, "she is still in the roster")
+        what = What(SEALED, None, Sealed(old.id, sealed.seal_message(old, forged.id, What(SAID, "still here"))))
+        forged = dataclasses.replace(forged, what=what)
+        does_not_open("an event of who was put out", lambda: three.believe(forged))
+        daves = fingerprint(three.private_key.public_key())
+        lie = sealed.make_sender_key(one.room, "carol", two.private_key, {
+            "carol": two.private_key.public_key(), "dave": three.private_key.public_key()
+        }, state.membership)
+        does_not_open("a sender key of who was put out", lambda: three.open_key(
+            SealedSenderKey(lie.id, lie.epoch, "carol", lie.head, lie.parts[daves])
+        ))
+
+        # Let in again, she reads what was said to her, and what is said from then on.
+        one.invite("carol")
+        told(outside, Membership(one.room, True, "alice", None))
+        again = Insider(site, carol, one.room, two.roster.kept)
+        again.join()
+        again.follow()
+        one.said("with carol again")
+        same(read_back(again), ["with carol", "from carol", NO_PART, "with carol again"], "what opens for carol")
+
+
+@check("private rooms: the new owner decides and signs, the old one no longer, and may be put out")
+def private_hand_over(site: Site) -> None:
+    with site.sessions("alice", "carol", "dave") as (alice, carol, dave):
+        one, two = new_private(site, alice, carol)
+        one.hand_over("carol")
+        event = acted(one.room, "alice", ActKind.OWNER, Named("carol"))
+        told(alice, event)
+        told(carol, event)
+        same((info_of(alice, one.room).owner, two.follow().owner), ("carol", "carol"), "the owner")
+        entry = one.entry(IN, "dave", one.key_of("dave"))
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.INVITE, one.room, "dave", entry.encode())
+        do_not(ErrorCode.FORBIDDEN, alice, RequestType.HAND_OVER, one.room, "alice", entry.encode())
+        two.invite("dave")
+        told(alice, brought_in(one.room, "carol", "dave"))
+        two.kick("alice")
+        told(alice, acted(one.room, "carol", ActKind.PUT_OUT, PutOut("alice", None)),
+             Membership(one.room, False, "carol", None))
+        invisible(alice, one.room)
+        three = Insider(site, dave, one.room)
+        three.join()
+        state = three.follow()
+        found = (state.owner, sorted(state.keys), three.members)
+        same(found, ("carol", ["carol", "dave"], ("carol", "dave")), "the room")
+        two.hand_over("dave")
+        three.follow()
+        three.invite("alice")
+        three.kick("carol")
+        same((one.follow().owner, sorted(one.roster.now.keys)), ("dave", ["alice", "dave"]), "the room")
+        one.join()
+        one.said("back again")
+        same(three.hear().text, "back again", "what was said")
+
+
+@check("private rooms: who leaves is in the roster, and no member: nothing more is sealed to him, until he is invited")
+def private_leave(site: Site) -> None:
+    with site.sessions("alice", "carol", "carol", "dave") as (alice, carol, other, dave):
+        one, two, three = new_private(site, alice, carol, dave)
+        drained(other)
+        one.said("to all of you")
+        before = one.own
+        do(carol, RequestType.LEAVE, one.room)
+        event = Acted(one.room, "carol", Act(ActKind.LEFT, rsac1.Nothing()))
+        for session in (alice, dave):
+            same(session.event(lambda event: isinstance(event, Acted)), event, "what is told")
+        told(other, Membership(one.room, False, "carol", None))
+        state = one.follow()
+        same((sorted(state.keys), one.members), (["alice", "carol", "dave"], ("alice", "dave")), "who is in it")
+        same(state.kept.number, 3, "the number of statements")
+        expect(one.room not in rooms_of(site, "carol"), "the room is still in the Welcome")
+        one.said("without carol")
+        expect(one.own.id != before.id, "a sender key that carol has is still in use")
+        same([three.hear().text for _ in range(2)], ["to all of you", "without carol"], "what was said")
+        do_not(ErrorCode.NOT_FOUND, carol, RequestType.JOIN, one.room)
+
+        # The owner may bring the roster up to date, or let her in again before that, or after it.
+        one.invite("carol")
+        two = Insider(site, carol, one.room, two.roster.kept)
+        two.join()
+        two.follow()
+        one.said("with carol again")
+        same(read_back(two), ["to all of you", NO_PART, "with carol again"], "what opens for carol")
+        do(carol, RequestType.LEAVE, one.room)
+        drained(alice)
+        one.kick("carol")
+        same(sorted(one.follow().keys), ["alice", "dave"], "who is in the roster")
+        told(alice, acted(one.room, "alice", ActKind.PUT_OUT, PutOut("carol", None)))
+        one.invite("carol")
+        same(one.follow().kept.number, 6, "the number of statements")
+        same(one.members, ("alice", "carol", "dave"), "the members")
+
+
+@check("private rooms: who is muted reads and does not speak; there are no bans but those from the server")
+def private_mute(site: Site) -> None:
+    with site.sessions("alice", "bob", "dave") as (alice, bob, dave):
+        one, two = new_private(site, alice, dave)
+        do(alice, RequestType.MUTE, one.room, "dave", 3600)
+        for session in (alice, dave):
+            event = session.event(lambda event: isinstance(event, Acted))
+            same((event.act.kind, event.act.body.user), (ActKind.MUTED, "dave"), "what is told")
+        for retry in (False, True):
+            expect_error(two.post(*two.seal("may I?"), retry=retry), ErrorCode.FORBIDDEN)
+        two.own = None
+        one.said("no")
+        same(two.hear().text, "no", "what was said")
+        do_not(ErrorCode.NOT_FOUND, bob, RequestType.UNMUTE, one.room, "dave")
+        do(alice, RequestType.UNMUTE, one.room, "dave")
+        two.said("at last")
+        same([one.hear().text for _ in range(2)], ["no", "at last"], "what was said")
+        length = one.page(0).length
+        # A ban from the server leaves him where he is.
+        do(bob, RequestType.BAN, None, "dave")
+        expect_closed(dave, CloseCode.KICKED)
+        state = one.follow()
+        same((sorted(state.keys), one.members, state.kept.number), (["alice", "dave"], ("alice", "dave"), length), "it")
+        one.said("while he can't come")
+        do(bob, RequestType.UNBAN, None, "dave")
+        with site.session("dave") as dave:
+            expect(one.room in dave.welcome.rooms, "the room is not in the Welcome")
+            two = Insider(site, dave, one.room)
+            two.join()
+            two.follow()
+            same(read_back(two), ["no", "at last", "while he can't come"], "what opens for dave")
+
+
+@check("only what is sealed is said in a private room, by who has joined it, and kept as it is, once")
+def private_only_sealed(site: Site) -> None:
+    with site.sessions("alice", "carol", "carol") as (alice, carol, outside):
+        one, two = new_private(site, alice, carol)
+        for retry in (False, True):
+            for what in (What(SAID, "in the clear"), What(DONE, "speaks up")):
+                expect_error(one.post(new_id(), what, retry), ErrorCode.MALFORMED)
+        longest = LONGEST + LONGEST // 8 + 320
+        for length, type_ in ((longest, Accepted), (longest + 1, Error)):
+            expect_type(one.post(new_id(), What(SEALED, None, Sealed(bytes(32), bytes(length)))), type_)
+        does_not_open("what is under no sender key", lambda: two.hear())
+        expect_error(Insider(site, outside, one.room).post(*two.seal("not joined")), ErrorCode.FORBIDDEN)
+        two.own = None
+        first = one.seal("said once")
+        accepted = expect_type(one.post(*first), Accepted)
+        for _ in range(2):
+            same(one.post(*first, retry=True), accepted, "the answer to a retry")
+        second = one.seal("never said before")
+        same(expect_type(one.post(*second, retry=True), Accepted).seq, accepted.seq + 1, "the number of the next")
+        same([two.hear().text for _ in range(2)], ["said once", "never said before"], "what was said")
+        parts = alice.history(one.room, 2)[1]
+        same([(part.id, part.what) for part in parts], [first, second], "the history")
+
+
+@check("private rooms: 256 members at most, and a sender key for all of them, in 16 steps")
+def private_many_members(site: Site) -> None:
+    with another(site, *GENEROUS) as private:
+        same(private.server.end(), 0, "the exit status")
+        crowd = registered_for_nothing(private, 255)
+        private.start()
+        with private.sessions("alice", "carol") as (alice, carol):
+            one = Insider(private, alice, "crowd")
+            one.create()
+            users = [*crowd[:254], "carol"]
+            found: dict[str, rsa.RSAPublicKey] = {}
+            for start in range(0, len(users), 64):
+                for each in expect_type(ask(alice, RequestType.KEYS, users[start:start + 64]), KeyList).keys:
+                    found[each.user] = rsac1.decode_public_key(each.key)
+                    one.trust(each.user, found[each.user])
+            bodies = []
+            for user in users:
+                entry = one.entry(IN, user, found[user])
+                bodies.append({0: one.room, 1: user, 2: entry.encode()})
+                one.roster.take(entry.statement)
+            done_at_once(alice, RequestType.INVITE, bodies)
+            same(one.follow().kept.number, 256, "the number of statements")
+            same(one.members, tuple(sorted(["alice", *users])), "the members")
+            key = one.key_of(crowd[254])
+            entry = one.entry(IN, crowd[254], key)
+            do_not(ErrorCode.CONFLICT, alice, RequestType.INVITE, one.room, crowd[254], entry.encode())
+            same(one.page(0).length, 256, "the number of statements")
+            two = Insider(private, carol, one.room)
+            two.join()
+            same(two.follow(), one.roster.now, "the roster that carol follows")
+            expect(len(list(two.add_key().add_bodies())) == 16, "it does not take 16 steps")
+            two.said("to all 256 of you")
+            same(one.hear().text, "to all 256 of you", "what was said")
+            same(len(two.own.parts), 256, "for how many it is")
+            # There is room again for who comes in another's place.
+            one.kick(crowd[0])
+            one.invite(crowd[254])
+            two.hear()
+            two.said("to all of you who are there now")
+            same(one.hear().text, "to all of you who are there now", "what was said")
+            # 17 at once are too many.
+            recipients = [{0: mark, 1: part} for mark, part in list(two.own.parts.items())[:17]]
+            body = (RequestType.ADD_SENDER_KEY, one.room, bytes(32), bytes(32), b"")
+            do_not(ErrorCode.MALFORMED, carol, *body, recipients)
+            do(carol, *body, recipients[:16])
+
+
+@check("the server keeps a roster without looking inside, in pages, and up to 4096 statements; members look")
+def private_roster_pages(site: Site) -> None:
+    with another(site, *GENEROUS) as private, private.sessions("alice", "carol") as (alice, carol):
+        one, two = new_private(private, alice, carol)
+        room = one.room
+
+        def keep(*statements: bytes) -> None:
+            """Let carol in, again and again: that changes the roster alone."""
+            numbered = enumerate(statements, len(whole) + 1)
+            bodies = [{0: room, 1: "carol", 2: {0: number, 1: statement}} for number, statement in numbered]
+            done_at_once(alice, RequestType.INVITE, bodies)
+            whole.extend(statements)
+
+        whole = list(one.page(0).statements)
+        same(len(whole), 2, "the number of statements")
+        # Whoever gets what he can't follow says nothing more, and shows nothing of it.
+        one.said("before it")
+        keep(b"")
+        for insider in (one, two):
+            does_not_follow("an empty statement", Why.NO_STATEMENT, lambda: insider.say("and after it"))
+            same(insider.roster.kept.number, 2, "what to keep")
+        for session in (alice, carol):
+            same(len([event for event in drained(session) if isinstance(event, Message)]), 1, "how much was said")
+        # A page has 256 KiB at most.
+        keep(*(bytes([number]) * 4096 for number in range(100)))
+        for session in (alice, carol):
+            at, pages = 0, 0
+            while at < len(whole):
+                page = expect_type(ask(session, RequestType.ROSTER, room, at), RosterPage)
+                same((page.length, page.members), (len(whole), ("alice", "carol")), "what is there in all")
+                expect(0 < sum(map(len, page.statements)) <= 256 * 1024, "too much for a page, or nothing")
+                same(list(page.statements), whole[at:at + len(page.statements)], "a page")
+                at, pages = at + len(page.statements), pages + 1
+            expect(2 <= pages <= 3, f"{pages} pages for 400 KiB")
+        for after in (len(whole), len(whole) + 1, 2**32, 2**64 - 1):
+            same(one.page(after), RosterPage((), len(whole), ("alice", "carol")), "what is behind the last")
+        same(one.page(len(whole) - 1).statements, (whole[-1],), "the last one")
+        # 4096 in all.
+        keep(*([b"x"] * (roster.MOST_STATEMENTS - len(whole))))
+        entry = {0: len(whole) + 1, 1: b"one too many"}
+        do_not(ErrorCode.CONFLICT, alice, RequestType.INVITE, room, "carol", entry)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.KICK, room, "carol", None, entry)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.HAND_OVER, room, "carol", entry)
+        same((one.page(4000).length, info_of(carol, room).statements), (4096, 4096), "the number of statements")
+        same(list(one.page(4000).statements), whole[4000:], "the last of them")
+        expect_type(ask(carol, RequestType.LEAVE, room), Done)
+
+
+@check("private rooms: nothing is sealed to a key that the owner has not let in; who has a new one is let in again")
+def private_key_changed(site: Site) -> None:
+    with another(site) as private:
+        new = {"carol": site.keys["bob"], "alice": rsa.generate_private_key(65537, 2048)}  # bob leaves
+        private.run("keys", "remove", "--data-dir", private.data, "bob")
+        with private.sessions("alice", "dave", "dave") as (alice, dave, stranger):
+            carol = welcomed(login(private.connect(), private.server_key, "carol", private.keys["carol"]))
+            one, two, three = new_private(private, alice, carol, dave)
+            joined(stranger)
+            one.said("to the old key")
+            two.said("from the old key")
+            same([three.hear().text for _ in range(2)], ["to the old key", "from the old key"], "what was said")
+            drained(stranger)
+            old = one.own
+            private.replace("carol", new["carol"])
+            expect_closed(carol, CloseCode.KEY_REMOVED)
+            for session in (alice, dave):
+                same(session.event(lambda event: isinstance(event, KeyChanged)), KeyChanged("carol"), "what is told")
+            expect(not any(isinstance(event, KeyChanged) for event in drained(stranger)), "who is not there is told")
+
+            expect_error(alice.request(RequestType.ADD_SENDER_KEY, old.add_body()), ErrorCode.CONFLICT)
+            same(sorted(one.recipients()), ["alice", "dave"], "to whom one seals")
+            one.said("neither to the old key nor to the new one")
+            one.trust("carol", new["carol"].public_key())
+            same(sorted(one.recipients()), ["alice", "dave"], "to whom one seals who trusts the new key")
+            with private.session("carol") as carol:
+                two = Insider(private, carol, one.room, two.roster.kept)
+                two.join()
+                state = two.follow()
+                same(fingerprint(private.keys["bob"].public_key()) in state.keys.values(), False, "whether it is there")
+                same(read_back(two), [NO_PART] * 3, "what opens for the new key")
+                raised(ValueError, lambda: two.say("they would not believe me"))
+                one.invite("carol")
+                told(carol, brought_in(one.room, "alice", "carol"))
+                one.said("to the new key")
+                two.said("from the new key")
+                # For dave it is another key than the one that he knows, until he trusts it.
+                raised(DoesNotOpen, lambda: [three.hear() for _ in range(3)])
+                three.trust("carol", new["carol"].public_key())
+                three.said("good to see you")
+                texts = ["neither to the old key nor to the new one", "to the new key", "from the new key"]
+                same(read_back(three)[2:], [*texts, "good to see you"], "what opens for dave")
+                texts = ["to the new key", "from the new key", "good to see you"]
+                same(read_back(two)[3:], texts, "what opens for carol")
+                # What the old key has signed still opens.
+                one.opened.clear()
+                same(read_back(one)[1], "from the old key", "what opens for alice")
+
+                # The owner's own: signed with the one before.
+                entry = one.entry(IN, "alice", new["alice"].public_key())
+                expect_type(one.change(RequestType.INVITE, entry, "alice"), Done)
+                private.replace("alice", new["alice"])
+                expect_closed(alice, CloseCode.KEY_REMOVED)
+                same(carol.event(lambda event: isinstance(event, KeyChanged)), KeyChanged("alice"), "what is told")
+                with private.session("alice") as alice:
+                    one = Insider(private, alice, one.room, one.roster.kept)
+                    one.join()
+                    same(one.follow().keys["alice"], fingerprint(new["alice"].public_key()), "her key in the roster")
+                    one.kick("dave")
+                    two.trust("alice", new["alice"].public_key())
+                    one.said("to carol, who trusts the new key")
+                    two.said("from carol")
+                    same(read_back(one)[-2:], ["to carol, who trusts the new key", "from carol"], "what opens")
+                    same(read_back(two)[-2:], ["to carol, who trusts the new key", "from carol"], "what opens")
+
+
+@check("private rooms: who changes the roster at the same time as another client is refused, and signs anew")
+def private_race(site: Site) -> None:
+    with site.sessions("alice", "alice", "carol") as (alice, other, carol):
+        one, two = new_private(site, alice, carol)
+        twin = Insider(site, other, one.room)
+        twin.join()
+        twin.follow()
+        # Both sign statement 3; whoever comes second has to see what the first has said.
+        first, second = one.entry(IN, "dave", one.key_of("dave")), twin.entry(OUT, "carol")
+        expect_type(one.change(RequestType.INVITE, first, "dave"), Done)
+        expect_error(twin.change(RequestType.KICK, second, "carol", None), ErrorCode.CONFLICT)
+        told(carol, brought_in(one.room, "alice", "dave"))
+        same(sorted(twin.follow().keys), ["alice", "carol", "dave"], "who is in it")
+        twin.kick("carol")
+        # The same one twice, as after a cut that has left it unanswered: it is there, once.
+        expect_error(one.change(RequestType.INVITE, first, "dave"), ErrorCode.CONFLICT)
+        same((sorted(one.follow().keys), one.members), (["alice", "dave"], ("alice", "dave")), "who is in it")
+        # Many at once: each number is given once, and what was answered is there.
+        entries = {insider: insider.entry(IN, "carol", insider.key_of("carol")) for insider in (one, twin)}
+        same([entry.number for entry in entries.values()], [5, 5], "the numbers")
+        numbers = {
+            insider: insider.session.queue(RequestType.INVITE, {0: one.room, 1: "carol", 2: entry.encode()})
+            for insider, entry in entries.items()
+        }
+        for insider in entries:
+            insider.session.flush()
+        answers = [insider.session.answer(number)[0] for insider, number in numbers.items()]
+        same(sorted(type(answer).__name__ for answer in answers), ["Done", "Error"], "the answers")
+        done = next(entries[insider] for insider, answer in zip(entries, answers) if isinstance(answer, Done))
+        same(one.page(4).statements, (done.statement,), "the fifth statement")
+        same(one.follow(), twin.follow(), "the roster")
+
+
+@check("private rooms: after SIGKILL the roster, its members and what was said are there, as far as was answered")
+def private_after_kill(site: Site) -> None:
+    with another(site, *GENEROUS) as private:
+        with private.sessions("alice", "carol", "dave") as (alice, carol, dave):
+            one, two, three = new_private(private, alice, carol, dave)
+            one.said("one")
+            two.said("two")
+            do(alice, RequestType.SET_TOPIC, one.room, "not sealed")
+            do(alice, RequestType.MUTE, one.room, "carol", 3600)
+            do(dave, RequestType.LEAVE, one.room)
+            other = new_private(private, alice, carol)[0]
+            other.hand_over("carol")
+            page = one.page(0)
+            private.server.end(signal.SIGKILL)
+        private.start()
+        with private.sessions("alice", "carol", "dave") as (alice, carol, dave):
+            same({one.room, other.room} - set(carol.welcome.rooms), set(), "what is missing in the Welcome")
+            after = [Insider(private, session, one.room, each.roster.kept)
+                     for session, each in ((alice, one), (carol, two))]
+            for insider in after:
+                answer, _ = insider.join()
+                info = answer.info
+                same((info.topic, info.owner, info.members, info.statements, info.sealed),
+                     ("not sealed", "alice", 2, 3, True), "the room")
+                insider.follow()
+                same(insider.page(0), page, "the roster")
+                same(read_back(insider), ["one", "two"], "what was said")
+            expect_error(after[1].say("still muted"), ErrorCode.FORBIDDEN)
+            after[1].own = None
+            invisible(dave, one.room)
+            heir = Insider(private, carol, other.room)
+            same((heir.follow().owner, info_of(carol, other.room).owner), ("carol", "carol"), "the other room's owner")
+            heir.invite("dave")
+            after[0].invite("dave")
+            do(alice, RequestType.UNMUTE, one.room, "carol")
+            after[1].said("after the restart")
+            same(after[0].hear().text, "after the restart", "what is said after it")
+
+            # While statements come in: what was answered is there, and nothing that nobody has sent.
+            one, key = after[0], after[0].key_of("bob")
+            sent, numbers = [], []
+            for _ in range(MOST_AT_ONCE):
+                entry = one.entry(IN, "bob", key)
+                one.roster.take(entry.statement)
+                sent.append(entry.statement)
+                numbers.append(alice.queue(RequestType.INVITE, {0: one.room, 1: "bob", 2: entry.encode()}))
+            alice.flush()
+            answered = 50
+            for number in numbers[:answered]:
+                expect_type(alice.answer(number)[0], Done)
+            private.server.end(signal.SIGKILL)
+            with contextlib.suppress(rsac1.Rsac1Error):
+                for number in numbers[answered:]:
+                    expect_type(alice.answer(number)[0], Done)
+                    answered += 1
+        private.start()
+        with private.sessions("alice", "bob") as (alice, bob):
+            reader = Insider(private, bob, one.room)
+            reader.join()
+            length = reader.follow().kept.number - 4
+            expect(answered <= length <= len(sent), f"{answered} were answered, and {length} are there")
+            found: list[bytes] = []
+            while len(found) < length + 4:
+                found += reader.page(len(found)).statements
+            same(found[4:], sent[:length], "the statements")
+            expect("bob" in reader.members, "he is no member")
+            # Who had been answered keeps that, and goes on from there.
+            kept = one.roster.states[answered + 3].kept
+            again = Insider(private, alice, one.room, kept)
+            again.follow()
+            again.kick("bob")
 
 
 # --- tickets and restarts ---------------------------------------------------------------------------------
