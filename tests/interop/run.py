@@ -1599,7 +1599,7 @@ def room_list(site: Site) -> None:
 
 @check("the operator's rooms, several admins, and the limits on rooms")
 def rooms_as_configured(site: Site) -> None:
-    settings = ["--admins", "bob,carol", "--default-rooms", "#news", "--max-rooms-per-user", "49", "--max-rooms", "52"]
+    settings = ["--admins", "bob,carol", "--default-rooms", "#news", "--max-rooms-per-user", "49", "--max-rooms", "53"]
     full = Site(site.program, site.data.parent / "full", [*settings, *GENEROUS])
     for user in ("alice", "bob", "carol"):
         full.register(user, site.keys[user])
@@ -1619,7 +1619,11 @@ def rooms_as_configured(site: Site) -> None:
         for number in numbers:
             expect_type(alice.answer(number)[0], Done)
         # A member of 48 rooms;
+        private = {0: 1, 1: b"x"}
         do_not(ErrorCode.CONFLICT, alice, RequestType.CREATE, "room-48")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.CREATE, "room-48", private)
+        do(carol, RequestType.CREATE, "carols", private)
+        do_not(ErrorCode.CONFLICT, carol, RequestType.INVITE, "carols", "alice", {0: 2, 1: b"x"})
         do_not(ErrorCode.CONFLICT, alice, RequestType.JOIN, "bobs")
         do_not(ErrorCode.CONFLICT, bob, RequestType.INVITE, "bobs", "alice")
         do(alice, RequestType.LEAVE, "room-0")
@@ -1627,10 +1631,13 @@ def rooms_as_configured(site: Site) -> None:
         # the owner of 49;
         do(alice, RequestType.LEAVE, "room-1")
         do_not(ErrorCode.CONFLICT, alice, RequestType.CREATE, "room-49")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.CREATE, "room-49", private)
         do(bob, RequestType.INVITE, "bobs", "alice")
-        # and 52 in all.
-        do_not(ErrorCode.CONFLICT, carol, RequestType.CREATE, "carols")
-        same(len(ask(carol, RequestType.ROOMS, True).rooms), 52, "the number of rooms")
+        # and 53 in all.
+        do_not(ErrorCode.CONFLICT, carol, RequestType.CREATE, "carols-too")
+        do_not(ErrorCode.CONFLICT, carol, RequestType.CREATE, "carols-too", private)
+        for session, length in ((carol, 53), (alice, 52)):
+            same(len(ask(session, RequestType.ROOMS, True).rooms), length, "the number of rooms")
     same(full.server.end(), 0, "the exit status")
 
 
@@ -2893,6 +2900,13 @@ class Insider(Speaker):
     def hear(self) -> What:
         return self.believe(self.session.message(self.view))
 
+    def hear_up_to(self, text: str) -> None:
+        """Hear what is said up to this, where not all of it opens."""
+        heard = None
+        while heard != text:
+            with contextlib.suppress(DoesNotOpen):
+                heard = self.hear().text
+
     def believe(self, message: Message) -> What:
         """Open what comes as an event (What a receiver checks)."""
         if message.sender not in self.follow().keys:
@@ -3328,7 +3342,7 @@ def brought_in(room: str, by: str, user: str) -> Acted:
     return acted(room, by, ActKind.BROUGHT_IN, Named(user))
 
 
-def read_back(insider: Insider) -> list[str]:
+def read_back(insider: Speaker) -> list[str]:
     """What was said, by the history; with the reason in its place where something does not open."""
     found = []
     for part in insider.session.history(insider.room, 100)[1]:
@@ -3503,6 +3517,11 @@ def private_owner_alone(site: Site) -> None:
         for session in (alice, bob, carol):
             told(session, acted(one.room, "alice", ActKind.TOPIC, Text("not sealed")))
         same((info_of(carol, one.room).topic, one.page(0).length), ("not sealed", 3), "the room")
+        # Not even an admin is safe from him.
+        do(alice, RequestType.MUTE, one.room, "bob")
+        expect_error(admin.say("may I?"), ErrorCode.FORBIDDEN)
+        one.kick("bob")
+        do_not(ErrorCode.NOT_FOUND, bob, RequestType.UNMUTE, one.room, "bob")
 
 
 @check("private rooms: each change has its statement, with the right number, and is refused with any other")
@@ -3689,6 +3708,17 @@ def private_leave(site: Site) -> None:
         one.invite("carol")
         same(one.follow().kept.number, 6, "the number of statements")
         same(one.members, ("alice", "carol", "dave"), "the members")
+
+        # Nor does the owner come back by himself, who owns it still: nobody else decides in it.
+        expect_type(ask(alice, RequestType.LEAVE, one.room), Done)
+        invisible(alice, one.room)
+        state = three.follow()
+        same((state.owner, info_of(dave, one.room).owner, three.members), ("alice", "alice", ("carol", "dave")), "it")
+        do_not(ErrorCode.FORBIDDEN, dave, RequestType.INVITE, one.room, "alice", {0: 7, 1: b"x"})
+        three.said("among ourselves")
+        two.view = RoomView(one.room)
+        two.join()
+        same(read_back(two)[-1], "among ourselves", "what was said")
 
 
 @check("private rooms: who is muted reads and does not speak; there are no bans but those from the server")
@@ -3909,6 +3939,35 @@ def private_key_changed(site: Site) -> None:
                     same(read_back(two)[-2:], ["to carol, who trusts the new key", "from carol"], "what opens")
 
 
+@check("private rooms: who is not registered any more stays a member, to whom nothing is sealed")
+def private_unregistered(site: Site) -> None:
+    with another(site) as private, private.sessions("alice", "carol") as (alice, carol):
+        dave = welcomed(login(private.connect(), private.server_key, "dave", private.keys["dave"]))
+        one, two, three = new_private(private, alice, carol, dave)
+        one.said("to all of you")
+        with_dave = one.own
+        private.run("keys", "remove", "--data-dir", private.data, "dave")
+        expect_closed(dave, CloseCode.KEY_REMOVED)
+        same(sorted(one.recipients()), ["alice", "carol"], "to whom one seals")
+        same(one.members, ("alice", "carol", "dave"), "the members")
+        expect_error(alice.request(RequestType.ADD_SENDER_KEY, with_dave.add_body()), ErrorCode.CONFLICT)
+        one.said("without dave")
+        entry = one.entry(IN, "dave", three.private_key.public_key())
+        do_not(ErrorCode.NOT_FOUND, alice, RequestType.INVITE, one.room, "dave", entry.encode())
+        drained(alice)
+        private.register("dave", private.keys["dave"])
+        for session in (alice, carol):
+            same(session.event(lambda event: isinstance(event, KeyChanged)), KeyChanged("dave"), "what is told")
+        same(sorted(one.recipients()), ["alice", "carol", "dave"], "to whom one seals")
+        one.said("with dave again")
+        with private.session("dave") as dave:
+            expect(one.room in dave.welcome.rooms, "the room is not in the Welcome")
+            three = Insider(private, dave, one.room, three.roster.kept)
+            three.join()
+            three.follow()
+            same(read_back(three), ["to all of you", NO_PART, "with dave again"], "what opens for dave")
+
+
 @check("private rooms: who changes the roster at the same time as another client is refused, and signs anew")
 def private_race(site: Site) -> None:
     with site.sessions("alice", "alice", "carol") as (alice, other, carol):
@@ -4013,6 +4072,383 @@ def private_after_kill(site: Site) -> None:
             again = Insider(private, alice, one.room, kept)
             again.follow()
             again.kick("bob")
+
+
+# --- with the client of rsachat ---------------------------------------------------------------------------
+
+class Program:
+    """rsachat connect, whose input and output are pipes: each line typed is a message or a command."""
+
+    def __init__(self, site: Site, user: str, home: Optional[Path] = None):
+        self.user = user
+        self.home = home or Path(tempfile.mkdtemp(prefix="client-", dir=site.data.parent))
+        identity = self.home / "identity.pem"
+        if home is None:
+            pem = site.keys[user].private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            identity.touch(0o600)
+            identity.write_bytes(pem)
+        command = [site.program, "connect", "--no-input", "--user", user, "--identity", identity]
+        command += ["--server-key", site.data / "server_public_key.pem", f"127.0.0.1:{site.server.port}"]
+        places = {name: str(self.home) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.home,
+            env={**os.environ, **places},
+        )
+        self.lines: queue.Queue = queue.Queue()  # of what is said
+        self.notes: queue.Queue = queue.Queue()  # of what is told besides
+        self._readers = [
+            threading.Thread(target=read, daemon=True) for read in (self._read_lines, self._read_notes)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read_lines(self) -> None:
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+        self.lines.put(None)
+
+    def _read_notes(self) -> None:
+        for line in self.process.stderr:
+            self.notes.put(line.rstrip("\n"))
+
+    def type(self, *lines: str) -> None:
+        self.process.stdin.write("".join(f"{line}\n" for line in lines))
+        self.process.stdin.flush()
+
+    def shown(self, end: str) -> list[str]:
+        """Wait for a line that ends so: all lines up to it, without the time before them."""
+        found: list[str] = []
+        while not found or not found[-1].endswith(end):
+            try:
+                line = self.lines.get(timeout=WAIT)
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise Failure(f"{end!r} is not shown, but {found}, and told is {list(self.notes.queue)}")
+            found.append(line[17:])
+        return found
+
+    def told(self, *parts: str) -> None:
+        """Wait for a note in which all of these are."""
+        found: list[str] = []
+        while not found or not all(part in found[-1] for part in parts):
+            try:
+                found.append(self.notes.get(timeout=WAIT))
+            except queue.Empty:
+                raise Failure(f"{parts} are not told, but {found}") from None
+
+    def end(self) -> int:
+        self.process.stdin.close()
+        status = self.process.wait(WAIT)
+        for reader in self._readers:
+            reader.join(WAIT)
+        return status
+
+    def __enter__(self) -> "Program":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(WAIT)
+
+
+UNREADABLE = "(can't be read"  # how the program shows what does not open, in its place
+
+
+def shown_as_said(shown: list[str], user: str) -> list[str]:
+    """What the program shows as said by somebody."""
+    said = [line.removeprefix(f"<{user}> ") for line in shown if line.startswith(f"<{user}> ")]
+    return [text for text in said if not text.startswith(UNREADABLE)]
+
+
+def expect_unreadable(shown: list[str], user: str, count: int) -> None:
+    """Whether the program shows that so much was there which does not open."""
+    same(sum(line.startswith(f"<{user}> {UNREADABLE}") for line in shown), count, "how much does not open")
+
+
+@check("rsachat connect makes a private room: both clients follow one roster, and open what the other says")
+def program_makes_private(site: Site) -> None:
+    with another(site) as place, place.sessions("carol", "dave") as (carol, dave), Program(place, "alice") as alice:
+        room = f"private-{next(ROOM_NUMBERS):02}"
+        alice.type(f"/create #{room} --private", f"/join #{room}", "before carol", "/invite carol")
+        same(carol.event(lambda event: isinstance(event, Membership)), Membership(room, True, "alice", None), "it")
+        two = Insider(place, carol, room)
+        _, parts = two.join()
+        state = two.follow()
+        marks = {user: fingerprint(place.keys[user].public_key()) for user in ("alice", "carol", "dave")}
+        expected = {user: marks[user] for user in ("alice", "carol")}
+        same((state.owner, dict(state.keys)), ("alice", expected), "the roster")
+        same([part.seq for part in parts], [1], "what was said before")
+        does_not_open("what was said before", lambda: two.open(parts[0]))
+        alice.type("hello carol", "/me waves", "Grüße 👋", "x" * 2000)
+        for kind, text in ((SAID, "hello carol"), (DONE, "waves"), (SAID, "Grüße 👋"), (SAID, "x" * 2000)):
+            same(two.hear(), What(kind, text), "what the program said")
+        two.said("hello alice", "Grüße zurück 👋", "y" * 2000)
+        expect_type(two.say("waves back", DONE), Accepted)
+        for _ in range(4):
+            two.hear()
+        shown = alice.shown("* carol waves back")
+        said = ["<alice> before carol", "<alice> hello carol", "* alice waves", "<alice> Grüße 👋"]
+        said += ["<alice> " + "x" * 2000, "<carol> hello alice", "<carol> Grüße zurück 👋", "<carol> " + "y" * 2000]
+        same(shown, [*said, "* carol waves back"], "what the program shows")
+
+        # The same user is there with a client of another make, too: each has its own sender keys, and sees what the
+        # other one decides.
+        with place.session("alice") as twin:
+            one = Insider(place, twin, room)
+            one.join()
+            one.follow()
+            one.invite("dave")
+            alice.told("brought dave in")
+            alice.type("/kick dave", "that was me, too")
+            same([each.hear().text for each in (one, two)], ["that was me, too"] * 2, "what the program said")
+            one.said("and this is me")
+            same([each.hear().text for each in (one, two)], ["and this is me"] * 2, "what her other client said")
+            alice.shown("<alice> and this is me")
+
+        # It puts out, and lets in, as the roster says; and hands the room on to a client of another make.
+        for line, text in (
+            ("/invite dave", "hello dave"), ("/kick dave too loud", "without dave"), ("/invite dave", "back again?"),
+            ("/owner carol", "it is yours"),
+        ):
+            alice.type(line, text)
+            same(two.hear().text, text, "what the program said")
+        two.follow()
+        changes = [(each.change.kind, each.change.user) for each in two.roster.states]
+        expected = [(MADE, "alice"), (IN, "carol"), *[(IN, "dave"), (OUT, "dave")] * 2, (IN, "dave"), (OWNER, "carol")]
+        same(changes, expected, "what the program has signed, and its user's other client")
+        three = Insider(place, dave, room)
+        three.join()
+        same(three.follow(), two.roster.now, "the roster that dave follows")
+        texts = ["hello dave", NO_PART, "back again?", "it is yours"]
+        same(read_back(three)[-4:], texts, "what opens for dave")
+        two.kick("dave")
+        two.said("without dave, too")
+        alice.type("so be it")
+        texts = ["without dave, too", "so be it"]
+        same([two.hear().text for _ in texts], texts, "what was said")
+        alice.shown("<carol> without dave, too")
+        same(alice.end(), 0, "the exit status")
+
+
+@check("rsachat connect is let into a private room: opens what it may, believes nothing else, and signs as its owner")
+def program_joins_private(site: Site) -> None:
+    with another(site) as place, place.sessions("carol", "dave") as (carol, dave), Program(place, "alice") as alice:
+        # It is in the lobby; that it has come there shows when it answers.
+        lobby = joined(carol)
+        alice.type("here I am")
+        same(carol.message(lobby).text, "here I am", "what the program said")
+        one, three = new_private(place, carol, dave)
+        one.said("before alice")
+        one.invite("alice")
+        alice.type(f"/join #{one.room}", "thank you")
+        same([one.hear().text for _ in range(2)], ["before alice", "thank you"], "what was said")
+        one.said("welcome")
+        three.said("hello")
+        shown = alice.shown("<dave> hello")
+        same(shown[-2:], ["<carol> welcome", "<dave> hello"], "what the program shows")
+        expect("<carol> before alice" not in shown, "what was not sealed to alice is shown")
+
+        # What does not open, comes twice, or was said by who was put out, is not shown as said.
+        id_, what = three.seal("said twice")
+        expect_type(three.post(id_, what), Accepted)
+        expect_type(three.post(new_id(), what), Accepted)
+        key, again = three.own, new_id()
+        data = sealed.seal_bytes(key, again, 0, sealed.pad(sealed.encode(What(SAID, "an old number").encode())))
+        expect_type(three.post(again, What(SEALED, None, Sealed(key.id, data))), Accepted)
+        expect_type(three.post(new_id(), What(SEALED, None, Sealed(key.id, b"nonsense"))), Accepted)
+        expect_type(three.post(new_id(), What(SEALED, None, Sealed(bytes(32), b"nonsense"))), Accepted)
+        # A sender key that dave has made for a membership of his own.
+        lie, readers = Roster(one.room), {user: place.keys[user].public_key() for user in ("alice", "dave")}
+        for kind, user in ((MADE, "dave"), (IN, "alice")):
+            lie.take(lie.sign(Change(kind, user, fingerprint(readers[user])), three.private_key).statement)
+        three.add_key(sealed.make_sender_key(one.room, "dave", three.private_key, readers, lie.now.membership))
+        id_ = new_id()
+        forged = sealed.seal_message(three.own, id_, What(SAID, "by a roster of my own"))
+        expect_type(three.post(id_, What(SEALED, None, Sealed(three.own.id, forged))), Accepted)
+        one.said("that was enough")
+        shown = alice.shown("<carol> that was enough")
+        same(shown_as_said(shown, "dave"), ["said twice"], "what is shown as said by dave")
+        expect_unreadable(shown, "dave", 4)
+
+        # Put out, it hears nothing more, nor does it say anything; let in again, it does.
+        one.kick("alice")
+        one.said("without alice")
+        one.invite("alice")
+        one.said("with alice, who has not come back")
+        alice.type(f"/join #{one.room}", "I am back")
+        one.hand_over("alice")
+        one.said("it is yours")
+        shown = alice.shown("<carol> it is yours")
+        expect("<carol> without alice" not in shown, "what was said without alice is shown")
+        expect("<carol> with alice, who has not come back" in shown, "what was said to alice is not shown")
+        for line, text in (("/kick dave", "without dave"), ("/invite bob", "at last")):
+            alice.type(line, text)
+            one.hear_up_to(text)
+        state = one.follow()
+        same((state.owner, sorted(state.keys)), ("alice", ["alice", "bob", "carol"]), "the roster")
+        same(alice.end(), 0, "the exit status")
+
+
+@check("rsachat connect and a direct room: both begin, what waits is opened, and nothing else is believed")
+def program_direct(site: Site) -> None:
+    with another(site) as place, Program(place, "alice") as alice:
+        with place.session("carol") as carol:
+            two = talk(place, carol, "alice")
+            alice.type("/join @carol", "hello carol", "/me waves")
+            same([two.hear() for _ in range(2)], [What(SAID, "hello carol"), What(DONE, "waves")], "what was said")
+            two.said("hello alice", "Grüße 👋")
+            same(alice.shown("<carol> Grüße 👋")[-2:], ["<carol> hello alice", "<carol> Grüße 👋"], "what is shown")
+            id_, what = two.seal("said twice")
+            expect_type(two.post(id_, what), Accepted)
+            expect_type(two.post(new_id(), what), Accepted)
+            expect_type(two.post(new_id(), What(SEALED, None, Sealed(two.own.id, b"nonsense"))), Accepted)
+            two.said("that was enough")
+            shown = alice.shown("<carol> that was enough")
+            same(shown_as_said(shown, "carol"), ["said twice", "that was enough"], "what is shown as said by carol")
+            expect_unreadable(shown, "carol", 2)
+        alice.type("are you still there?")
+        alice.shown("<alice> are you still there?")
+        # What it said to who was not there waits, and what it gets when it comes back, too.
+        with place.session("carol") as carol:
+            two = talk(place, carol, "alice")
+            texts = ["hello carol", "waves", "hello alice", "Grüße 👋", "said twice"]
+            same(read_back(two)[:5], texts, "what opens on another connection")
+            same(read_back(two)[-1], "are you still there?", "what waited")
+            same(alice.end(), 0, "the exit status")
+            two.said("and you?")
+            with Program(place, "alice", alice.home) as again:
+                again.type("/join @carol", "here I am")
+                again.shown("<alice> here I am")
+                same(two.hear().text, "and you?", "what was said")
+                same(two.hear().text, "here I am", "what was said")
+                again.type("/history")
+                again.shown("<carol> and you?")
+                same(again.end(), 0, "the exit status")
+        # Who begins is carol: on the first visit all is there that was not delivered.
+        with place.sessions("dave") as [dave], Program(place, "bob") as bob:
+            one = talk(place, dave, "bob")
+            one.said("one", "two")
+            bob.type("/join @dave", "three")
+            bob.shown("<bob> three")
+            same([one.hear().text for _ in range(3)], ["one", "two", "three"], "what was said")
+            same(bob.end(), 0, "the exit status")
+
+
+@check("rsachat connect seals to another key when the owner has let it in, and its user has said that he trusts it")
+def program_trusts(site: Site) -> None:
+    with another(site) as place, place.session("carol") as carol, Program(place, "alice") as alice:
+        lobby = joined(carol)
+        alice.type("here I am")
+        same(carol.message(lobby).text, "here I am", "what the program said")
+        dave = welcomed(login(place.connect(), place.server_key, "dave", place.keys["dave"]))
+        one, three = new_private(place, carol, dave)
+        direct = talk(place, dave, "alice")
+        one.invite("alice")
+        alice.type(f"/join #{one.room}", "to the old key", "/msg dave to the old key alone")
+        three.hear_up_to("to the old key")
+        same(direct.hear().text, "to the old key alone", "what the program said")
+        place.replace("dave", rsa.generate_private_key(65537, 2048))
+        expect_closed(dave, CloseCode.KEY_REMOVED)
+        carol.event(lambda event: isinstance(event, KeyChanged))
+        with place.session("dave") as dave:
+            alice.type("not to the new key yet")
+            one.hear_up_to("not to the new key yet")
+            one.trust("dave", place.keys["dave"].public_key())
+            one.invite("dave")
+            alice.told("brought dave in")
+            alice.type("nor now", "/msg dave nor this", "/join #common", "in the lobby", f"/join #{one.room}")
+            while carol.message(lobby).text != "in the lobby":
+                pass
+            one.said("welcome back")
+            alice.shown("<carol> welcome back")
+            three, direct = Insider(place, dave, one.room), talk(place, dave, "alice")
+            three.join()
+            three.follow()
+            texts = [text for text in read_back(three) if text != NO_PART]
+            same((texts, read_back(direct)), (["welcome back"], [NO_PART]), "what opens for dave")
+            three.said("it is me")
+            one.said("is it?")
+            expect("<dave> it is me" not in alice.shown("<carol> is it?"), "somebody else's key is taken for dave's")
+            alice.type("/trust dave", "to the new key", "/msg dave to the new key alone")
+            three.hear_up_to("to the new key")
+            same(direct.hear().text, "to the new key alone", "what the program said")
+            three.said("thank you")
+            alice.shown("<dave> thank you")
+        same(alice.end(), 6, "the exit status")
+
+
+@check("rsachat connect says and shows nothing in a private room whose roster it can't follow")
+def program_refuses_roster(site: Site) -> None:
+    with another(site) as place, place.session("carol") as carol, Program(place, "alice") as alice:
+        lobby = joined(carol)
+        alice.type("here I am")
+        same(carol.message(lobby).text, "here I am", "what the program said")
+        one = Insider(place, carol, f"private-{next(ROOM_NUMBERS):02}")
+        one.create()
+        one.invite("alice")
+        alice.type(f"/join #{one.room}", "thank you")
+        same(one.hear().text, "thank you", "what was said")
+        good = one.current_key()
+        # One that carol has signed, of another room, and with the right number.
+        entry = one.entry(IN, "dave", one.key_of("dave"))
+        forged = Roster("elsewhere")
+        forged.states.extend(one.roster.states)
+        forged = forged.sign(Change(IN, "dave", fingerprint(place.keys["dave"].public_key())), one.private_key)
+        same(forged.number, entry.number, "the number")
+        do(carol, RequestType.INVITE, one.room, "dave", forged.encode())
+        id_ = new_id()
+        data = sealed.seal_message(good, id_, What(SAID, "after it"))
+        expect_type(one.post(id_, What(SEALED, None, Sealed(good.id, data))), Accepted)
+        alice.told(f"#{one.room}", "Nothing is sent there, and nothing shown")
+        alice.type("nobody may read this", "/join #common", "and this everybody")
+        same(carol.message(lobby).text, "and this everybody", "what the program said in the lobby")
+        expect("<carol> after it" not in alice.shown("<alice> and this everybody"), "what was said after it is shown")
+        same([part.sender for part in carol.history(one.room, 10)[1]], ["alice", "carol"], "who said something there")
+        same(alice.end(), 6, "the exit status")
+
+
+@check("rsachat connect refuses a roster that has gone back since it last ran; so does this client")
+def roster_gone_back(site: Site) -> None:
+    with another(site) as place:
+        with place.session("carol") as carol, Program(place, "alice") as alice:
+            lobby = joined(carol)
+            alice.type("here I am")
+            same(carol.message(lobby).text, "here I am", "what the program said")
+            one = Insider(place, carol, f"private-{next(ROOM_NUMBERS):02}")
+            one.create()
+            one.invite("alice", "dave")
+            alice.type(f"/join #{one.room}", "with dave")
+            same(one.hear().text, "with dave", "what was said")
+            same(alice.end(), 0, "the exit status")
+        same(place.server.end(), 0, "the exit status")
+        before = place.data.parent / "before.db"
+        shutil.copy(place.data / "rsachat.db", before)
+        place.start()
+        with place.session("carol") as carol, Program(place, "alice", alice.home) as alice:
+            one = Insider(place, carol, one.room, one.roster.kept)
+            one.join()
+            one.follow()
+            one.kick("dave")
+            alice.type(f"/join #{one.room}", "without dave")
+            same(one.hear().text, "without dave", "what was said")
+            same(alice.end(), 0, "the exit status")
+        same(place.server.end(), 0, "the exit status")
+        shutil.copy(before, place.data / "rsachat.db")
+        place.start()
+        with place.session("carol") as carol, Program(place, "alice", alice.home) as alice:
+            lobby = joined(carol)
+            alice.type(f"/join #{one.room}", "dave is back?", "/join #common", "here I am")
+            same(carol.message(lobby).text, "here I am", "what the program said in the lobby")
+            two = Insider(place, carol, one.room, one.roster.kept)
+            two.join()
+            raised(RosterRefused, lambda: two.say("dave is back?"))
+            same([part.seq for part in carol.history(one.room, 10)[1]], [1], "what was said there")
+            expect(not any(line.endswith("with dave") for line in alice.shown("<alice> here I am")), "it is shown")
+            same(alice.end(), 6, "the exit status")
 
 
 # --- tickets and restarts ---------------------------------------------------------------------------------
@@ -4178,6 +4614,12 @@ def malformed_messages(site: Site) -> None:
         "something sealed without its bytes": [
             RequestType.POST, 1, {0: "@alice@bob", 1: bytes(16), 2: [SEALED, {0: bytes(32)}], 3: False}
         ],
+        "a Roster that does not say after which": [RequestType.ROSTER, 1, {0: "private"}],
+        "a Roster after less than nothing": [RequestType.ROSTER, 1, {0: "private", 1: -1}],
+        "an entry without its number": [RequestType.CREATE, 1, {0: "private", 1: {1: b"x"}}],
+        "an entry without its statement": [RequestType.INVITE, 1, {0: "private", 1: "bob", 2: {0: 1}}],
+        "an entry that is no map": [RequestType.KICK, 1, {0: "private", 1: "bob", 3: [1, b"x"]}],
+        "a statement that is text": [RequestType.HAND_OVER, 1, {0: "private", 1: "bob", 2: {0: 1, 1: "x"}}],
         "a recipient without its part": [
             RequestType.ADD_SENDER_KEY, 1,
             {0: "@alice@bob", 1: bytes(32), 2: bytes(32), 3: b"", 4: [{0: bytes(32)}]},
