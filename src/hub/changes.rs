@@ -44,9 +44,14 @@ impl Hub {
         if name.is_direct() {
             return Err(refused(ErrorCode::Malformed, "nobody makes a direct room"));
         }
-        if self.rooms.contains_key(&name) {
+        if let Some(room) = self.rooms.get(&name) {
             let text = format!("there is a room {name} already");
-            return Err(refused_with_hint(ErrorCode::Conflict, text, format!("/join {name}, or choose another name")));
+            let hint = if room.is_visible_to(user) {
+                format!("/join {name}, or choose another name")
+            } else {
+                "choose another name".to_owned()
+            };
+            return Err(refused_with_hint(ErrorCode::Conflict, text, hint));
         }
         if self.rooms.values().filter(|room| !room.is_direct).count() >= self.settings.max_rooms as usize {
             let text = format!("the server has {}, and takes no more", count(self.rooms.len(), "room"));
@@ -105,6 +110,15 @@ impl Hub {
             return Err(refused(ErrorCode::Conflict, format!("you are not in {name}")));
         }
         let is_private = room.is_private();
+        if is_private && room.owner == Some(user) && room.members.len() > 1 {
+            // Else nobody would ever let somebody in again, or put somebody out.
+            let hint = "/owner USER does that; or put them out first";
+            return Err(refused_with_hint(
+                ErrorCode::Conflict,
+                format!("you own {name}: hand it on to somebody"),
+                hint,
+            ));
+        }
         self.admit_change(user, at)?;
         let changes = self.remove_member(name, user, Some(session), user, None, at).into_iter().collect();
         if is_private {

@@ -206,6 +206,16 @@ fn who_leaves_it_is_in_its_roster_still_and_no_member() {
 }
 
 #[test]
+fn its_owner_stays_as_long_as_others_do() {
+    let (mut town, _, bob, carol) = ops();
+    let leave = || Request::Leave(Leave { room: room(OPS) });
+    town.refused(bob, leave(), ErrorCode::Conflict, "you own #ops: hand it on to somebody");
+    town.done(bob, hand_over("carol", entry(3)));
+    town.done(bob, leave());
+    town.done(carol, leave());
+}
+
+#[test]
 fn sender_keys_are_kept_for_the_keys_of_its_members_alone() {
     let (mut town, _, bob, _) = ops();
     let add = |user: &str| {
