@@ -147,6 +147,12 @@ impl Asks {
         self.making().any(|room| room == name)
     }
 
+    /// Whether the server was asked to let us out of this room, and has not answered.
+    pub(super) fn is_leaving(&self, name: RoomName) -> bool {
+        let leaves = |open: &Open| matches!(&open.ask, Ask::Do(Request::Leave(leave)) if leave.room == name);
+        self.open.iter().any(|open| leaves(open) && open.asked.is_some())
+    }
+
     /// It is signed now: this is the request.
     pub(super) fn sign(&mut self, request: Request) {
         if let Some(open) = self.open.iter_mut().find(|open| open.signature == Signature::Missing) {
@@ -176,6 +182,15 @@ impl Asks {
             true
         });
         lost
+    }
+
+    /// Takes out a question about a room for which `may` does not hold, and which was not asked yet: it would wait for ever.
+    pub(super) fn outside(&mut self, may: impl Fn(&RoomName) -> bool) -> Option<(Ask, RoomName)> {
+        let (at, room) = self.open.iter().enumerate().find_map(|(at, open)| match open.ask {
+            Ask::History { room, .. } | Ask::People { room } if open.asked.is_none() && !may(&room) => Some((at, room)),
+            _ => None,
+        })?;
+        self.open.remove(at).map(|open| (open.ask, room))
     }
 
     /// What can be asked now, encoded. Of rooms only what `inside` holds for, and of their messages at most so many at once.

@@ -467,6 +467,7 @@ impl Session {
         if self.is_online() {
             self.ask_for_keys(now);
             self.sign(now);
+            self.refuse_outside();
             self.ask(now);
             self.flush();
             self.drain(now);

@@ -292,11 +292,6 @@ impl Session {
         };
         let again = room.visited;
         room.visited |= arrived.caught_up;
-        if let Some(sealed) = &mut room.sealed
-            && (arrived.withdrawn.is_some() || arrived.gone > 0)
-        {
-            sealed.follow_anew();
-        }
         if let Some((after, messages)) = arrived.withdrawn {
             self.tell_in(name, Held::Event(Event::Withdrawn { room: name, after, messages }));
         }
@@ -316,6 +311,17 @@ impl Session {
             self.tell_in(name, Held::Event(Event::Entered { info: answer.info, again }));
         }
         self.check_held(name)
+    }
+
+    /// Nobody is told what is in rooms that he is not in, and is not about to enter.
+    pub(super) fn refuse_outside(&mut self) {
+        let rooms = &self.rooms;
+        while let Some((ask, room)) =
+            self.asks.outside(|room| rooms.get(room).is_some_and(|room| !matches!(room.entry, Entry::Refused)))
+        {
+            let refused = here(ErrorCode::Forbidden, format!("you are not in {room}"));
+            self.outputs.push_back(Output::Event(Event::Answered { ask, answer: Err(refused) }));
+        }
     }
 
     /// Queues every request that can be made now.

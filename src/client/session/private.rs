@@ -121,7 +121,12 @@ impl Session {
 
     /// The server says how long the roster of a room is that we enter; 0 if it has none.
     pub(super) fn is_private(&mut self, name: RoomName, length: u64) {
+        // What it was when we made it, or came before, counts more than what the server says now.
+        let known = self.known.roster(name).is_some();
         let Some(room) = self.rooms.get_mut(&name) else { return };
+        if known && room.sealed.is_none() {
+            room.sealed = Some(Box::new(Sealed::private(name)));
+        }
         match &mut room.sealed {
             None if length > 0 => room.sealed = Some(Box::new(Sealed::private(name))),
             Some(sealed) if sealed.private.is_some() && length == 0 => self.bad_roster(name, BadRoster::Open),
@@ -188,9 +193,11 @@ impl Session {
     }
 
     pub(super) fn no_roster(&mut self, name: RoomName, refused: &Refused, now: Instant) {
+        // It has let us out, and the answer to that comes later than this one.
+        let leaving = self.asks.is_leaving(name);
         let Some((private, _)) = self.private(name) else { return };
         private.asked = false;
-        if may_pass(refused) {
+        if may_pass(refused) || leaving {
             (private.stale, private.not_before) = (true, Some(now + retry_after(refused)));
         } else {
             self.bad_roster(name, BadRoster::Withheld);

@@ -115,6 +115,10 @@ impl Session {
                 sealed.held.push_front(first);
                 return;
             }
+            if let Held::Event(Event::Withdrawn { .. } | Event::Missed { .. }) = first {
+                // Numbers come again, or are left out. What came before this may have waited until now.
+                sealed.vault.follow_anew();
+            }
             if matches!(first, Held::Event(_) | Held::History { .. }) {
                 self.tell_before(name);
             }
@@ -598,11 +602,6 @@ impl Sealed {
             }
         }
         openable
-    }
-
-    /// The server has lost messages, whose numbers come again; or it does not send all of them.
-    pub(super) fn follow_anew(&mut self) {
-        self.vault.follow_anew();
     }
 
     /// A message was refused for good.

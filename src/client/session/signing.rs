@@ -32,9 +32,9 @@ impl Session {
             Ask::Create { private, .. } => Some(*private),
             Ask::Do(request) => match decides_over(request).map(|room| rooms.get(&room)) {
                 Some(Some(room)) => match room.entry {
-                    Entry::Inside | Entry::Refused => {
-                        Some(room.sealed.as_ref().is_some_and(|sealed| sealed.private.is_some()))
-                    }
+                    Entry::Inside => Some(room.sealed.as_ref().is_some_and(|sealed| sealed.private.is_some())),
+                    // Its roster will not come: the server says why not.
+                    Entry::Refused => Some(false),
                     // It is not known yet whether it is private.
                     Entry::Outside(_) | Entry::Asked(..) => None,
                 },
@@ -79,7 +79,8 @@ impl Session {
 
     /// The roster of a room that we own, as soon as all of it is here.
     fn owned(&self, name: RoomName) -> Option<Result<&Roster, Refused>> {
-        let private = self.rooms.get(&name).and_then(|room| room.sealed.as_ref()?.private.as_ref());
+        let room = self.rooms.get(&name).filter(|room| !matches!(room.entry, Entry::Refused));
+        let private = room.and_then(|room| room.sealed.as_ref()?.private.as_ref());
         let Some(private) = private else {
             return Some(Err(here(ErrorCode::Forbidden, "you are not in this room any more")));
         };

@@ -244,3 +244,17 @@ fn what_is_said_where_one_does_not_look_waits_there() {
     let (rest, _, status) = bob.end();
     assert!(status.success() && rest.is_empty(), "{rest:?}");
 }
+
+#[test]
+fn what_is_asked_of_a_room_that_one_does_not_get_into_is_answered() {
+    let world = World::new();
+    let mut bob = world.pipe("bob");
+    for line in ["/join #nowhere", "/history", "/list"] {
+        bob.say(line);
+    }
+    let (lines, errors, status) = bob.end();
+    assert_eq!((lines.len(), status.code()), (0, Some(6)), "{errors}");
+    for what in ["can't enter #nowhere", "/history: you are not in #nowhere", "/list: you are not in #nowhere"] {
+        assert!(errors.contains(what), "{what}: {errors}");
+    }
+}

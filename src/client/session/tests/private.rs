@@ -4,7 +4,7 @@ use super::*;
 use crate::crypto::rsa::PublicKey;
 use crate::e2e::{Change, Context as Place, Head, Invalid, Member, Membership, OpenedKey, Roster, SenderKey, Unusable};
 use crate::proto::message::{
-    self, Acted, ErrorCode, Invite, KeyChanged, KeyList, Kick, RosterEntry, RosterPage, SetTopic, UserKey,
+    self, Act, Acted, ErrorCode, Invite, KeyChanged, KeyList, Kick, RosterEntry, RosterPage, SetTopic, UserKey,
 };
 
 fn name(text: &str) -> UserName {
@@ -267,6 +267,20 @@ fn a_room_that_was_private_is_not_spoken_in_as_if_it_were_open() {
     let kept = Kept::bobs();
     let mut world = World::entering_ops(known(kept.roster.head()), 0);
     world.does_not_send(BadRoster::Open);
+}
+
+#[test]
+fn a_room_that_was_just_made_private_is_not_spoken_in_as_if_it_were_open() {
+    let mut world = World::in_lobby(0);
+    world.command(Command::Ask(Ask::Create { room: ops(), private: true }));
+    // Before it is known that it is made.
+    world.command(Command::Join { room: ops() });
+    world.speak("for us");
+    let (id, _) = world.take(|request| matches!(request, Request::Create(_)));
+    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
+    world.let_into_ops(0);
+    assert!(world.events().contains(&Event::BadRoster { room: ops(), why: BadRoster::Open }));
+    assert_eq!(world.requests, []);
 }
 
 #[test]
@@ -608,6 +622,38 @@ fn a_key_that_changes_meanwhile_is_asked_for_before_the_next_message() {
     assert_eq!(world.keep_key_there().0, [alice().key]);
     let shut_out = Event::ShutOut { room: ops(), user: name("bob") };
     assert!(world.events().contains(&shut_out));
+}
+
+#[test]
+fn a_room_that_is_being_left_need_not_tell_who_is_in_it() {
+    let kept = Kept::bobs();
+    let mut world = World::in_ops(&kept);
+    let leave = Ask::Do(Request::Leave(message::Leave { room: ops() }));
+    world.command(Command::Ask(leave));
+    let (id, _) = world.take(|request| matches!(request, Request::Leave(_)));
+    let act = Some(Act::Invited { user: name("carol") });
+    world.tell(&[ServerMessage::Acted(Acted { room: ops(), by: name("bob"), act })]);
+    let (asked, _) = world.take(|request| matches!(request, Request::Roster(_)));
+    let refused = Refused { code: ErrorCode::NotFound, text: "no".to_owned(), hint: None, retry_after_ms: None };
+    world.tell(&[ServerMessage::Reply(asked, Reply::Error(refused)), ServerMessage::Reply(id, Reply::Done)]);
+    let events = world.events();
+    assert!(events.contains(&Event::Left { room: ops() }), "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, Event::BadRoster { .. })), "{events:?}");
+}
+
+#[test]
+fn what_is_decided_over_a_room_that_lets_nobody_in_is_answered() {
+    let mut world = World::with(known(Some(Kept::alices().roster.head().unwrap())));
+    world.run();
+    world.let_in(0);
+    world.command(Command::Join { room: ops() });
+    let (id, _) = world.take(|request| matches!(request, Request::Join(_)));
+    let refused = Refused { code: ErrorCode::NotFound, text: "no".to_owned(), hint: None, retry_after_ms: None };
+    world.tell(&[ServerMessage::Reply(id, Reply::Error(refused.clone()))]);
+    world.command(Command::Ask(invite("bob")));
+    let (id, _) = world.take(is_invite);
+    world.tell(&[ServerMessage::Reply(id, Reply::Error(refused.clone()))]);
+    assert!(world.events().contains(&Event::Answered { ask: invite("bob"), answer: Err(refused) }));
 }
 
 #[test]
