@@ -25,4 +25,5 @@ mod simulation;
 mod streams;
 #[cfg(target_os = "linux")]
 mod support;
+mod town;
 mod vectors;

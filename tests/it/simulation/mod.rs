@@ -24,6 +24,8 @@
 //! And at the end, when nothing goes wrong any more: everybody is back, has nothing left to send, and shows what is
 //! stored.
 //!
+//! One room, in which all is open: rooms, roles and what is sealed are the affair of [`town`](crate::town).
+//!
 //! Not simulated: the reactors' sockets, SQLite, the keys directory. What stands for them is written after them, and
 //! the store's stand-in is compared with it in [`likeness`].
 
