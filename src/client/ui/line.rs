@@ -87,7 +87,7 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
             Err(TryRecvError::Empty) => {}
         }
         match read {
-            Err(ReadlineError::Interrupted) if prompt.has_changed() => {
+            Err(ReadlineError::Interrupted) if prompt.has_interrupted() => {
                 typed = prompt.typed();
                 // The editor has left its rows behind, and gone to the next.
                 let screen = console::Term::stdout();
@@ -197,6 +197,7 @@ impl<P: ExternalPrinter> Face<P> {
             }
             News::Told(Told::Event(event)) => self.told(event, Instant::now()),
             // Whoever insists does not wait.
+            News::Signal(Exit::Interrupted) if self.prompt.has_interrupted() => self.prompt.catch_up(),
             News::Signal(exit) if self.signal.is_some() => return Some(Err(Error::quiet(exit))),
             News::Signal(exit) => {
                 self.signal = Some(exit);

@@ -267,3 +267,53 @@ fn whoever_comes_back_finds_what_was_said_in_each_room_in_that_room() {
     }
     assert_eq!((end(alice).1, end(bob).1), (0, 0));
 }
+
+/// Reads what the terminal shows, until this is among it.
+fn read(session: &mut OsSession, text: &str, shown: &mut String) {
+    if !shown.contains(text) {
+        let found = session.expect(text).unwrap();
+        shown.push_str(&String::from_utf8_lossy(found.as_bytes()));
+    }
+}
+
+#[test]
+fn rooms_are_switched_while_people_speak_in_them() {
+    const ROUNDS: usize = 12;
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    alice.send(format!("/create #dev{ENTER}")).unwrap();
+    alice.expect("[#dev] alice> ").unwrap();
+    let mut common = world.pipe("bob");
+    let mut dev = world.pipe("bob");
+    dev.say("/join #dev");
+    let mut shown = String::new();
+    for round in 0..ROUNDS {
+        // While these come, she goes from one room to the other, and back.
+        for number in 4 * round..4 * round + 4 {
+            common.say(&format!("c{number}."));
+            dev.say(&format!("d{number}."));
+        }
+        alice.send(format!("/1{ENTER}")).unwrap();
+        alice.send(format!("/2{ENTER}")).unwrap();
+        alice.send(format!("/1{ENTER}")).unwrap();
+        let last = 4 * round + 3;
+        read(&mut alice, &format!("<bob> c{last}."), &mut shown);
+        alice.send(format!("/2{ENTER}")).unwrap();
+        read(&mut alice, &format!("<bob> d{last}."), &mut shown);
+    }
+    assert!(common.end().2.success() && dev.end().2.success());
+    alice.send(format!("/exit{ENTER}")).unwrap();
+    let (rest, code) = end(alice);
+    assert_eq!(code, 0);
+    shown.push_str(&rest);
+    for letter in ['c', 'd'] {
+        let mut after = 0;
+        for number in 0..4 * ROUNDS {
+            let text = format!("<bob> {letter}{number}.");
+            assert_eq!(shown.matches(&text).count(), 1, "{text} in {shown:?}");
+            let at = shown.find(&text).unwrap();
+            assert!(at >= after, "{text} comes too early in {shown:?}");
+            after = at;
+        }
+    }
+}

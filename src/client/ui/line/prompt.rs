@@ -19,8 +19,10 @@ pub(super) struct Prompt(Arc<State>);
 struct State {
     user: UserName,
     room: Mutex<RoomName>,
-    // Whether the editor was told to end because of that.
-    changed: AtomicBool,
+    // The room that the editor shows.
+    shown: Mutex<RoomName>,
+    // Whether the editor was told to end because of that, and nobody has noticed yet.
+    interrupted: AtomicBool,
     // What was not seen in other rooms.
     elsewhere: Mutex<String>,
     // What is typed, in front of the cursor and behind it, and since when.
@@ -36,7 +38,8 @@ impl Prompt {
         Self(Arc::new(State {
             user,
             room: Mutex::new(room),
-            changed: AtomicBool::new(false),
+            shown: Mutex::new(room),
+            interrupted: AtomicBool::new(false),
             elsewhere: Mutex::default(),
             typed: Mutex::default(),
             touched: Mutex::new(Instant::now()),
@@ -45,8 +48,10 @@ impl Prompt {
         }))
     }
 
+    /// What the editor is to show from now on.
     pub(super) fn text(&self) -> String {
-        let room = *self.0.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = self.room();
+        *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) = room;
         format!("[{}] {}> ", room.seen_by(self.0.user), self.0.user)
     }
 
@@ -54,9 +59,7 @@ impl Prompt {
     pub(super) fn set(&self, room: RoomName) {
         let before = std::mem::replace(&mut *self.0.room.lock().unwrap_or_else(PoisonError::into_inner), room);
         if before != room {
-            self.0.changed.store(true, Ordering::Release);
-            // The editor takes it for Ctrl-C, now or when it reads next.
-            let _ = signal_hook::low_level::raise(signal_hook::consts::SIGINT);
+            self.interrupt();
         }
     }
 
@@ -77,9 +80,28 @@ impl Prompt {
         text.split('\n').map(|row| row.width() / columns.max(1) + 1).sum()
     }
 
-    /// Whether the editor ended for a change. Asked once for each.
-    pub(super) fn has_changed(&self) -> bool {
-        self.0.changed.swap(false, Ordering::Acquire)
+    fn room(&self) -> RoomName {
+        *self.0.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The editor takes the signal for Ctrl-C. Between two lines it does not have it, and it comes as everybody's. One at a
+    /// time: two could become one, or be noticed as one, and the other would be taken for somebody else's.
+    fn interrupt(&self) {
+        if !self.0.interrupted.swap(true, Ordering::AcqRel) {
+            let _ = signal_hook::low_level::raise(signal_hook::consts::SIGINT);
+        }
+    }
+
+    /// Whether it was we who interrupted. Asked once for each signal, wherever that came.
+    pub(super) fn has_interrupted(&self) -> bool {
+        self.0.interrupted.swap(false, Ordering::AcqRel)
+    }
+
+    /// The signal has missed the editor, which may have begun to show what is no longer so.
+    pub(super) fn catch_up(&self) {
+        if *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) != self.room() {
+            self.interrupt();
+        }
     }
 
     /// Notes what is typed.
