@@ -5,7 +5,7 @@
     roster.check(length)                                    once all there is has come, by the server's count
     entry = roster.sign(Change(IN, "bob", mark), key)       for Create, Invite, Kick and HandOver
     roster.take(entry.statement)                            when that is answered
-    recipients(roster.now, members, keys, pinned)           to whom what is said now is sealed
+    recipients(roster.now, members, keys, pinned, trusted)  to whom what is said now is sealed
     roster.members                                          for sealed.open_sender_key()
 
 Nothing here opens a connection or a file.  What a client has to keep for longer than it runs is roster.kept.
@@ -38,6 +38,7 @@ class Why(enum.Enum):
     IMPOSSIBLE = "it says what can't be"
     NOT_THE_OWNER = "it was not signed by the room's owner"
     FORGED = "it was not signed by who is said to have signed it"
+    TOO_MUCH = "it is more than a client takes"
 
 
 class DoesNotFollow(Exception):
@@ -50,6 +51,10 @@ class DoesNotFollow(Exception):
 
 class RosterRefused(Exception):
     """A roster that is not all there is, or another one than before."""
+
+
+class NotTrusted(Exception):
+    """A member is in a roster with another key than the pinned: nothing is said before that is trusted (Rosters)."""
 
 
 class UnknownStatement(DoesNotOpen):
@@ -133,6 +138,8 @@ def context(room: str, number: int) -> bytes:
 
 def follow(room: str, before: Optional[State], signed: bytes) -> State:
     """What holds after a statement, if it follows from what held before it."""
+    if len(signed) > LONGEST_STATEMENT or (before and before.kept.number >= MOST_STATEMENTS):
+        raise DoesNotFollow(Why.TOO_MUCH)
     try:
         statement = RosterStatement.decode(signed_payload(signed))
         signer = decode_public_key(statement.signer)
@@ -163,6 +170,8 @@ def follow(room: str, before: Optional[State], signed: bytes) -> State:
         owner = change.user
     else:
         keys[change.user] = change.key
+    if len(keys) > MOST_MEMBERS:
+        raise DoesNotFollow(Why.TOO_MUCH)
     return State(Kept(number + 1, hashlib.sha256(signed).digest()), owner, keys, change)
 
 
@@ -234,8 +243,16 @@ def recipients(
     members: Collection[str],
     registered: Mapping[str, rsa.RSAPublicKey],
     pinned: Mapping[str, bytes],
+    trusted: Mapping[str, Collection[bytes]],
 ) -> dict[str, rsa.RSAPublicKey]:
-    """To whom what is said is sealed (Rosters): with those keys, of the members that the server tells."""
+    """To whom what is said is sealed (Rosters): with those keys, of the members that the server tells.
+
+    trusted are the pinned keys and those that were, before the user trusted a new one.  NotTrusted if the owner has
+    let in a member with a key that is not among them: then nothing is said at all.
+    """
+    for user, key in state.keys.items():
+        if user in members and user in pinned and key != pinned[user] and key not in trusted.get(user, ()):
+            raise NotTrusted(f"{user} is in the roster with a key that was never trusted")
     return {
         user: registered[user]
         for user, key in state.keys.items()

@@ -140,6 +140,7 @@ class RequestType(enum.IntEnum):
     SENDER_KEYS = 22
     SEEN = 23
     ROSTER = 24
+    INVITE_USER = 25
 
 
 class ActKind(enum.IntEnum):
@@ -1206,6 +1207,15 @@ class RosterPage(Body):
 
 
 @dataclass(frozen=True)
+class Invited(Body):
+    """An invitation: who has the token may become the user (InviteUser)."""
+
+    user: str = required(0, as_name)
+    token: bytes = field(repr=False, metadata={"key": 1, "decode": as_bytes_of(16), "optional": False})
+    until: int = required(2, as_integer)
+
+
+@dataclass(frozen=True)
 class Presence(Body):
     room: str = required(0, as_room)
     came: tuple[str, ...] = required(1, as_array(as_name))
@@ -1244,7 +1254,7 @@ class CloseReason(Body):
 PART = 62
 ANSWERS = {
     32: Done, 33: Joined, 34: Accepted, 35: HistoryEnd, 36: PeopleList, 37: UserInfo, 38: RoomList, 39: KeyList,
-    40: SenderKeyList, 41: RosterPage, PART: Message, 63: Error,
+    40: SenderKeyList, 41: RosterPage, 42: Invited, PART: Message, 63: Error,
 }
 EVENTS = {
     64: TicketEvent, 65: Welcome, 66: Message, 67: Presence, 68: Acted, 69: Membership, 70: Waiting, 71: Receipt,
@@ -1276,6 +1286,7 @@ ANSWERED_BY = {
     RequestType.SENDER_KEYS: SenderKeyList,
     RequestType.SEEN: Done,
     RequestType.ROSTER: RosterPage,
+    RequestType.INVITE_USER: Invited,
 }
 
 

@@ -42,7 +42,8 @@ from rsac1 import (
     request_key, resume, show_fingerprint, versions,
 )
 from roster import (
-    IN, MADE, OUT, OWNER, Change, DoesNotFollow, Entry, Kept, Roster, RosterRefused, State, UnknownStatement, Why,
+    IN, MADE, OUT, OWNER, Change, DoesNotFollow, Entry, Kept, NotTrusted, Roster, RosterRefused, State,
+    UnknownStatement, Why,
 )
 from sealed import DoesNotOpen, OwnSenderKey, SenderKey
 
@@ -813,7 +814,9 @@ def first_visit(site: Site) -> None:
     with site.session("alice") as session:
         answer, parts = session.join(RoomView(LOBBY))
         info = expect_type(answer, Joined).info
-        expected = Info(LOBBY, "", None, len(site.keys), info.present, True, 0, (), sealed=False, receipts=(), statements=0)
+        expected = Info(
+            LOBBY, "", None, len(site.keys), info.present, True, 0, (), sealed=False, receipts=(), statements=0,
+        )
         same(answer, Joined(expected, caught_up=True, last=0, gone=0, withdrawn_after=None), "the answer")
         same(parts, [], "the backlog")
 
@@ -945,7 +948,7 @@ def people(site: Site) -> None:
 @check("an unknown request is answered with an error, and the connection goes on")
 def unknown_request(site: Site) -> None:
     with site.session("alice") as alice:
-        for type_ in (0, 25, 31, 99, 2**64 - 1):
+        for type_ in (0, max(RequestType) + 1, 31, 99, 2**64 - 1):
             expect_error(alice.request(type_, {0: "anything", 77: [{}]}), ErrorCode.UNKNOWN_REQUEST)
         expect_type(alice.request(RequestType.WHOIS, {0: "bob"}), UserInfo)
 
@@ -1193,7 +1196,9 @@ def create(site: Site) -> None:
         told(bob)
         expect(room in rooms_of(site, "alice"), "the room is not in its maker's Welcome")
         expect(room not in rooms_of(site, "bob"), "the room is in somebody else's Welcome")
-        expected = Info(room, "", "alice", 1, 0, joined=True, last=0, people=(), sealed=False, receipts=(), statements=0)
+        expected = Info(
+            room, "", "alice", 1, 0, joined=True, last=0, people=(), sealed=False, receipts=(), statements=0,
+        )
         same(info_of(alice, room), expected, "the room")
         same(info_of(bob, room), dataclasses.replace(expected, joined=False), "the room")
         expect_error(alice.post(room, "not joined yet"), ErrorCode.FORBIDDEN)
@@ -1580,7 +1585,9 @@ def room_list(site: Site) -> None:
         do(alice, RequestType.SET_TOPIC, room, "lists")
         do(alice, RequestType.INVITE, room, "carol")
         expect_type(dave.post(room, "here"), Accepted)
-        expected = Info(room, "lists", "alice", 3, 2, True, 1, ("alice", "dave"), sealed=False, receipts=(), statements=0)
+        expected = Info(
+            room, "lists", "alice", 3, 2, True, 1, ("alice", "dave"), sealed=False, receipts=(), statements=0,
+        )
         for session in (alice, dave, carol):
             same(info_of(session, room, people=True), expected, "the room")
             same(info_of(session, room), dataclasses.replace(expected, people=()), "the room")
@@ -2863,7 +2870,7 @@ class Insider(Speaker):
         """To whom what is said now is sealed."""
         state, registered = self.follow(), self.registered()
         pinned = {user: fingerprint(key) for user, key in self.pinned.items()}
-        return roster.recipients(state, self.members, registered, pinned)
+        return roster.recipients(state, self.members, registered, pinned, self.trusted)
 
     def current_key(self) -> OwnSenderKey:
         readers = self.recipients()
@@ -3320,12 +3327,20 @@ def private_sender_keys(site: Site) -> None:
         ("the server adds somebody", users, (*users, "dave"), {**public, "dave": public["bob"]}, marks),
         ("somebody is not registered", ("alice", "bob"), users, {user: public[user] for user in users[:2]}, marks),
         ("somebody has another key", ("alice", "bob"), users, {**public, "carol": public["bob"]}, marks),
-        ("another key was trusted", ("alice", "bob"), users, public, {**marks, "carol": marks["bob"]}),
+        ("a new key was trusted, and the owner has let it in before it is registered", ("alice", "bob"), users,
+         {**public, "carol": public["bob"]}, marks),
         ("somebody has another key, and that was trusted", ("alice", "bob"), users,
          {**public, "carol": public["bob"]}, {**marks, "carol": marks["bob"]}),
+        ("who has left is there with a key that was never trusted", ("alice", "bob"), users[:2], public,
+         {**marks, "carol": marks["bob"]}),
     ):
-        found = roster.recipients(state, members, registered, pinned)
+        before = {user: {mark} for user, mark in marks.items() if members == users}
+        found = roster.recipients(state, members, registered, pinned, before)
         same(found, {user: public[user] for user in expected}, f"to whom one seals where {name}")
+    for registered in (public, {**public, "carol": public["bob"]}, {user: public[user] for user in users[:2]}):
+        pinned = {**marks, "carol": marks["bob"]}
+        trusted = {user: {mark} for user, mark in pinned.items()}
+        raised(NotTrusted, lambda: roster.recipients(state, users, registered, pinned, trusted))
     # A key serves as long as neither the epoch nor those who can read it have changed.
     own = sealed.make_sender_key(room, "alice", keys["alice"], public, state.membership)
     same(own.serves(state.membership, public), True, "whether it serves")
@@ -3520,8 +3535,36 @@ def private_owner_alone(site: Site) -> None:
         # Not even an admin is safe from him.
         do(alice, RequestType.MUTE, one.room, "bob")
         expect_error(admin.say("may I?"), ErrorCode.FORBIDDEN)
+        do(alice, RequestType.UNMUTE, one.room, "bob")
+        admin.own = None
+        admin.said("thank you")
+        do_not(ErrorCode.CONFLICT, alice, RequestType.BAN, one.room, "bob")
         one.kick("bob")
         do_not(ErrorCode.NOT_FOUND, bob, RequestType.UNMUTE, one.room, "bob")
+
+
+@check("private rooms: letting in who is a member, and putting out who is none, change the roster and nothing else")
+def private_roster_alone(site: Site) -> None:
+    with site.sessions("alice", "carol", "carol", "dave", "bob") as (alice, carol, outside, dave, bob):
+        one, two = new_private(site, alice, carol)
+        drained(outside)
+        one.invite("carol")
+        event = brought_in(one.room, "alice", "carol")
+        for session in (alice, carol):
+            told(session, event)
+        told(outside)
+        same((two.follow().kept.number, two.members), (3, ("alice", "carol")), "the roster")
+        # Who has left, who was never there, and who is not even registered, an admin, too.
+        do(carol, RequestType.LEAVE, one.room)
+        for session in (alice, carol, outside):
+            drained(session)
+        for number, (user, why) in enumerate((("carol", "gone"), ("dave", None), ("bob", None), ("nobody", None)), 4):
+            do(alice, RequestType.KICK, one.room, user, why, {0: number, 1: b"x"})
+            told(alice, acted(one.room, "alice", ActKind.PUT_OUT, PutOut(user, why)))
+        for session in (carol, outside, dave, bob):
+            told(session)
+        same((one.page(3).length, one.page(3).statements), (7, (b"x",) * 4), "the roster")
+        same((one.page(0).members, info_of(alice, one.room).members), (("alice",), 1), "the members")
 
 
 @check("private rooms: each change has its statement, with the right number, and is refused with any other")
@@ -3563,9 +3606,28 @@ def private_entries(site: Site) -> None:
         do_not(ErrorCode.CONFLICT, alice, RequestType.KICK, name, "alice", None, entry)
         do_not(ErrorCode.TOO_LARGE, alice, RequestType.KICK, name, "carol", "x" * 257, entry)
         do_not(ErrorCode.MALFORMED, alice, RequestType.KICK, name, "carol", "two\nlines", entry)
-        for type_ in (RequestType.BAN, RequestType.UNBAN):
-            for user in ("carol", "dave"):
-                do_not(ErrorCode.CONFLICT, alice, type_, name, user)
+        # An entry is looked at last: whether it is there, how long it is, and then its number.
+        for bad in (None, {0: 3, 1: bytes(4097)}, {0: 9, 1: b"x"}):
+            do_not(ErrorCode.NOT_FOUND, alice, RequestType.INVITE, name, "nobody", bad)
+            do_not(ErrorCode.NOT_FOUND, alice, RequestType.HAND_OVER, name, "nobody", bad)
+            do_not(ErrorCode.CONFLICT, alice, RequestType.HAND_OVER, name, "dave", bad)
+            do_not(ErrorCode.CONFLICT, alice, RequestType.KICK, name, "alice", None, bad)
+            do_not(ErrorCode.TOO_LARGE, alice, RequestType.KICK, name, "carol", "x" * 257, bad)
+        for taken in (name, LOBBY):
+            do_not(ErrorCode.CONFLICT, alice, RequestType.CREATE, taken, {0: 1, 1: bytes(4097)})
+        for request in requests:
+            do_not(ErrorCode.MALFORMED, alice, *request({0: 9, 1: bytes(4097)}))
+        do_not(ErrorCode.MALFORMED, alice, RequestType.CREATE, f"{name}-too", {0: 9, 1: bytes(4097)})
+        # There are no bans, of whoever could be banned, or let in again, in another room.
+        for user, error in (
+            ("carol", ErrorCode.CONFLICT), ("dave", ErrorCode.CONFLICT), ("alice", ErrorCode.CONFLICT),
+            ("nobody", ErrorCode.NOT_FOUND),
+        ):
+            do_not(error, alice, RequestType.BAN, name, user)
+            do_not(ErrorCode.CONFLICT, alice, RequestType.UNBAN, name, user)
+            do_not(ErrorCode.FORBIDDEN, carol, RequestType.BAN, name, user)
+            do_not(ErrorCode.FORBIDDEN, carol, RequestType.UNBAN, name, user)
+        do_not(ErrorCode.TOO_LARGE, alice, RequestType.BAN, name, "dave", None, "x" * 257)
         told(alice)
         told(carol)
         same((one.page(0).length, one.page(0).members), (2, ("alice", "carol")), "the roster")
@@ -3576,10 +3638,27 @@ def private_entries(site: Site) -> None:
         do_not(ErrorCode.MALFORMED, alice, RequestType.INVITE, room, "dave", entry)
         do_not(ErrorCode.MALFORMED, alice, RequestType.KICK, room, "carol", None, entry)
         do_not(ErrorCode.MALFORMED, alice, RequestType.HAND_OVER, room, "carol", entry)
-        for session in (alice, carol):
-            do_not(ErrorCode.CONFLICT, session, RequestType.ROSTER, room, 0)
+        do_not(ErrorCode.NOT_FOUND, alice, RequestType.INVITE, room, "nobody", entry)
+        do_not(ErrorCode.NOT_FOUND, alice, RequestType.HAND_OVER, room, "nobody", entry)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.HAND_OVER, room, "dave", entry)
+        for user in ("alice", "dave"):
+            do_not(ErrorCode.CONFLICT, alice, RequestType.KICK, room, user, None, entry)
+        # Nor is there a roster, nor in a direct room.
+        joined(alice, "@alice@carol")
+        with site.session("dave") as dave:
+            for session in (alice, carol):
+                for other in (room, LOBBY, "@alice@carol"):
+                    do_not(ErrorCode.CONFLICT, session, RequestType.ROSTER, other, 0)
+            do_not(ErrorCode.CONFLICT, dave, RequestType.ROSTER, LOBBY, 0)
+            expect_type(ask(dave, RequestType.ROSTER, room, 0), Error)
+            for other in ("@alice@carol", "@carol@nobody", "no-such-room", name):
+                do_not(ErrorCode.NOT_FOUND, dave, RequestType.ROSTER, other, 0)
         told(alice)
         same((info_of(alice, room).owner, info_of(alice, room).statements), ("alice", 0), "the room")
+        # Receipts are of direct rooms alone, be there another one of that name or not.
+        for other in (name, room, LOBBY, "no-such-room"):
+            for session in (alice, carol):
+                do_not(ErrorCode.CONFLICT, session, RequestType.SEEN, other, 0)
 
 
 @check("private rooms: who is put out is told so, reads nothing more, and is believed nothing more")
@@ -3679,10 +3758,15 @@ def private_leave(site: Site) -> None:
         drained(other)
         one.said("to all of you")
         before = one.own
+        # Only those who stay are told, not even her other session that is in the room.
+        Insider(site, other, one.room).join()
+        for session in (carol, other):
+            drained(session)
         do(carol, RequestType.LEAVE, one.room)
         event = Acted(one.room, "carol", Act(ActKind.LEFT, rsac1.Nothing()))
         for session in (alice, dave):
             same(session.event(lambda event: isinstance(event, Acted)), event, "what is told")
+        told(carol)
         told(other, Membership(one.room, False, "carol", None))
         state = one.follow()
         same((sorted(state.keys), one.members), (["alice", "carol", "dave"], ("alice", "dave")), "who is in it")
@@ -3709,16 +3793,28 @@ def private_leave(site: Site) -> None:
         same(one.follow().kept.number, 6, "the number of statements")
         same(one.members, ("alice", "carol", "dave"), "the members")
 
-        # Nor does the owner come back by himself, who owns it still: nobody else decides in it.
-        expect_type(ask(alice, RequestType.LEAVE, one.room), Done)
+        # Its owner can't leave while others are members, but hand it on, and then leave like anybody.
+        for session in (alice, carol, dave):
+            drained(session)
+        do_not(ErrorCode.CONFLICT, alice, RequestType.LEAVE, one.room)
+        for session in (alice, carol, dave):
+            told(session)
+        expect(one.room in rooms_of(site, "alice"), "the owner is no member any more")
+        one.hand_over("dave")
+        do(alice, RequestType.LEAVE, one.room)
         invisible(alice, one.room)
         state = three.follow()
-        same((state.owner, info_of(dave, one.room).owner, three.members), ("alice", "alice", ("carol", "dave")), "it")
-        do_not(ErrorCode.FORBIDDEN, dave, RequestType.INVITE, one.room, "alice", {0: 7, 1: b"x"})
+        same((state.owner, info_of(dave, one.room).owner, three.members), ("dave", "dave", ("carol", "dave")), "it")
         three.said("among ourselves")
         two.view = RoomView(one.room)
         two.join()
         same(read_back(two)[-1], "among ourselves", "what was said")
+        # When nobody else is left, he may: whoever they were, they are still in the roster.
+        do(carol, RequestType.LEAVE, one.room)
+        same(sorted(three.follow().keys), ["alice", "carol", "dave"], "who is in the roster")
+        do(dave, RequestType.LEAVE, one.room)
+        for session in (alice, carol, dave):
+            invisible(session, one.room)
 
 
 @check("private rooms: who is muted reads and does not speak; there are no bans but those from the server")
@@ -3904,13 +4000,14 @@ def private_key_changed(site: Site) -> None:
                 state = two.follow()
                 same(fingerprint(private.keys["bob"].public_key()) in state.keys.values(), False, "whether it is there")
                 same(read_back(two), [NO_PART] * 3, "what opens for the new key")
-                raised(ValueError, lambda: two.say("they would not believe me"))
+                raised(NotTrusted, lambda: two.say("they would not believe me"))
                 one.invite("carol")
                 told(carol, brought_in(one.room, "alice", "carol"))
                 one.said("to the new key")
                 two.said("from the new key")
                 # For dave it is another key than the one that he knows, until he trusts it.
                 raised(DoesNotOpen, lambda: [three.hear() for _ in range(3)])
+                raised(NotTrusted, lambda: three.say("to nobody, before I trust it"))
                 three.trust("carol", new["carol"].public_key())
                 three.said("good to see you")
                 texts = ["neither to the old key nor to the new one", "to the new key", "from the new key"]
