@@ -23,10 +23,12 @@ import base64
 import enum
 import hashlib
 import hmac
+import ipaddress
 import os
 import re
 import socket
 import time
+import urllib.parse
 from collections import deque
 from dataclasses import dataclass, field, fields
 from typing import Any, Callable, Iterator, Optional
@@ -262,6 +264,7 @@ def direct_users(room: str) -> Optional[tuple[str, ...]]:
         return None
     return users
 
+
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -306,6 +309,96 @@ def fingerprint(key: rsa.RSAPublicKey) -> bytes:
 def show_fingerprint(digest: bytes) -> str:
     """A fingerprint for people: SHA256: and base64 without padding."""
     return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")
+
+
+def read_fingerprint(text: str) -> bytes:
+    """The fingerprint that is written so for people."""
+    digest = base64.b64decode(text.removeprefix("SHA256:") + "=", validate=True)
+    if len(digest) != 32 or show_fingerprint(digest) != text:
+        raise ValueError("not a fingerprint")
+    return digest
+
+
+PORT = 5000
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is, who one is there, which key it has, and what lets one in (HANDSHAKE, Invitations)."""
+
+    host: str
+    port: int = PORT
+    user: Optional[str] = None
+    server: Optional[bytes] = None
+    token: Optional[bytes] = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read an address.  ValueError for anything that is not one, or has parts that this client does not know."""
+        found = _ADDRESS.fullmatch(text)
+        if not found:
+            raise ValueError("not an address")
+        host, port, user = found["host"], PORT, None
+        if found["user"] is not None:
+            user = _percent_decoded(found["user"])
+            if not NAME.fullmatch(user):
+                raise ValueError("an address with a name that can't be one")
+        if found["port"]:
+            port = int(found["port"])
+            if not 1 <= port <= 65535:
+                raise ValueError("an address with a port that can't be one")
+        if host.startswith("["):
+            host = str(ipaddress.IPv6Address(host[1:-1]))
+        parts: dict[str, str] = {}
+        for part in found["query"].split("&") if found["query"] else ():
+            name, _, value = map(_percent_decoded, part.partition("="))
+            if name not in ("server", "invite") or name in parts:
+                raise ValueError("an address with a part that is not known, or comes twice")
+            parts[name] = value
+        server = read_fingerprint(parts["server"]) if "server" in parts else None
+        token = _read_token(parts["invite"]) if "invite" in parts else None
+        return cls(host, port, user, server, token)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        parts = [] if self.server is None else [f"server={show_fingerprint(self.server)}"]
+        parts += [] if self.token is None else [f"invite={_show_token(self.token)}"]
+        return "".join((
+            "rsachat://",
+            "" if self.user is None else f"{self.user}@",
+            host,
+            "" if self.port == PORT else f":{self.port}",
+            "/?" if parts else "",
+            "&".join(parts),
+        ))
+
+
+# RFC 3986: a host is a name, an IPv4 address, or an IPv6 address in brackets; queries have no # in them.
+_ADDRESS = re.compile(
+    r"(?i:rsachat)://(?:(?P<user>[^@:/?#\[\]]*)@)?(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~-]+)(?::(?P<port>[0-9]{0,5}))?"
+    r"/?(?:\?(?P<query>[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*))?",
+    re.ASCII,
+)
+
+
+def _percent_decoded(text: str) -> str:
+    """A part of a URI without its percent-encoding; a + stands for itself."""
+    if re.search("%(?![0-9A-Fa-f]{2})", text):
+        raise ValueError("a percent sign that encodes nothing")
+    return urllib.parse.unquote(text, errors="strict")
+
+
+def _show_token(token: bytes) -> str:
+    return base64.urlsafe_b64encode(token).decode("ascii").rstrip("=")
+
+
+def _read_token(text: str) -> bytes:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{22}", text, re.ASCII):
+        raise ValueError("not a token")
+    token = base64.urlsafe_b64decode(text + "==")
+    if _show_token(token) != text:
+        raise ValueError("a token with bits that stand for nothing")
+    return token
 
 
 # --- PRIMITIVES -------------------------------------------------------------------------------------------
@@ -425,6 +518,20 @@ def unpad_block(block: bytes) -> bytes:
     return block[2:2 + length]
 
 
+IDENTITY_BLOCK = 128
+INVITATION_BLOCK = 768
+
+
+def identity(user: str, key: rsa.RSAPublicKey) -> bytes:
+    """What the block of a ClientHello holds (HANDSHAKE, ClientHello)."""
+    return cbor2.dumps({0: user, 1: fingerprint(key)}, canonical=True)
+
+
+def invitation(user: str, token: bytes, key: rsa.RSAPublicKey) -> bytes:
+    """What it holds of who comes with an invitation (HANDSHAKE, ClientHello)."""
+    return cbor2.dumps({0: user, 2: token, 3: encode_public_key(key)}, canonical=True)
+
+
 class Transcript:
     """The transcript T, as a running hash (HANDSHAKE, Transcript)."""
 
@@ -484,7 +591,10 @@ class Handshake:
     send what that returns.  `established` is then what the connection goes on with.
     """
 
-    def __init__(self, user: str, server: bytes, private_key: Optional[rsa.RSAPrivateKey], software: str):
+    def __init__(
+        self, user: str, server: bytes, private_key: Optional[rsa.RSAPrivateKey], software: str,
+        xwing: Optional[XWingKey] = None,
+    ):
         if len(software.encode("utf-8")) > 64:
             raise ValueError("a software name over the limit")
         self._user = user
@@ -492,35 +602,51 @@ class Handshake:
         self._private_key = private_key
         self._software = software
         self._transcript = Transcript()
-        self._xwing: Optional[XWingKey] = XWingKey.generate()
+        self._xwing: Optional[XWingKey] = xwing or XWingKey.generate()
         self._early = b""
         self.hello = b""
         self.established: Optional[Established] = None
 
     @classmethod
     def full(
-        cls, server_key: rsa.RSAPublicKey, user: str, private_key: rsa.RSAPrivateKey, software: str
+        cls, server_key: rsa.RSAPublicKey, user: str, private_key: rsa.RSAPrivateKey, software: str,
+        token: Optional[bytes] = None,
     ) -> "Handshake":
-        """A handshake that begins with a ClientHello (HANDSHAKE, ClientHello)."""
-        check_rsa_key(server_key)
+        """A handshake that begins with a ClientHello, with the token of an invitation if there is one (HANDSHAKE,
+        ClientHello and Invitations).
+        """
         check_rsa_key(private_key.public_key())
         if not NAME.fullmatch(user):
             raise ValueError("not a user's name")
-        self = cls(user, fingerprint(server_key), private_key, software)
-        k_s = os.urandom(32)
-        oaep = oaep_encrypt(server_key, LABEL_SERVER, k_s)
-        self._early = hkdf_extract(ZERO, k_s)
-        identity = cbor2.dumps({0: user, 1: fingerprint(private_key.public_key())}, canonical=True)
-        payload = versions() + self._server + self._xwing.public + len(oaep).to_bytes(2, "big") + oaep
-        self._seal_hello(Kind.CLIENT_HELLO, payload, b"rsac1 identity", pad_block(identity, 128))
-        return self
+        if token is None:
+            block = pad_block(identity(user, private_key.public_key()), IDENTITY_BLOCK)
+        else:
+            block = pad_block(invitation(user, token, private_key.public_key()), INVITATION_BLOCK)
+        return cls.with_block(server_key, user, private_key, software, block)
 
     @classmethod
-    def resumed(cls, ticket: Ticket, software: str) -> "Handshake":
+    def with_block(
+        cls, server_key: rsa.RSAPublicKey, user: str, private_key: rsa.RSAPrivateKey, software: str, block: bytes
+    ) -> "Handshake":
+        """A handshake whose ClientHello has this block: of any content, for tests."""
+        check_rsa_key(server_key)
+        self = cls(user, fingerprint(server_key), private_key, software)
+        k_s = os.urandom(32)
+        self.begin(k_s, oaep_encrypt(server_key, LABEL_SERVER, k_s), block)
+        return self
+
+    def begin(self, k_s: bytes, oaep: bytes, block: bytes) -> None:
+        """Make the ClientHello."""
+        self._early = hkdf_extract(ZERO, k_s)
+        payload = versions() + self._server + self._xwing.public + len(oaep).to_bytes(2, "big") + oaep
+        self._seal_hello(Kind.CLIENT_HELLO, payload, b"rsac1 identity", block)
+
+    @classmethod
+    def resumed(cls, ticket: Ticket, software: str, xwing: Optional[XWingKey] = None) -> "Handshake":
         """A handshake that begins with a ResumeHello (HANDSHAKE, ResumeHello)."""
         if time.monotonic() >= ticket.expires:
             raise ValueError("a ticket after its lifetime")
-        self = cls(ticket.user, ticket.server, None, software)
+        self = cls(ticket.user, ticket.server, None, software, xwing)
         self._early = hkdf_extract(ZERO, ticket.secret)
         length = len(ticket.ticket).to_bytes(2, "big")
         payload = versions() + self._xwing.public + length + ticket.ticket
@@ -1473,9 +1599,10 @@ def login(
     private_key: rsa.RSAPrivateKey,
     software: str = SOFTWARE,
     timeout: float = HANDSHAKE_SECONDS,
+    token: Optional[bytes] = None,
 ) -> "Session":
-    """A full handshake with a server whose key is known (HANDSHAKE)."""
-    return open_session(sock, Handshake.full(server_key, user, private_key, software), timeout)
+    """A full handshake with a server whose key is known, with an invitation if there is one (HANDSHAKE)."""
+    return open_session(sock, Handshake.full(server_key, user, private_key, software, token), timeout)
 
 
 def resume(

@@ -7,11 +7,13 @@ import concurrent.futures
 import contextlib
 import copy
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -183,8 +185,8 @@ class Site:
     def connect(self) -> socket.socket:
         return self.server.connect()
 
-    def handshake(self, user: str, key: Any = None) -> Handshake:
-        return Handshake.full(self.server_key, user, key or self.keys[user], rsac1.SOFTWARE)
+    def handshake(self, user: str, key: Any = None, token: Optional[bytes] = None) -> Handshake:
+        return Handshake.full(self.server_key, user, key or self.keys[user], rsac1.SOFTWARE, token)
 
     @contextlib.contextmanager
     def session(self, user: str, *, join: bool = False, sock: Any = None) -> Iterator[Any]:
@@ -586,6 +588,141 @@ def vectors_close(site: Site) -> None:
             raised(ProtocolError, lambda: rsac1.decode_close(bytes.fromhex(each["message"])))
         except Failure as failure:
             raise Failure(f"{each['name']}: {failure}") from None
+
+
+@check("the vectors: handshakes, full, resumed, and with an invitation")
+def vectors_handshakes(site: Site) -> None:
+    vectors = json.loads((VECTORS / "handshake.json").read_text())
+    for name in ("full", "resumed", "invited"):
+        expected = vectors[name]
+        handshake = vector_handshake(vectors, name)
+        same(handshake.hello.hex(), expected["client_hello"]["frame"], f"the ClientHello of {name}")
+        finish = handshake.server_hello(bytes.fromhex(expected["server_hello"]["frame"])[4:])
+        same(finish.hex(), expected["client_finish"]["frame"], f"the ClientFinish of {name}")
+        established = handshake.established
+        same(established.resumption.hex(), expected["resumption_secret"], f"the resumption secret of {name}")
+        record = expected["client_to_server"]["first_record"]
+        found = established.sender.seal(record["kind"], bytes.fromhex(record["plaintext"])).hex()
+        same(found, record["frame"], f"the client's first record of {name}")
+        record = expected["server_to_client"]["first_record"]
+        found = established.receiver.open(record["kind"], bytes.fromhex(record["frame"])[4:]).hex()
+        same(found, record["plaintext"], f"the server's first record of {name}")
+
+
+def vector_handshake(vectors: dict, name: str) -> Handshake:
+    """A handshake of the vectors, up to its hello."""
+    hello = {key: bytes.fromhex(value) for key, value in vectors[name]["client_hello"].items()}
+    server = bytes.fromhex(vectors["keys"]["server"]["fingerprint"])
+    software = cbor2.loads(bytes.fromhex(vectors[name]["client_finish"]["content"]))[0]
+    xwing = rsac1.XWingKey.from_seed(hello["xwing_private_seed"])
+    same(xwing.public, hello["xwing_public_key"], "the X-Wing key")
+    if name == "resumed":
+        ticket = Ticket(hello["ticket"], hello["ticket_secret"], float("inf"), "alice", server)
+        return Handshake.resumed(ticket, software, xwing)
+    pem = (VECTORS.parent.parent / vectors["keys"]["client"]["private_key_file"]).read_bytes()
+    key = serialization.load_pem_private_key(pem, None)
+    block = rsac1.pad_block(rsac1.identity("alice", key.public_key()), 128)
+    if name == "invited":
+        token = cbor2.loads(hello["content"])[2]
+        block = rsac1.pad_block(rsac1.invitation("alice", token, key.public_key()), 768)
+    same(block, hello["block"], f"the block of {name}")
+    handshake = Handshake("alice", server, key, software, xwing)
+    handshake.begin(hello["k_s"], hello["oaep_ciphertext"], block)
+    return handshake
+
+
+@check("the vectors: what the client must refuse in a handshake, and what the server must")
+def vectors_failures(site: Site) -> None:
+    vectors = json.loads((VECTORS / "handshake.json").read_text())
+    failures = json.loads((VECTORS / "failures.json").read_text())
+
+    def answer(data: bytes) -> bytes:
+        reader = FrameReader()
+        reader.feed(data)
+        kind, payload = reader.next(frozenset({Kind.SERVER_HELLO, Kind.REFUSAL}))
+        if kind == Kind.REFUSAL:
+            raise Refused(Refusal.decode(payload), payload)
+        return vector_handshake(vectors, "full").server_hello(payload)
+
+    ends = {"malformed": ProtocolError, "unexpected": ProtocolError, "not the server": ServerNotAuthentic}
+    for each in failures["at_the_client"]:
+        [data], outcome = map(bytes.fromhex, each["frames"]), each["outcome"]
+        try:
+            if outcome.startswith("refused: "):
+                refusal = raised(Refused, lambda: answer(data)).refusal
+                known = {code.value: code.name.title().replace("_", "") for code in RefusalCode}
+                text = known.get(refusal.code, f"Other({refusal.code})")
+                text += f", retry after {refusal.retry_after} s" if refusal.code == RefusalCode.BUSY else ""
+                same(f"refused: {text}", outcome, "the outcome")
+            elif outcome in ends:
+                raised(ends[outcome], lambda: answer(data))
+            else:
+                same((outcome, answer(data)[0]), ("goes on, with a random k_c", Kind.CLIENT_FINISH), "the outcome")
+        except Failure as failure:
+            raise Failure(f"{each['name']}: {failure}") from None
+
+    place = Site(site.program, site.data.parent / "vectors", [])
+    keys = VECTORS.parent / "data" / "keys"
+    shutil.copy(keys / "test_server.private.pem", place.data / "server_private_key.pem")
+    shutil.copy(keys / "test_server.pem", place.data / "server_public_key.pem")
+    (place.data / "server_private_key.pem").chmod(0o600)
+    place.register("alice", serialization.load_pem_private_key((keys / "test_alice.private.pem").read_bytes(), None))
+    place.start()
+    for each in failures["at_the_server"]:
+        with place.connect() as sock:
+            wire, kinds = Wire(sock), []
+            for sent in each["frames"]:
+                wire.send(bytes.fromhex(sent), WAIT)
+                kinds.append(wire.frame(ANY_HANDSHAKE, time.monotonic() + WAIT))
+        same([kind for kind, _ in kinds], each["answers"], f"what is answered to {each['name']}")
+        code = RefusalCode(Refusal.decode(kinds[-1][1]).code).name.title().replace("_", "")
+        same(f"refused: {code}", each["outcome"], f"the outcome of {each['name']}")
+    same(place.server.end(), 0, "the exit status")
+
+
+@check("addresses: what is written is read, in any order of its parts, and nothing that the page does not know")
+def addresses(site: Site) -> None:
+    mark, token = bytes.fromhex("b8df8e66b59830b32c29e6e2638880356428117cbe04c0fed70af2deac919bd0"), bytes(range(240, 256))
+    shown, secret = "SHA256:uN+OZrWYMLMsKebiY4iANWQoEXy+BMD+1wry3qyRm9A", "8PHy8_T19vf4-fr7_P3-_w"
+    whole = f"rsachat://bob@chat.example.org:5001/?server={shown}&invite={secret}"
+    address = rsac1.Address("chat.example.org", 5001, "bob", mark, token)
+    same(str(address), whole, "what is written")
+    for text, expected in {
+        whole: address,
+        f"rsachat://bob@chat.example.org:5001/?invite={secret}&server={shown}": address,
+        whole.replace("rsachat:", "RSAChat:"): address,
+        whole.replace("/?", "?"): address,
+        whole.replace("SHA256:", "SHA256%3A").replace("+", "%2b").replace("8PHy", "%38PHy"): address,
+        "rsachat://chat.example.org": rsac1.Address("chat.example.org"),
+        "rsachat://chat.example.org/": rsac1.Address("chat.example.org"),
+        "rsachat://chat.example.org:5000": rsac1.Address("chat.example.org"),
+        "rsachat://carol.d-e_f@127.0.0.1:65535": rsac1.Address("127.0.0.1", 65535, "carol.d-e_f"),
+        f"rsachat://bob@[2001:db8::1]/?server={shown}": rsac1.Address("2001:db8::1", 5000, "bob", mark),
+        f"rsachat://bob@[::1]:7?invite={secret}": rsac1.Address("::1", 7, "bob", None, token),
+    }.items():
+        same(rsac1.Address.parse(text), expected, f"what is read of {text}")
+        same(rsac1.Address.parse(str(expected)), expected, f"what is read of what is written of {text}")
+    expect(secret not in repr(address) and repr(token) not in repr(address), "the token is shown")
+    for text in (
+        "", "chat.example.org", "rsachat:", "rsachat://", "rsachat:chat.example.org", "http://chat.example.org",
+        "rsachat:///?server=" + shown, "rsachat://bob@/", f" {whole}", f"{whole} ", f"{whole}\n",
+        whole.replace("bob@", "bob:secret@"), whole.replace("bob@", "bob:@"), whole.replace("bob@", "@"),
+        whole.replace("bob@", "Bob!@"), whole.replace("bob@", "bob@carol@"), whole.replace("bob@", "-bob@"),
+        whole.replace("bob@", "b" * 33 + "@"), whole.replace("/?", "/lobby?"), whole.replace("/?", "//?"),
+        f"{whole}#", f"{whole}#lobby", f"{whole}&room=lobby", f"{whole}&", f"{whole}&server={shown}",
+        f"{whole}&invite={secret}", whole.replace("server=", "Server="), whole.replace("&", ";"),
+        whole.replace("5001", "0"), whole.replace("5001", "65536"), whole.replace("5001", "+1"),
+        whole.replace("5001", "x"), whole.replace(shown, shown[7:]), whole.replace(shown, shown + "="),
+        whole.replace(shown, shown[:-1] + "B"), whole.replace(shown, shown[:-1]), whole.replace("+", " "),
+        whole.replace("SHA256", "sha256"), whole.replace(shown, ""), whole.replace(secret, ""),
+        whole.replace(secret, secret + "=="), whole.replace(secret, secret[:-1]), whole.replace(secret, secret + "A"),
+        whole.replace(secret, secret[:-1] + "x"), whole.replace("_", "/"), whole.replace("3-_", "3+_"),
+        whole.replace("8PHy", "%"), whole.replace("8PHy", "%3"), "rsachat://[::1", "rsachat://::1", "rsachat://[x]",
+    ):
+        try:
+            raised(ValueError, lambda: rsac1.Address.parse(text))
+        except Failure as failure:
+            raise Failure(f"{text!r}: {failure}") from None
 
 
 @check("control characters and bidirectional overrides are made visible")
@@ -4169,6 +4306,456 @@ def private_after_kill(site: Site) -> None:
             again = Insider(private, alice, one.room, kept)
             again.follow()
             again.kick("bob")
+
+
+# --- Invitations ------------------------------------------------------------------------------------------
+
+TURNED_AWAY = (1 + 1120 + 530, [(Kind.REFUSAL, bytes([RefusalCode.AUTHENTICATION_FAILED, 0, 0, 1, 1]))])
+YEAR = 31536000
+
+
+@functools.cache
+def newcomer(number: int = 0) -> rsa.RSAPrivateKey:
+    """A key that nobody is registered with: each takes a while to make."""
+    return rsa.generate_private_key(65537, 2048)
+
+
+def invited(admin: Session, user: str, seconds: Optional[int] = None) -> bytes:
+    """The token of an invitation for somebody, for a day if nothing else is said."""
+    begun = time.time()
+    answer = expect_type(ask(admin, RequestType.INVITE_USER, user, seconds), rsac1.Invited)
+    same(answer.user, user, "the user")
+    left_ = answer.until / 1000 - (86400 if seconds is None else seconds)
+    expect(begun - 1 < left_ < time.time() + 1, f"it is good until {answer.until}, asked for at {begun}")
+    return answer.token
+
+
+def let_in(site: Site, user: str, token: Optional[bytes], key: rsa.RSAPrivateKey) -> Session:
+    """Somebody comes in, with an invitation if he has one."""
+    return welcomed(login(site.connect(), site.server_key, user, key, token=token))
+
+
+def turned_away(site: Site, user: str, token: Optional[bytes], key: Any, why: str) -> None:
+    """Whether somebody is answered as who is unknown, to the last byte that is not random."""
+    same(finish_and_listen(site, site.handshake(user, key, token)), TURNED_AWAY, f"what is answered: {why}")
+
+
+def not_registered(session: Session, *users: str) -> None:
+    for user in users:
+        do_not(ErrorCode.NOT_FOUND, session, RequestType.WHOIS, user)
+
+
+def taken_out(site: Site, session: Session, user: str) -> None:
+    """Take somebody's key out of the directory, which leaves an invitation as it is, and wait until that is noticed."""
+    (site.data / "keys" / f"key_{user}.pem").unlink()
+    until_unknown(session, user)
+
+
+def until_unknown(session: Session, user: str) -> None:
+    begun = time.monotonic()
+    while isinstance(ask(session, RequestType.WHOIS, user), UserInfo):
+        expect(time.monotonic() - begun < WAIT, f"{user} is still registered")
+        session.attend(0.05)
+
+
+def operators_line(site: Site, user: str, *options: str) -> rsac1.Address:
+    """What the operator sends to somebody whom he lets in."""
+    address = f"127.0.0.1:{site.server.port}"
+    line = site.run("invite", user, "--address", address, "--data-dir", site.data, *options)
+    found = re.fullmatch(r"rsachat connect '(rsachat://[^' ]+)'\n", line)
+    expect(found is not None, f"no line to type: {line!r}")
+    return rsac1.Address.parse(found[1])
+
+
+@check("invitations: an admin lets somebody in, who is then registered, and comes with the same token as often as he likes")
+def invitation_lets_in(site: Site) -> None:
+    with another(site) as place, place.sessions("alice", "bob") as (alice, bob):
+        joined(alice)
+        members = info_of(alice, LOBBY).members
+        token = invited(bob, "erin")
+        for session in (alice, bob):
+            not_registered(session, "erin")
+            same(expect_type(ask(session, RequestType.KEYS, ["erin"]), KeyList).keys, (), "the keys")
+        same(info_of(alice, LOBBY).members, members, "the members")
+        turned_away(place, "erin", None, newcomer(), "without her token")
+
+        # Requests may stand right behind the finish, as in any handshake.
+        erin = login(place.connect(), place.server_key, "erin", newcomer(), token=token)
+        number = erin.queue(RequestType.WHOIS, {0: "erin"})
+        erin.flush()
+        mark = fingerprint(newcomer().public_key())
+        info = expect_type(erin.answer(number)[0], UserInfo)
+        same((info.user, info.fingerprint, info.admin, info.connections), ("erin", mark, False, 1), "what is known of her")
+        same(erin.opening, ["ticket", "welcome"], "what comes first")
+        same((erin.welcome.user, erin.welcome.admin, erin.welcome.rooms), ("erin", False, (LOBBY,)), "the Welcome")
+        same(expect_type(ask(alice, RequestType.WHOIS, "erin"), UserInfo).fingerprint, mark, "her key")
+        [key] = expect_type(ask(alice, RequestType.KEYS, ["erin"]), KeyList).keys
+        same(key.key, rsac1.encode_public_key(newcomer().public_key()), "her key")
+        same(info_of(alice, LOBBY).members, members + 1, "the members")
+        view = joined(erin)
+        came(alice, LOBBY, "erin")
+        expect_type(erin.post(LOBBY, "here I am"), Accepted)
+        same(erin.message(view).text, "here I am", "what she said")
+        do_not(ErrorCode.CONFLICT, bob, RequestType.INVITE_USER, "erin")
+
+        # With her ticket, without the token, with it again while she is there, and with any other.
+        with welcomed(resume(place.connect(), erin.ticket)) as again:
+            same(again.welcome.user, "erin", "who resumes")
+        for each in (None, token, bytes(16)):
+            let_in(place, "erin", each, newcomer()).close()
+        turned_away(place, "erin", token, newcomer(1), "her token with another key")
+        same(expect_type(ask(erin, RequestType.WHOIS, "erin"), UserInfo).fingerprint, mark, "her key")
+        erin.close()
+        # She is registered as if the operator had added her: he can remove her, and her token is of no use then.
+        erin = let_in(place, "erin", token, newcomer())
+        place.run("keys", "remove", "--data-dir", place.data, "erin")
+        expect_closed(erin, CloseCode.KEY_REMOVED)
+        not_registered(alice, "erin")
+        for key in (newcomer(), newcomer(1)):
+            turned_away(place, "erin", token, key, "a token that has been used")
+        expect_refused(lambda: resume(place.connect(), erin.ticket), RefusalCode.TICKET_REFUSED)
+
+
+@check("invitations: for admins, for who is not registered, for a year at most, and one at a time")
+def invitation_errors(site: Site) -> None:
+    with another(site, *GENEROUS) as place, place.sessions("alice", "bob", "bob") as (alice, bob, other):
+        new_room(alice)  # which makes nobody an admin
+        for user in ("erin", "alice", "bob", "nobody"):
+            for seconds in (None, 0, 60, YEAR + 1):
+                do_not(ErrorCode.FORBIDDEN, alice, RequestType.INVITE_USER, user, seconds)
+        for user in ("alice", "bob", "carol"):
+            for seconds in (None, 60):
+                do_not(ErrorCode.CONFLICT, bob, RequestType.INVITE_USER, user, seconds)
+        for seconds in (0, YEAR + 1, 2**32 - 1):
+            do_not(ErrorCode.MALFORMED, bob, RequestType.INVITE_USER, "erin", seconds)
+        for seconds in (1, 60, YEAR, None):
+            invited(bob, "erin", seconds)
+        # What is asked before the first is answered is refused, in this session alone.
+        users = [f"user-{number}" for number in range(50)]
+        numbers = [bob.queue(RequestType.INVITE_USER, {0: user}) for user in users]
+        bob.flush()
+        tokens = {"other": invited(other, "other")}
+        answers = dict(zip(users, (bob.answer(number)[0] for number in numbers)))
+        expect_type(answers[users[0]], rsac1.Invited)
+        refused = {user: answer for user, answer in answers.items() if isinstance(answer, Error)}
+        expect(bool(refused), "nothing was refused")
+        for user, answer in answers.items():
+            if user in refused:
+                expect_error(answer, ErrorCode.RATE_LIMITED)
+            else:
+                tokens[user] = expect_type(answer, rsac1.Invited).token
+        same(len(set(tokens.values())), len(tokens), "how many tokens there are")
+        expect_type(ask(bob, RequestType.INVITE_USER, users[-1]), rsac1.Invited)
+        not_registered(bob, "erin", *users)
+        # A name that can't be one is no message.
+        for user in ("", "Erin", "@alice@bob", "e" * 33):
+            session = welcomed(login(place.connect(), place.server_key, "bob", place.keys["bob"]))
+            session.queue(RequestType.INVITE_USER, {0: user})
+            session.flush()
+            expect_closed(session, CloseCode.PROTOCOL_ERROR)
+
+
+@check("invitations: whatever is wrong with one, the answer is that to who is unknown, and it stays good")
+def invitation_refused(site: Site) -> None:
+    with another(site, *GENEROUS) as place, place.sessions("alice", "bob") as (alice, bob):
+        token, others = invited(bob, "erin"), invited(bob, "frank")
+        impostor = Impostor(newcomer().public_key(), newcomer(1))
+        for user, tried, key, why in (
+            ("nobody", None, newcomer(), "an unknown user without any"),
+            ("nobody", bytes(16), newcomer(), "an unknown user with none that there is"),
+            ("nobody", token, newcomer(), "an unknown user with somebody else's"),
+            ("erin", None, newcomer(), "without the token"),
+            ("erin", bytes(16), newcomer(), "another token"),
+            ("erin", flip(token, 0), newcomer(), "a token that is almost right"),
+            ("erin", flip(token, 15), newcomer(), "a token that is almost right"),
+            ("erin", others, newcomer(), "somebody else's token"),
+            ("frank", token, newcomer(), "the token for somebody else"),
+            ("erin", token, place.keys["alice"], "with another user's key"),
+            ("erin", token, place.keys["carol"], "with another user's key of 4096 bits"),
+            ("alice", token, newcomer(), "as who is registered"),
+            ("alice", token, place.keys["bob"], "as who is registered, with another user's key"),
+            ("alice", bytes(16), newcomer(), "as who is registered, with none that there is"),
+            ("alice", None, newcomer(), "as who is registered, without any"),
+        ):
+            turned_away(place, user, tried, key, why)
+            not_registered(alice, "erin", "frank", "nobody")
+        # An own key is enough, whatever token comes with it.
+        for tried in (token, bytes(16)):
+            let_in(place, "alice", tried, place.keys["alice"]).close()
+        # Who has not the private key registers the public one: he had the token, and gets nowhere.
+        turned_away(place, "frank", others, impostor, "without the private key")
+        same(ask(alice, RequestType.WHOIS, "frank").fingerprint, fingerprint(newcomer().public_key()), "his key")
+        turned_away(place, "erin", token, newcomer(), "with the key of who has come before")
+        place.run("keys", "remove", "--data-dir", place.data, "frank")
+        until_unknown(alice, "frank")
+
+        # Somebody who is registered otherwise: the invitation waits.
+        place.register("erin", newcomer(1))
+        turned_away(place, "erin", token, newcomer(), "while another key is registered")
+        taken_out(place, alice, "erin")
+        # Of two who come at once, one is let in.
+        handshakes = [place.handshake("erin", newcomer(number), token) for number in (0, 1)]
+        wires = [Wire(place.connect()) for _ in handshakes]
+        for wire, handshake in zip(wires, handshakes):
+            wire.send(handshake.hello, WAIT)
+        in_ = []
+        for wire, handshake in zip(wires, handshakes):
+            kind, payload = wire.frame(ANY_HANDSHAKE, time.monotonic() + WAIT)
+            same((kind, len(payload)), (Kind.SERVER_HELLO, TURNED_AWAY[0]), "the answer")
+            wire.send(handshake.server_hello(payload), WAIT)
+            session = Session(wire, handshake.established)
+            try:
+                in_.append(welcomed(session).welcome.user)
+            except Refused as refused:
+                same(refused.payload, TURNED_AWAY[1][0][1], "the refusal")
+            session.close()
+        same(in_, ["erin"], "who was let in")
+
+
+@check("invitations: a later one takes the place of an earlier one, whoever made them")
+def invitation_replaced(site: Site) -> None:
+    with another(site, *GENEROUS) as place, place.sessions("alice", "bob", "bob") as (alice, bob, other):
+        ways = [
+            lambda: invited(bob, "erin"), lambda: invited(other, "erin", 60), lambda: operators_line(place, "erin").token,
+            lambda: operators_line(place, "erin", "--expires", "30m").token, lambda: invited(bob, "erin", YEAR),
+        ]
+        bystander, tokens = invited(bob, "frank"), [way() for way in ways]
+        same(len(set(tokens)), len(ways), "how many tokens there are")
+        for token in tokens[:-1]:
+            turned_away(place, "erin", token, newcomer(), "a token that was replaced")
+        not_registered(alice, "erin")
+        let_in(place, "erin", tokens[-1], newcomer()).close()
+        let_in(place, "frank", bystander, newcomer(1)).close()
+
+
+@check("rsachat invite: the line lets in at once, as long as it is good, until the operator takes it back")
+def operator_invites(site: Site) -> None:
+    with another(site, *GENEROUS) as place, place.session("alice") as alice:
+        address = operators_line(place, "erin", "--expires", "30m")
+        mark = fingerprint(place.server_key)
+        same((address.host, address.port), ("127.0.0.1", place.server.port), "the place")
+        same((address.user, address.server), ("erin", mark), "user and server")
+        not_registered(alice, "erin")
+        for key in (newcomer(), newcomer()):
+            sock = socket.create_connection((address.host, address.port), timeout=WAIT)
+            erin = welcomed(login(sock, place.server_key, address.user, key, token=address.token))
+            same(erin.welcome.user, "erin", "who has come")
+            erin.close()
+        turned_away(place, "erin", address.token, newcomer(1), "the line with another key")
+        # For who is registered already there is none.
+        for user in ("erin", "alice"):
+            raised(RuntimeError, lambda: operators_line(place, user))
+        raised(RuntimeError, lambda: operators_line(place, "frank", "--expires", "366d"))
+        raised(RuntimeError, lambda: operators_line(place, "frank", "--expires", "0s"))
+        taken_back = operators_line(place, "frank").token
+        place.run("keys", "remove", "--data-dir", place.data, "frank")
+        turned_away(place, "frank", taken_back, newcomer(1), "a line that was taken back")
+        # It needs no server that runs.
+        same(place.server.end(), 0, "the exit status")
+        token = operators_line(place, "frank").token
+        place.start()
+        turned_away(place, "frank", taken_back, newcomer(1), "a line that was taken back")
+        let_in(place, "frank", token, newcomer(1)).close()
+
+
+@check("invitations end when their time is over, and not before")
+def invitation_for_a_time(site: Site) -> None:
+    with another(site, *GENEROUS) as place, place.session("bob") as bob:
+        used, unused = invited(bob, "erin", 2), invited(bob, "frank", 1)
+        by_operator = operators_line(place, "grace", "--expires", "1s").token
+        begun = time.time()
+        let_in(place, "erin", used, newcomer()).close()
+        ended = begun + 1.1
+        while time.time() < ended:
+            bob.attend(ended - time.time())
+        turned_away(place, "frank", unused, newcomer(1), "a token that has ended")
+        turned_away(place, "grace", by_operator, newcomer(1), "a line that has ended")
+        not_registered(bob, "frank", "grace")
+        # Who has come in time stays, with the same token, too.
+        ended = begun + 2.1
+        while time.time() < ended:
+            bob.attend(ended - time.time())
+        let_in(place, "erin", used, newcomer()).close()
+        let_in(place, "frank", invited(bob, "frank"), newcomer(1)).close()
+
+
+@check("invitations: after SIGKILL one that was answered is good, and who was answered is registered, and no token serves twice")
+def invitation_after_kill(site: Site) -> None:
+    with another(site, *GENEROUS) as place:
+        with place.session("bob") as bob:
+            early, late = invited(bob, "erin"), invited(bob, "frank")
+            ended = invited(bob, "grace", 1)
+            begun = time.time()
+            line = operators_line(place, "heidi").token
+            # erin comes, and the server is killed as soon as it has answered her hello.
+            sock = place.connect()
+            wire = Wire(sock)
+            wire.send(place.handshake("erin", newcomer(), early).hello, WAIT)
+            same(wire.frame(ANY_HANDSHAKE, time.monotonic() + WAIT)[0], Kind.SERVER_HELLO, "the answer to the hello")
+            place.server.end(signal.SIGKILL)
+            sock.close()
+        place.start()
+        with place.session("alice") as alice:
+            mark = fingerprint(newcomer().public_key())
+            same(expect_type(ask(alice, RequestType.WHOIS, "erin"), UserInfo).fingerprint, mark, "her key")
+            let_in(place, "erin", early, newcomer()).close()
+            taken_out(place, alice, "erin")
+            for key in (newcomer(), newcomer(1)):
+                turned_away(place, "erin", early, key, "a token that has been used")
+            turned_away(place, "heidi", late, newcomer(1), "somebody else's token")
+            let_in(place, "frank", late, newcomer(1)).close()
+            let_in(place, "heidi", line, newcomer(2)).close()
+            while time.time() < begun + 1.1:
+                alice.attend(begun + 1.1 - time.time())
+            turned_away(place, "grace", ended, newcomer(), "a token that has ended")
+            place.server.end(signal.SIGKILL)
+        place.start()
+        with place.session("alice") as alice:
+            not_registered(alice, "erin", "grace")
+            turned_away(place, "erin", early, newcomer(), "a token that has been used")
+        for user, key in (("frank", newcomer(1)), ("heidi", newcomer(2))):
+            let_in(place, user, None, key).close()
+
+
+@check("the block of a hello: of two sizes, each with its content, and refused as the page says with any other")
+def hello_blocks(site: Site) -> None:
+    with another(site, *GENEROUS) as place, place.session("bob") as bob:
+        token, der = invited(bob, "erin"), rsac1.encode_public_key(newcomer().public_key())
+        mark = hashlib.sha256(der).digest()
+        whole = {0: "erin", 2: token, 3: der}
+
+        def hello(block: bytes) -> Handshake:
+            return Handshake.with_block(place.server_key, "erin", newcomer(), rsac1.SOFTWARE, block)
+
+        def of(content: Any, size: int = 768) -> bytes:
+            data = content if isinstance(content, bytes) else cbor2.dumps(content, canonical=True)
+            return rsac1.pad_block(data, size)
+
+        def without(key: int) -> dict:
+            return {each: value for each, value in whole.items() if each != key}
+
+        encoded = cbor2.dumps(whole, canonical=True)
+        for size in (0, 1, 16, 127, 129, 256, 512, 767, 769, 1024, 4096):
+            block = of(encoded, size) if size > len(encoded) + 2 else bytes(size)
+            same(refusal_to(place, hello(block).hello), Refusal(RefusalCode.MALFORMED, 0, 1, 1), f"{size} bytes")
+        wrong = {
+            "an identity in 768 bytes": of({0: "erin", 1: mark}),
+            "an identity of who is registered in 768 bytes": of({0: "bob", 1: fingerprint(place.keys["bob"].public_key())}),
+            "an invitation in 128 bytes": of({0: "erin", 2: token, 3: der[:60]}, 128),
+            "nothing in 128 bytes": of({}, 128),
+            "an identity without its fingerprint": of({0: "erin"}, 128),
+            "an identity with a fingerprint of 31 bytes": of({0: "erin", 1: mark[:31]}, 128),
+            "no CBOR": of(b""),
+            "zeros": bytes(768),
+            "ones": b"\xff" * 768,
+            "an empty map": of({}),
+            "no map": of([*whole.values()]),
+            "no user": of(without(0)),
+            "no token": of(without(2)),
+            "no key": of(without(3)),
+            "a name that can't be one": of({**whole, 0: "Erin"}),
+            "an empty name": of({**whole, 0: ""}),
+            "a direct room as a name": of({**whole, 0: "@bob@erin"}),
+            "bytes as a name": of({**whole, 0: b"erin"}),
+            "a token of 15 bytes": of({**whole, 2: token[:15]}),
+            "a token of 17 bytes": of({**whole, 2: token + b"x"}),
+            "an empty token": of({**whole, 2: b""}),
+            "a token that is text": of({**whole, 2: "x" * 16}),
+            "a key that is text": of({**whole, 3: "x" * 294}),
+            "bytes after the content": of(encoded + b"\0"),
+            "a content that ends too soon": of(encoded[:-1]),
+            "a key that is no integer": of({**whole, "x": 1}),
+            "padding that is not zero": flip(of(encoded), 767),
+            "padding that is not zero right behind the content": flip(of(encoded), len(encoded) + 2),
+            "a content that runs over its block": (767).to_bytes(2, "big") + of(encoded)[2:],
+        }
+        expected = Refusal(RefusalCode.AUTHENTICATION_FAILED, 0, 1, 1)
+        for what, block in wrong.items():
+            same(refusal_to(place, hello(block).hello), expected, f"the refusal of {what}")
+            not_registered(bob, "erin")
+        # A key that the protocol does not allow, or that is none: no registration, and the same code in the end.
+        small = rsac1.encode_public_key(rsa.generate_private_key(65537, 1024).public_key())
+        exponent = rsac1.encode_public_key(rsa.RSAPublicNumbers(3, newcomer().public_key().public_numbers().n).public_key())
+        other = Ed25519PublicKey.from_public_bytes(bytes(32)).public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        pem = newcomer().public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        for what, key in {
+            "no bytes": b"", "nonsense": os.urandom(294), "1024 bits": small, "the exponent 3": exponent,
+            "another algorithm": other, "PEM": pem, "a byte too many": der + b"\0", "a byte too few": der[:-1],
+            "PKCS #1": der[24:], "another length": der[:2] + b"\x01\x23" + der[4:],
+        }.items():
+            same(refusal_to(place, hello(of({**whole, 3: key})).hello), expected, f"the refusal of a key that is {what}")
+            not_registered(bob, "erin")
+        # What a reader ignores: keys that it does not know, in both contents.
+        for block in (of({**whole, 1: mark, 9: [{"any": None}]}), of({0: "erin", 1: mark, 2: token, 7: "x"}, 128)):
+            with rsac1.open_session(place.connect(), hello(block)) as session:
+                same(session.welcomed().user, "erin", "the user")
+
+
+@check("invitations: keys of 4096 bits and the longest name fit into the block")
+def invitation_longest(site: Site) -> None:
+    with another(site) as place, place.session("bob") as bob:
+        user = "e" * 32
+        token = invited(bob, user)
+        place.run("keys", "remove", "--data-dir", place.data, "carol")  # whose key has 4096 bits
+        until_unknown(bob, "carol")
+        key = place.keys["carol"]
+        content = rsac1.invitation(user, token, key.public_key())
+        expect(len(rsac1.pad_block(content, 768)) == 768, "it does not fit")
+        with let_in(place, user, token, key) as session:
+            same(session.welcome.user, user, "the user")
+
+
+@check("who was let in is written to at once, and has what belonged to the name")
+def invitation_then_talk(site: Site) -> None:
+    with another(site, *GENEROUS) as place, place.sessions("alice", "bob") as (alice, bob):
+        do_not(ErrorCode.NOT_FOUND, alice, RequestType.JOIN, "@alice@erin")
+        token = invited(bob, "erin")
+        do_not(ErrorCode.NOT_FOUND, alice, RequestType.JOIN, "@alice@erin")
+        # Her connection breaks before the answer to her hello has come: she is registered, and written to.
+        with place.connect() as sock:
+            wire = Wire(sock)
+            wire.send(place.handshake("erin", newcomer(), token).hello, WAIT)
+            wire.frame(ANY_HANDSHAKE, time.monotonic() + WAIT)
+        place.keys["erin"] = newcomer()
+        one = talk(place, alice, "erin")
+        one.said("welcome", "whenever you come")
+        with let_in(place, "erin", token, newcomer()) as erin:
+            same({each.room: each.last for each in erin.welcome.waiting}, {one.room: 2}, "what waits for her")
+            two = Talker(place, erin, "alice")
+            _, parts = two.join()
+            same([two.open(part).text for part in parts], ["welcome", "whenever you come"], "what she is told")
+            two.said("thank you")
+            one.said("and now?")
+            same([two.hear().text for _ in range(2)], ["thank you", "and now?"], "what she hears")
+            same([one.hear().text for _ in range(4)][2:], ["thank you", "and now?"], "what alice hears")
+            # So is a room that is private.
+            host, guest = new_private(place, alice, erin)
+            host.said("between us")
+            same(guest.hear().text, "between us", "what she hears")
+
+            # Removed and invited again, with another key, she has what belonged to her name, and others are told.
+            place.run("keys", "remove", "--data-dir", place.data, "erin")
+            expect_closed(erin, CloseCode.KEY_REMOVED)
+        until_unknown(alice, "erin")
+        drained(alice)
+        token = invited(bob, "erin")
+        not_registered(alice, "erin")
+        place.keys["erin"] = newcomer(1)
+        with let_in(place, "erin", token, newcomer(1)) as erin:
+            same(alice.event(lambda event: isinstance(event, KeyChanged)), KeyChanged("erin"), "what is told")
+            expect(host.room in erin.welcome.rooms, "the room is not in the Welcome")
+            guest = Insider(place, erin, host.room)
+            guest.join()
+            guest.follow()
+            same(read_back(guest), [NO_PART], "what opens for the new key")
+            host.trust("erin", newcomer(1).public_key())
+            host.invite("erin")
+            host.said("to the new key")
+            same(guest.hear().text, "to the new key", "what she hears")
 
 
 # --- with the client of rsachat ---------------------------------------------------------------------------
