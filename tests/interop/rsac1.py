@@ -1605,6 +1605,17 @@ def login(
     return open_session(sock, Handshake.full(server_key, user, private_key, software, token), timeout)
 
 
+def login_at(
+    sock: socket.socket, address: Address, server_key: rsa.RSAPublicKey, private_key: rsa.RSAPrivateKey
+) -> "Session":
+    """A full handshake as an address says, which is not begun with a server of another key (Invitations)."""
+    if address.user is None:
+        raise ValueError("an address that does not say who comes")
+    if address.server not in (None, fingerprint(server_key)):
+        raise ServerNotAuthentic("the server has another key than the address says")
+    return login(sock, server_key, address.user, private_key, token=address.token)
+
+
 def resume(
     sock: socket.socket, ticket: Ticket, software: str = SOFTWARE, timeout: float = HANDSHAKE_SECONDS
 ) -> "Session":

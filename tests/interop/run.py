@@ -3323,6 +3323,34 @@ def rosters_checked(site: Site) -> None:
         expect(error.why in (Why.NO_STATEMENT, Why.FORGED), f"{name}: {error}")
     for nothing in (b"", b"\x80", b"\xf6", b"\x81" * 4000, bytes(4096)):
         does_not_follow("nothing", Why.NO_STATEMENT, lambda: roster.follow(room, base.now, nothing))
+    # No more than a client takes: the length of a statement, how many they are, and how many members.
+    length = len(sealed.sign(roster.context(room, 3), b"x" * 256, keys["alice"])) - 256
+    for longer, size in ((0, 4096), (1, 4097)):
+        data = []
+
+        def fill(statement: dict) -> None:
+            """Make the statement so long with a key that nobody knows."""
+            statement[9] = b"x" * 256
+            statement[9] = bytes(size - length - len(cbor2.dumps(statement, canonical=True)) + 256)
+
+        def noted(signed: bytes) -> bytes:
+            data.append(len(signed))
+            return signed
+
+        if longer:
+            does_not_follow("a longer one", Why.TOO_MUCH, lambda: attempt(fill, spoil=noted))
+        else:
+            same(dict(attempt(fill, spoil=noted).keys), expected, "who is in it by the longest statement")
+        same(data, [size], "its length")
+    for number, members in ((4095, 255), (4096, 255), (4095, 256)):
+        crowd = {"alice": marks["alice"]} | {f"user-{each:03}": marks["bob"] for each in range(members - 1)}
+        full = Roster(room)
+        full.states.append(State(Kept(number, last.hash), "alice", crowd, Change(IN, "bob", marks["bob"])))
+        signed = full.sign(Change(IN, "dave", marks["dave"]), keys["alice"]).statement
+        if (number, members) == (4095, 255):
+            same(len(full.take(signed).keys), 256, "how many are in it")
+        else:
+            does_not_follow(f"after {number}, with {members}", Why.TOO_MUCH, lambda: full.take(signed))
     good = base.sign(Change(IN, "carol", marks["carol"]), keys["alice"]).statement
     roster.follow(room, base.now, good)
     for place in range(len(good)):
@@ -4200,6 +4228,20 @@ def private_unregistered(site: Site) -> None:
             three.join()
             three.follow()
             same(read_back(three), ["to all of you", NO_PART, "with dave again"], "what opens for dave")
+            # Who has left is no member: what happens to his key is nobody's business, whatever the roster says.
+            do(dave, RequestType.LEAVE, one.room)
+        private.run("keys", "remove", "--data-dir", private.data, "dave")
+        until_unknown(alice, "dave")
+        for session in (alice, carol):
+            drained(session)
+        private.register("dave", private.keys["dave"])
+        begun = time.monotonic()
+        while isinstance(ask(alice, RequestType.WHOIS, "dave"), Error):
+            expect(time.monotonic() - begun < WAIT, "dave is not registered again")
+            alice.attend(0.05)
+        expect("dave" in one.follow().keys and "dave" not in one.members, "who is in it")
+        for session in (alice, carol):
+            expect(not any(isinstance(event, KeyChanged) for event in drained(session)), "a new key of dave's is told")
 
 
 @check("private rooms: who changes the roster at the same time as another client is refused, and signs anew")
@@ -4536,9 +4578,11 @@ def operator_invites(site: Site) -> None:
         same((address.host, address.port), ("127.0.0.1", place.server.port), "the place")
         same((address.user, address.server), ("erin", mark), "user and server")
         not_registered(alice, "erin")
-        for key in (newcomer(), newcomer()):
+        for server in (newcomer(1).public_key(), place.keys["bob"].public_key()):
+            raised(ServerNotAuthentic, lambda: rsac1.login_at(place.connect(), address, server, newcomer()))
+        for _ in range(2):
             sock = socket.create_connection((address.host, address.port), timeout=WAIT)
-            erin = welcomed(login(sock, place.server_key, address.user, key, token=address.token))
+            erin = welcomed(rsac1.login_at(sock, address, place.server_key, newcomer()))
             same(erin.welcome.user, "erin", "who has come")
             erin.close()
         turned_away(place, "erin", address.token, newcomer(1), "the line with another key")
@@ -4761,20 +4805,30 @@ def invitation_then_talk(site: Site) -> None:
 # --- with the client of rsachat ---------------------------------------------------------------------------
 
 class Program:
-    """rsachat connect, whose input and output are pipes: each line typed is a message or a command."""
+    """rsachat connect, whose input and output are pipes: each line typed is a message or a command.
 
-    def __init__(self, site: Site, user: str, home: Optional[Path] = None):
+    With arguments of its own it finds or makes its user's key itself, encrypted with PASSPHRASE.
+    """
+
+    PASSPHRASE = "correct horse battery staple"
+
+    def __init__(self, site: Site, user: str, home: Optional[Path] = None, arguments: Optional[list[str]] = None):
         self.user = user
         self.home = home or Path(tempfile.mkdtemp(prefix="client-", dir=site.data.parent))
-        identity = self.home / "identity.pem"
-        if home is None:
+        identity, passphrase = self.home / "identity.pem", self.home / "passphrase"
+        if home is None and arguments is None:
             pem = site.keys[user].private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
             identity.touch(0o600)
             identity.write_bytes(pem)
-        command = [site.program, "connect", "--no-input", "--user", user, "--identity", identity]
-        command += ["--server-key", site.data / "server_public_key.pem", f"127.0.0.1:{site.server.port}"]
+        command = [site.program, "connect", "--no-input"]
+        if arguments is None:
+            command += ["--user", user, "--identity", identity]
+            command += ["--server-key", site.data / "server_public_key.pem", f"127.0.0.1:{site.server.port}"]
+        else:
+            passphrase.write_text(f"{self.PASSPHRASE}\n")
+            command += ["--passphrase-file", passphrase, *arguments]
         places = {name: str(self.home) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.home,
@@ -4813,6 +4867,25 @@ class Program:
                 raise Failure(f"{end!r} is not shown, but {found}, and told is {list(self.notes.queue)}")
             found.append(line[17:])
         return found
+
+    def printed(self, pattern: str) -> re.Match:
+        """Wait for a line that is just so, without a time before it."""
+        found: list[str] = []
+        while not found or not re.fullmatch(pattern, found[-1]):
+            try:
+                line = self.lines.get(timeout=WAIT)
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise Failure(f"{pattern!r} is not shown, but {found}, and told is {list(self.notes.queue)}")
+            found.append(line)
+        return re.fullmatch(pattern, found[-1])
+
+    def own_key(self) -> rsa.RSAPrivateKey:
+        """The key that it has made for its user."""
+        [file] = self.home.rglob(f"key_{self.user}.private.pem")
+        same(file.stat().st_mode & 0o077, 0, "who else may read it")
+        return serialization.load_pem_private_key(file.read_bytes(), self.PASSPHRASE.encode())
 
     def told(self, *parts: str) -> None:
         """Wait for a note in which all of these are."""
@@ -5136,6 +5209,143 @@ def roster_gone_back(site: Site) -> None:
 
 
 # --- tickets and restarts ---------------------------------------------------------------------------------
+
+@check("rsachat connect comes by an invitation: with one line and a passphrase, and talks to the second client")
+def program_invited(site: Site) -> None:
+    with another(site) as place, place.sessions("alice", "bob") as (alice, bob):
+        lobby, members = joined(alice), info_of(alice, LOBBY).members
+        address = rsac1.Address(
+            "127.0.0.1", place.server.port, "erin", fingerprint(place.server_key), invited(bob, "erin")
+        )
+        with Program(place, "erin", None, [str(address)]) as erin:
+            erin.type("here I am")
+            message = alice.message(lobby)
+            same((message.sender, message.text), ("erin", "here I am"), "what the program said")
+            key = erin.own_key()
+            mark = fingerprint(key.public_key())
+            same(expect_type(ask(alice, RequestType.WHOIS, "erin"), UserInfo).fingerprint, mark, "her key")
+            same(info_of(alice, LOBBY).members, members + 1, "the members")
+            expect_type(alice.post(LOBBY, "Grüße 👋"), Accepted)
+            erin.shown("<alice> Grüße 👋")
+            # Alone with alice, who writes first, and in a private room of hers.
+            one = talk(place, alice, "erin")
+            one.said("welcome")
+            erin.type("/join @alice", "thank you")
+            erin.shown("<erin> thank you")
+            same([one.hear().text for _ in range(2)], ["welcome", "thank you"], "what was said")
+            [host] = new_private(place, alice)
+            host.invite("erin")
+            erin.type(f"/join #{host.room}", "what is this?")
+            host.hear_up_to("what is this?")
+            host.said("ours")
+            erin.shown("<alice> ours")
+            same(erin.end(), 0, "the exit status")
+        gone(alice, "erin")
+        # She comes again with the same line, and without it, as herself; what was said to her waits.
+        one.said("see you")
+        for arguments in ([str(address)], ["--user", "erin", f"127.0.0.1:{place.server.port}"]):
+            with Program(place, "erin", erin.home, arguments) as again:
+                again.type("/join @alice", "back again")
+                shown = again.shown("<erin> back again")
+                expect("<alice> see you" in shown, f"what was said meanwhile is not shown, but {shown}")
+                same(again.end(), 0, "the exit status")
+        same([one.hear().text for _ in range(3)], ["see you", "back again", "back again"], "what was said")
+        # Elsewhere there is another key: for that one the line is no good any more.
+        with Program(place, "erin", None, [str(address)]) as elsewhere:
+            expect(elsewhere.end() != 0, "somebody else has come in with a line that was used")
+            expect(mark != fingerprint(elsewhere.own_key().public_key()), "the key is the same one")
+        same(expect_type(ask(alice, RequestType.WHOIS, "erin"), UserInfo).fingerprint, mark, "her key")
+
+
+def give_key(listener: socket.socket, key: rsa.RSAPublicKey) -> list[int]:
+    """Give whoever connects this key, until the listener is shut down: the kinds of the frames that have come."""
+    kinds = []
+    while True:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return kinds
+        wire = Wire(sock)
+        with contextlib.suppress(rsac1.Rsac1Error, OSError):
+            while True:
+                kinds.append(wire.frame(frozenset(Kind), time.monotonic() + WAIT)[0])
+                wire.send(frame(Kind.KEY_REPLY, bytes([rsac1.VERSION]) + rsac1.encode_public_key(key)), WAIT)
+        wire.hang_up()
+
+
+@check("rsachat connect brings an invitation to no other server, and refuses addresses that are none")
+def program_addresses(site: Site) -> None:
+    with another(site) as place, place.sessions("alice", "bob") as (alice, bob), socket.socket() as listener:
+        token, port = invited(bob, "erin"), place.server.port
+        right = rsac1.Address("127.0.0.1", port, "erin", fingerprint(place.server_key), token)
+        other = dataclasses.replace(right, server=fingerprint(newcomer().public_key()))
+        with Program(place, "erin", None, [str(other)]) as erin:
+            expect(erin.end() != 0, "it has come to another server than that of the line")
+        not_registered(alice, "erin")
+        # Somebody with a key of his own, whom it takes for the server at first, hears nothing of the token.
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        heard = MEANWHILE.submit(give_key, listener, newcomer(1).public_key())
+        elsewhere = dataclasses.replace(right, port=listener.getsockname()[1])
+        with Program(place, "erin", erin.home, [str(elsewhere)]) as erin:
+            expect(erin.end() != 0, "it has come to another server than that of the line")
+        listener.shutdown(socket.SHUT_RDWR)
+        same(set(heard.result(WAIT)), {Kind.KEY_REQUEST}, "what another server hears")
+        whole = str(right)
+        for text in (
+            whole.replace("erin@", "erin:secret@"), whole.replace("/?", "/lobby?"), f"{whole}#lobby", f"{whole}#",
+            f"{whole}&room=lobby", f"{whole}&invite={whole[-22:]}", whole[:-1], f"{whole}==", whole.replace("SHA256:", ""),
+            whole.replace("erin@", "e!rin@"), whole.replace(f"{port}", "65536"), whole.replace("rsachat:", "http:"),
+        ):
+            raised(ValueError, lambda: rsac1.Address.parse(text))
+            with Program(place, "erin", erin.home, [text]) as refused:
+                expect(refused.end() != 0, f"{text} was taken")
+        not_registered(alice, "erin")
+        # None of this has spoiled it; nor does the order of its parts matter.
+        turned = whole.replace("?", "?" + whole.partition("&")[2] + "&").rpartition("&")[0]
+        same(rsac1.Address.parse(turned), right, "the address in another order")
+        lobby = joined(alice)
+        with Program(place, "erin", erin.home, [turned]) as erin:
+            erin.type("here I am")
+            same(alice.message(lobby).text, "here I am", "what the program said")
+            same(erin.end(), 0, "the exit status")
+
+
+@check("rsachat connect invites: the line that an admin is shown lets the second client in")
+def program_invites(site: Site) -> None:
+    with another(site) as place, place.session("alice") as alice, Program(place, "bob") as bob:
+        lobby = joined(alice)
+        bob.type("/invite-user erin 30m")
+        line = bob.printed(r"rsachat connect '(.*)'")[1]
+        address = rsac1.Address.parse(line)
+        found = (address.host, address.port, address.user, address.server)
+        same(found, ("127.0.0.1", place.server.port, "erin", fingerprint(place.server_key)), "the address")
+        same(str(address), line, "what this client writes")
+        with let_in(place, address.user, address.token, newcomer()) as erin:
+            view = joined(erin)
+            expect_type(erin.post(LOBBY, "here I am"), Accepted)
+            bob.shown("<erin> here I am")
+            bob.type("welcome")
+            same([alice.message(lobby).text for _ in range(2)], ["here I am", "welcome"], "what was said")
+            same([erin.message(view).text for _ in range(2)], ["here I am", "welcome"], "what was said")
+            place.keys["erin"] = newcomer()
+            bob.type("/msg erin to you alone")
+            same(erin.event(lambda event: isinstance(event, Waiting)).room, "@bob@erin", "what is told")
+            two = Talker(place, erin, "bob")
+            _, parts = two.join()
+            same([two.open(part).text for part in parts], ["to you alone"], "what was said")
+            two.said("thank you")
+            bob.type("/join @erin")
+            bob.shown("<erin> thank you")
+        # Who is registered can't be invited, and nobody by who is no admin.
+        bob.type("/invite-user erin")
+        bob.told("/invite-user", "registered")
+        same(bob.end(), 6, "the exit status")
+        with Program(place, "alice") as nobody:
+            nobody.type("/invite-user frank")
+            nobody.told("/invite-user", "admins")
+            same(nobody.end(), 6, "the exit status")
+
 
 @check("resume by ticket, again and again")
 def resume_by_ticket(site: Site) -> None:
