@@ -375,7 +375,8 @@ class Address:
 
 # RFC 3986: a host is a name, an IPv4 address, or an IPv6 address in brackets; queries have no # in them.
 _ADDRESS = re.compile(
-    r"(?i:rsachat)://(?:(?P<user>[^@:/?#\[\]]*)@)?(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~-]+)(?::(?P<port>[0-9]{0,5}))?"
+    r"(?i:rsachat)://(?:(?P<user>[^@:/?#\[\]]*)@)?"
+    r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~-]+)(?::(?P<port>[0-9]{0,5}))?"
     r"/?(?:\?(?P<query>[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*))?",
     re.ASCII,
 )
@@ -1116,6 +1117,10 @@ ACTS: dict[int, type[Body]] = {
 }
 
 
+# Those that have a statement in the roster of a private room.
+ACTS_OF_ROSTERS = frozenset({ActKind.BROUGHT_IN, ActKind.PUT_OUT, ActKind.OWNER})
+
+
 @dataclass(frozen=True)
 class Act:
     """What somebody decided (MESSAGES, Types of fields).  The body is None if the kind is not known."""
@@ -1666,6 +1671,8 @@ class Session:
         self.events: deque = deque()
         self.inside: set[str] = set()  # the rooms of which events may come
         self.private: set[str] = set()  # those that were private when they were joined
+        self.statements: dict[str, int] = {}  # how many statements their rosters have, by what has come
+        self.said_at: dict[tuple[str, int], int] = {}  # and how many they had when a message came as an event
         self.answers_pings = True  # can be changed for tests
         self.keeps_alive = True  # likewise: whether a silent server is asked, and given up
         self.pings = 0
@@ -1998,6 +2005,7 @@ class Session:
             self.inside.add(body.info.room)
             if body.info.sealed and direct_users(body.info.room) is None:
                 self.private.add(body.info.room)
+                self.statements[body.info.room] = body.info.statements
         elif isinstance(body, Done) and asked == RequestType.LEAVE:
             self.inside.discard(room)
         self._answers[request] = (UnknownAnswer(type_) if body is None else body, parts)
@@ -2035,5 +2043,9 @@ class Session:
                     raise ProtocolError("a KeyChanged of somebody with whom this session is in no sealed room")
             elif event.room not in self.inside:
                 raise ProtocolError(f"a {type(event).__name__} of a room that this session is not in")
+            if isinstance(event, Message) and event.room in self.private:
+                self.said_at[event.room, event.seq] = self.statements[event.room]
             if not isinstance(event, Acted) or (event.act and event.act.body):
+                if isinstance(event, Acted) and event.room in self.private:
+                    self.statements[event.room] += event.act.kind in ACTS_OF_ROSTERS
                 self.events.append(event)
