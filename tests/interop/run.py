@@ -4391,8 +4391,8 @@ def invited(admin: Session, user: str, seconds: Optional[int] = None) -> bytes:
     begun = time.time()
     answer = expect_type(ask(admin, RequestType.INVITE_USER, user, seconds), rsac1.Invited)
     same(answer.user, user, "the user")
-    left_ = answer.until / 1000 - (86400 if seconds is None else seconds)
-    expect(begun - 1 < left_ < time.time() + 1, f"it is good until {answer.until}, asked for at {begun}")
+    made = answer.until / 1000 - (86400 if seconds is None else seconds)
+    expect(begun - 1 < made < time.time() + 1, f"it is good until {answer.until}, asked for at {begun}")
     return answer.token
 
 
@@ -4476,6 +4476,9 @@ def invitation_lets_in(site: Site) -> None:
         not_registered(alice, "erin")
         for key in (newcomer(), newcomer(1)):
             turned_away(place, "erin", token, key, "a token that has been used")
+        expect_refused(lambda: resume(place.connect(), erin.ticket), RefusalCode.TICKET_REFUSED)
+        # Invited again, with the same key, she is there again; the ticket of before has ended.
+        let_in(place, "erin", invited(bob, "erin"), newcomer()).close()
         expect_refused(lambda: resume(place.connect(), erin.ticket), RefusalCode.TICKET_REFUSED)
 
 
@@ -4561,18 +4564,18 @@ def invitation_refused(site: Site) -> None:
         wires = [Wire(place.connect()) for _ in handshakes]
         for wire, handshake in zip(wires, handshakes):
             wire.send(handshake.hello, WAIT)
-        in_ = []
+        those_in = []
         for wire, handshake in zip(wires, handshakes):
             kind, payload = wire.frame(ANY_HANDSHAKE, time.monotonic() + WAIT)
             same((kind, len(payload)), (Kind.SERVER_HELLO, TURNED_AWAY[0]), "the answer")
             wire.send(handshake.server_hello(payload), WAIT)
             session = Session(wire, handshake.established)
             try:
-                in_.append(welcomed(session).welcome.user)
+                those_in.append(welcomed(session).welcome.user)
             except Refused as refused:
                 same(refused.payload, TURNED_AWAY[1][0][1], "the refusal")
             session.close()
-        same(in_, ["erin"], "who was let in")
+        same(those_in, ["erin"], "who was let in")
 
 
 @check("invitations: a later one takes the place of an earlier one, whoever made them")
