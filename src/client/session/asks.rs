@@ -143,6 +143,11 @@ impl Asks {
         })
     }
 
+    fn is_inviting(&self) -> bool {
+        let invites = |open: &Open| matches!(open.ask, Ask::Do(Request::InviteUser(_)));
+        self.open.iter().any(|open| invites(open) && open.asked.is_some())
+    }
+
     pub(super) fn is_making(&self, name: RoomName) -> bool {
         self.making().any(|room| room == name)
     }
@@ -206,6 +211,8 @@ impl Asks {
             let room = match &open.ask {
                 Ask::History { .. } if reading => false,
                 Ask::History { room, .. } | Ask::People { room } => inside(room),
+                // A server makes one after the other.
+                Ask::Do(Request::InviteUser(_)) => !self.is_inviting(),
                 Ask::Do(request) => over(request).is_none_or(|room| !self.waits(open.order, room)),
                 Ask::Whois { .. } | Ask::Rooms { .. } | Ask::Create { .. } => true,
             };

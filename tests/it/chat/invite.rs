@@ -110,8 +110,9 @@ fn who_can_be_asked_for_nothing_is_told_what_to_do() {
 fn an_admin_invites_from_the_chat_and_somebody_comes_in_at_a_terminal() {
     let world = World::new();
     let mut alice = world.pipe("alice");
+    alice.say("/invite-user dave");
     alice.say("/invite-user carol 1h");
-    let line = alice.lines.iter().find(|line| line.starts_with("rsachat connect ")).unwrap();
+    let line = alice.lines.iter().find(|line| line.starts_with("rsachat connect 'rsachat://carol@")).unwrap();
     assert!(alice.end().2.success());
     world.newcomer("carol");
     let mut carol = world.terminal("carol", &["connect".to_owned(), link(&line)]);
