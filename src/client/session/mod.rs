@@ -25,6 +25,7 @@ mod asks;
 mod backoff;
 mod ending;
 mod io;
+mod keys;
 mod online;
 mod outgoing;
 mod posts;
