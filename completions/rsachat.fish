@@ -160,7 +160,7 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l user -d 'You
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l identity -d 'Your private key' -r -F
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l server-key -d 'The server\'s public key; any other is refused' -r -F
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l fingerprint -d 'The fingerprint of the server\'s key; any other is refused' -r
-complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l room -d 'The room to be in, #common if nothing is said' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l room -d 'The room to be in, or the user to talk to alone; #common if nothing is said' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'

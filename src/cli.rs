@@ -10,9 +10,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use self::bench::{BenchArgs, BenchCommand, FanOutArgs, IdleArgs, LoadArgs, StormArgs};
+use crate::client::commands::Place;
 use crate::config::ServerFlags;
 use crate::crypto::rsa::Bits;
-use crate::model::{Fingerprint, RoomName, UserName};
+use crate::model::{Fingerprint, UserName};
 use crate::term::Colour;
 use crate::time::parse_duration;
 
@@ -325,9 +326,9 @@ pub struct ConnectArgs {
     /// The fingerprint of the server's key; any other is refused
     #[arg(long, value_name = "SHA256:...")]
     pub fingerprint: Option<Fingerprint>,
-    /// The room to be in, #common if nothing is said
-    #[arg(long, value_name = "ROOM")]
-    pub room: Option<RoomName>,
+    /// The room to be in, or the user to talk to alone; #common if nothing is said
+    #[arg(long, value_name = "#ROOM|@USER")]
+    pub room: Option<Place>,
     /// Read the passphrase from the first line of FILE, or of standard input if FILE is -
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub passphrase_file: Option<PathBuf>,

@@ -20,7 +20,10 @@ pub(super) fn room(arguments: &str) -> Result<RoomName, String> {
 
 /// A room, or a user whose name begins with `@`.
 pub(super) fn place(arguments: &str) -> Result<Place, String> {
-    if arguments.starts_with('@') { only_user(arguments).map(Place::User) } else { room(arguments).map(Place::Room) }
+    match arguments {
+        "" => Err("which room?".to_owned()),
+        name => name.parse(),
+    }
 }
 
 pub(super) fn user(name: &str) -> Result<UserName, String> {

@@ -6,6 +6,7 @@
 mod arguments;
 mod table;
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::client::session::Preference;
@@ -134,6 +135,19 @@ pub enum Place {
     Room(RoomName),
     /// To a user.
     User(UserName),
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    /// Reads `#ROOM` or `@USER`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix('@') {
+            Some(name) => name.parse().map(Self::User),
+            None => text.parse().map(Self::Room),
+        }
+        .map_err(|error| format!("{text}: {error}"))
+    }
 }
 
 impl Place {

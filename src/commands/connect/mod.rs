@@ -39,6 +39,10 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         None => ClientConfig::default(),
     };
     let (Address { server, fingerprint, invite, .. }, user) = settings(term, args, &config, &paths)?;
+    let room = match args.room {
+        Some(place) => place.room(user).ok_or_else(|| Error::usage(format_args!("--room: {user} is you")))?,
+        None => config.room,
+    };
     let identity = args.identity.clone().or_else(|| config.identity.clone()).or_else(|| paths.identity(&user));
     let key = match identity {
         Some(file) => unlock(term, &file, args.passphrase_file.as_deref())?,
@@ -48,7 +52,7 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
     let trusted = server_key::find(term, args.server_key.as_deref(), fingerprint, &config, &paths, &server)?;
     let about = About {
         me: user,
-        room: args.room.unwrap_or(config.room),
+        room,
         address: server.clone().into(),
         server: trusted.key.fingerprint(),
         own: key.public().fingerprint(),

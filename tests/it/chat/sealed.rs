@@ -287,3 +287,18 @@ fn what_an_owner_types_in_one_go_happens_in_that_order() {
     let (_, errors, status) = bob.end();
     assert!(status.success(), "{errors}");
 }
+
+#[test]
+fn one_can_begin_with_a_user_alone() {
+    let world = World::new();
+    let mut alice = world.pipe_with("alice", &["--room", "@bob"]);
+    alice.say("from a script");
+    let (lines, errors, status) = alice.end();
+    assert!(status.success() && says(&lines, "<alice> from a script"), "{errors}");
+    let mut bob = world.pipe_with("bob", &["--room", "@alice"]);
+    bob.hears("<alice> from a script");
+    assert!(bob.end().2.success());
+    let (_, errors, status) = world.pipe_with("bob", &["--room", "@bob"]).end();
+    assert_eq!(status.code(), Some(2), "{errors}");
+    assert!(errors.contains("--room: bob is you"), "{errors}");
+}
