@@ -116,7 +116,7 @@ fn an_admin_invites_from_the_chat_and_somebody_comes_in_at_a_terminal() {
     assert!(alice.end().2.success());
     world.newcomer("carol");
     let mut carol = world.terminal("carol", &["connect".to_owned(), link(&line)]);
-    carol.expect("Save this in").unwrap();
+    carol.expect("Save the server and your name in").unwrap();
     carol.send("y\r").unwrap();
     carol.expect("New passphrase for").unwrap();
     carol.send_line("correct horse").unwrap();

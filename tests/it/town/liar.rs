@@ -21,13 +21,15 @@ pub(super) struct Liar {
     users: Vec<UserName>,
     /// What was said, as it came.
     heard: Vec<Stored>,
+    /// What is kept back, to come after what comes next.
+    late: Vec<(UserName, ServerMessage)>,
     pub(super) told: u64,
 }
 
 impl Liar {
     /// One with this key, among these users.
     pub(super) fn new(key: PrivateKey, users: Vec<UserName>) -> Self {
-        Self { key, users, heard: Vec::new(), told: 0 }
+        Self { key, users, heard: Vec::new(), late: Vec::new(), told: 0 }
     }
 
     fn lies(&mut self, rng: &mut StdRng) -> bool {
@@ -56,12 +58,19 @@ impl Liar {
                 self.heard.push(said.clone());
             }
             if let ServerMessage::Welcome(_) | ServerMessage::Ticket(_) = message {
+                // What was kept back is for a connection that is no more.
+                self.late.retain(|(whose, _)| *whose != user);
                 twisted.push(message);
+            } else if rng.random_ratio(1, 4 * ONE_IN) {
+                self.told += 1;
+                self.late.push((user, message));
+                continue;
             } else if self.lies(rng) {
                 twisted.extend(self.twist(rng, user, message));
             } else {
                 twisted.push(message);
             }
+            twisted.extend(self.late.extract_if(.., |(whose, _)| *whose == user).map(|(_, message)| message));
         }
         twisted
     }
