@@ -186,6 +186,12 @@ impl Roster {
         self.members.get(&member.user) == Some(&member.key)
     }
 
+    /// Whether somebody was in it by this statement; by the last one, if there are fewer.
+    #[must_use]
+    pub fn had_user(&self, number: u64, user: UserName) -> bool {
+        self.key_at(number.min(self.length()), user).is_some()
+    }
+
     /// The next statement, to be signed by the owner.
     #[must_use]
     pub fn draft(&self, change: Change) -> Draft {

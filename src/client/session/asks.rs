@@ -158,16 +158,21 @@ impl Asks {
         self.open.iter().any(|open| leaves(open) && open.asked.is_some())
     }
 
+    /// The question that has to be signed and stands there, as long as it isn't.
+    pub(super) fn unsigned_at(&self, order: u64) -> Option<&Ask> {
+        self.open.iter().find(|open| open.is_unsigned(order)).map(|open| &open.ask)
+    }
+
     /// It is signed now: this is the request.
-    pub(super) fn sign(&mut self, request: Request) {
-        if let Some(open) = self.open.iter_mut().find(|open| open.signature == Signature::Missing) {
+    pub(super) fn sign(&mut self, order: u64, request: Request) {
+        if let Some(open) = self.open.iter_mut().find(|open| open.is_unsigned(order)) {
             open.signature = Signature::There(request);
         }
     }
 
     /// It will not be signed, and not be asked.
-    pub(super) fn refuse_unsigned(&mut self) -> Option<Ask> {
-        let at = self.open.iter().position(|open| open.signature == Signature::Missing)?;
+    pub(super) fn refuse_unsigned(&mut self, order: u64) -> Option<Ask> {
+        let at = self.open.iter().position(|open| open.is_unsigned(order))?;
         self.open.remove(at).map(|open| open.ask)
     }
 
@@ -308,6 +313,10 @@ fn over(request: &Request) -> Option<RoomName> {
 }
 
 impl Open {
+    fn is_unsigned(&self, order: u64) -> bool {
+        self.order == order && self.signature == Signature::Missing
+    }
+
     /// Whether it is to be done once, and never twice.
     fn is_act(&self) -> bool {
         matches!(self.ask, Ask::Do(_) | Ask::Create { .. })

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::room::Room;
-use super::signing::Signing;
+use super::signing::{Awaits, Signing};
 use super::{Asker, Event, Outcome, Output, Phase, Session};
 use crate::proto::close::{CloseCode, CloseReason};
 use crate::proto::handshake::client::ClientError;
@@ -94,7 +94,7 @@ impl Session {
         });
         self.trusting.extend(trusting);
         self.requests.clear();
-        if let Some(Signing::Key) = self.signing {
+        if let Some(Signing { awaits: Awaits::Key, .. }) = self.signing {
             self.signing = None;
         }
         self.rooms.values_mut().for_each(Room::disconnected);

@@ -10,7 +10,7 @@ use super::{Answer, Arrival, Ask, Asked, Asker, Event, HeldTicket, Output, Phase
 use crate::model::RoomName;
 use crate::proto::handshake::client::Resumption;
 use crate::proto::message::{
-    ErrorCode, Joined, Membership, Refused, Reply, Request, RequestId, ServerMessage, Stored, Ticket, Welcome,
+    Act, ErrorCode, Joined, Membership, Refused, Reply, Request, RequestId, ServerMessage, Stored, Ticket, Welcome,
 };
 
 /// Most rooms that we are in.
@@ -51,7 +51,7 @@ impl Session {
                 let Some(room) = self.rooms.get_mut(&message.room) else { return Ok(()) };
                 let name = message.room;
                 if room.said(&message, incarnation)? {
-                    let held = self.unless_put_out(message);
+                    let held = self.live(message);
                     self.tell_in(name, held);
                 }
                 self.check_held(name)
@@ -64,6 +64,9 @@ impl Session {
             }
             (ServerMessage::Acted(acted), _) => {
                 if self.rooms.contains_key(&acted.room) {
+                    if let Some(Act::Invited { .. } | Act::Kicked { .. } | Act::HandedOver { .. }) = acted.act {
+                        self.heard_of_statement(acted.room);
+                    }
                     self.roster_grows(acted.room);
                     self.event(Event::Acted(acted));
                 }

@@ -23,6 +23,8 @@ const ASKED: usize = 64;
 #[derive(Debug)]
 pub(super) struct Private {
     roster: Roster,
+    /// How many statements there are, as far as we have heard.
+    heard: u64,
     /// The server may have more of it.
     stale: bool,
     asked: bool,
@@ -68,6 +70,7 @@ impl Private {
     pub(super) fn new(name: RoomName) -> Self {
         Self {
             roster: Roster::new(name),
+            heard: 0,
             stale: true,
             asked: false,
             not_before: None,
@@ -97,6 +100,11 @@ impl Private {
 
     pub(super) fn is_bad(&self) -> bool {
         self.bad.is_some()
+    }
+
+    /// Whether somebody was put out by this statement; nothing until all of the roster is here.
+    pub(super) fn is_put_out(&self, user: UserName, heard: u64) -> Option<bool> {
+        self.roster().map(|roster| roster.is_ok_and(|roster| !roster.had_user(heard, user)))
     }
 
     /// The roster, as soon as all of it is here; or what is wrong with it.
@@ -132,6 +140,9 @@ impl Session {
             Some(sealed) if sealed.private.is_some() && length == 0 => self.bad_roster(name, BadRoster::Open),
             Some(_) => self.roster_grows(name),
             None => {}
+        }
+        if let Some((private, _)) = self.private(name) {
+            private.heard = private.heard.max(length);
         }
     }
 
@@ -176,6 +187,7 @@ impl Session {
         if let Some(bad) = bad {
             return self.bad_roster(name, bad);
         }
+        private.heard = private.heard.max(page.length);
         private.members = page.members.iter().copied().collect();
         sealer.forget_readers();
         let head = private.roster.head();
@@ -250,17 +262,30 @@ impl Session {
         }
     }
 
-    /// A message as it comes, unless its sender was put out: then the server should not have taken it.
-    pub(super) fn unless_put_out(&mut self, mut message: Stored) -> Held {
-        let put_out = self.private(message.room).and_then(|(private, _)| private.roster()).is_some_and(|roster| {
-            roster.is_ok_and(|roster| !roster.members().any(|member| member.user == message.sender))
-        });
-        if !put_out {
-            return Held::Message(message, Arrival::Live);
+    /// Something that is said just now: who says it has to be in the room, by all that was heard of that.
+    pub(super) fn live(&mut self, message: Stored) -> Held {
+        match self.private(message.room) {
+            Some((private, _)) => Held::Live(message, private.heard),
+            None => Held::Message(message, Arrival::Live),
         }
-        message.body = None;
-        let (own, seal) = (message.sender == self.settings.user, Seal::Unreadable(Unreadable::PutOut));
-        Held::Event(Event::Message { message, arrival: Arrival::Live, own, seal })
+    }
+
+    /// Tells it, unless its sender was put out before: then the server should not have taken it.
+    pub(super) fn open_unless_put_out(&mut self, name: RoomName, mut message: Stored, heard: u64) {
+        let put_out = self.private(name).and_then(|(private, _)| private.is_put_out(message.sender, heard));
+        if put_out == Some(true) {
+            message.body = None;
+            self.show(message, Arrival::Live, Seal::Unreadable(Unreadable::PutOut));
+        } else {
+            self.open(name, message, Arrival::Live);
+        }
+    }
+
+    /// Somebody has decided who is in a private room: there is another statement.
+    pub(super) fn heard_of_statement(&mut self, name: RoomName) {
+        if let Some((private, _)) = self.private(name) {
+            private.heard += 1;
+        }
     }
 
     /// Finds out who is to read what is said: those of the roster who still have the key that it names. Nothing if the roster

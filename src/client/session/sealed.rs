@@ -40,7 +40,13 @@ pub(super) struct Sealed {
 pub(super) enum Held {
     Event(Event),
     Message(Stored, Arrival),
-    History { ask: Ask, messages: Vec<Stored>, more: bool },
+    /// What was said in a private room just now; its roster had so many statements then, as far as we had heard.
+    Live(Stored, u64),
+    History {
+        ask: Ask,
+        messages: Vec<Stored>,
+        more: bool,
+    },
 }
 
 /// How far the room's messages have come, and what the server knows of that.
@@ -95,6 +101,7 @@ impl Session {
             }
             (None, Held::Event(event)) => self.event(event),
             (None, Held::Message(message, arrival)) => self.show(message, arrival, Seal::Open),
+            (None, Held::Live(message, _)) => self.show(message, Arrival::Live, Seal::Open),
             (None, Held::History { ask, messages, more }) => {
                 let messages = messages.into_iter().map(|message| Said { message, seal: Seal::Open }).collect();
                 self.event(Event::Answered { ask, answer: Ok(Answer::History { messages, more }) });
@@ -121,6 +128,7 @@ impl Session {
             match first {
                 Held::Event(event) => self.event(event),
                 Held::Message(message, arrival) => self.open(name, message, arrival),
+                Held::Live(message, heard) => self.open_unless_put_out(name, message, heard),
                 Held::History { ask, messages, more } => {
                     let messages = messages.into_iter().map(|message| self.said(name, message)).collect();
                     self.event(Event::Answered { ask, answer: Ok(Answer::History { messages, more }) });
@@ -130,7 +138,7 @@ impl Session {
     }
 
     /// Tells a message in the order of its room.
-    fn open(&mut self, name: RoomName, mut message: Stored, arrival: Arrival) {
+    pub(super) fn open(&mut self, name: RoomName, mut message: Stored, arrival: Arrival) {
         let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
         sealed.progress.delivered = message.seq;
         let (sender, id) = (message.sender, message.message);
@@ -343,6 +351,15 @@ impl Sealed {
     fn is_openable(&mut self, held: &Held) -> bool {
         let messages = match held {
             Held::Event(_) => return true,
+            Held::Live(message, heard) => {
+                match self.private.as_ref().map(|private| private.is_put_out(message.sender, *heard)) {
+                    // It is about to be told.
+                    Some(None) => return false,
+                    // No key is needed to know that.
+                    Some(Some(true)) => return true,
+                    Some(Some(false)) | None => std::slice::from_ref(message),
+                }
+            }
             Held::Message(message, _) => std::slice::from_ref(message),
             Held::History { messages, .. } => messages,
         };

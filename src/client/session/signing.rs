@@ -15,9 +15,17 @@ use crate::e2e::{Change, Draft, Head, Job, Member, Roster};
 use crate::model::{RoomName, UserName};
 use crate::proto::message::{Create, ErrorCode, Invite, Keys, Refused, Reply, Request, RosterEntry};
 
+/// A decision that is about to be signed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signing {
+    /// Where it stands among all that the user has said and asked. Others may come to be signed meanwhile.
+    order: u64,
+    pub(super) awaits: Awaits,
+}
+
 /// What a decision waits for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Signing {
+pub(super) enum Awaits {
     /// The key of who is to be let in.
     Key,
     /// The signature, under a statement of this number.
@@ -58,21 +66,24 @@ impl Session {
             }
         }
         match ask {
-            Ask::Create { room, .. } => self.begin(Roster::new(room).draft(Change::Found { owner: self.me() })),
+            Ask::Create { room, .. } => {
+                let draft = Roster::new(room).draft(Change::Found { owner: self.me() });
+                self.begin(order, draft);
+            }
             Ask::Do(Request::Invite(Invite { room, user, .. })) => match self.owned(room) {
                 Some(Ok(_)) if user == self.settings.user => {
-                    self.not_signed(here(ErrorCode::Conflict, "that is you"));
+                    self.not_signed(order, here(ErrorCode::Conflict, "that is you"));
                 }
                 Some(Ok(_)) => {
-                    self.signing = Some(Signing::Key);
+                    self.signing = Some(Signing { order, awaits: Awaits::Key });
                     let request = Request::Keys(Keys { users: vec![user] });
                     self.request(&request, Asker::Invited(room, user), now);
                 }
-                Some(Err(refused)) => self.not_signed(refused),
+                Some(Err(refused)) => self.not_signed(order, refused),
                 None => {}
             },
-            Ask::Do(Request::Kick(kick)) => self.draft(kick.room, Change::Remove { user: kick.user }),
-            Ask::Do(Request::HandOver(to)) => self.draft(to.room, Change::HandOver { user: to.user }),
+            Ask::Do(Request::Kick(kick)) => self.draft(order, kick.room, Change::Remove { user: kick.user }),
+            Ask::Do(Request::HandOver(to)) => self.draft(order, to.room, Change::HandOver { user: to.user }),
             _ => {}
         }
     }
@@ -98,7 +109,7 @@ impl Session {
         }
     }
 
-    fn draft(&mut self, name: RoomName, change: Change) {
+    fn draft(&mut self, order: u64, name: RoomName, change: Change) {
         let drafted = match self.owned(name) {
             None => return,
             Some(Err(refused)) => Err(refused),
@@ -115,33 +126,36 @@ impl Session {
             },
         };
         match drafted {
-            Ok(draft) => self.begin(draft),
-            Err(refused) => self.not_signed(refused),
+            Ok(draft) => self.begin(order, draft),
+            Err(refused) => self.not_signed(order, refused),
         }
     }
 
-    fn begin(&mut self, draft: Draft) {
+    fn begin(&mut self, order: u64, draft: Draft) {
         let work = self.work(Work::Sign, Job::Sign { draft });
-        self.signing = Some(Signing::Work(work, draft.number()));
+        self.signing = Some(Signing { order, awaits: Awaits::Work(work, draft.number()) });
     }
 
     /// The server tells the key of who is to be let in.
     pub(super) fn told_invited(&mut self, name: RoomName, user: UserName, reply: Reply) -> Result<(), Broken> {
         let told = match reply {
-            Reply::Keys(list) => list.keys.into_iter().find(|key| key.user == user),
-            Reply::Error(refused) => {
-                self.signing = None;
-                self.not_signed(refused);
-                return Ok(());
-            }
+            Reply::Keys(list) => Ok(list.keys.into_iter().find(|key| key.user == user)),
+            Reply::Error(refused) => Err(refused),
             _ => return Err(Broken("an answer to another question")),
         };
-        self.signing = None;
+        let Some(Signing { order, awaits: Awaits::Key }) = self.signing.take() else { return Ok(()) };
+        let told = match told {
+            Ok(told) => told,
+            Err(refused) => {
+                self.not_signed(order, refused);
+                return Ok(());
+            }
+        };
         match told.map(|told| PublicKey::from_spki_der(&told.key)) {
-            None => self.not_signed(here(ErrorCode::NotFound, format!("no user {user} is registered"))),
+            None => self.not_signed(order, here(ErrorCode::NotFound, format!("no user {user} is registered"))),
             Some(Err(_)) => {
                 let text = format!("the key that the server has for {user} is none that can be used");
-                self.not_signed(here(ErrorCode::Conflict, text));
+                self.not_signed(order, here(ErrorCode::Conflict, text));
             }
             Some(Ok(key)) => {
                 let key = key.fingerprint();
@@ -150,11 +164,11 @@ impl Session {
                     None => self.meet(user, key),
                     Some(Trust::Changed | Trust::Earlier | Trust::Own) => {
                         let refused = self.distrust(user, key);
-                        self.not_signed(refused);
+                        self.not_signed(order, refused);
                         return Ok(());
                     }
                 }
-                self.draft(name, Change::Add { member: Member { user, key } });
+                self.draft(order, name, Change::Add { member: Member { user, key } });
             }
         }
         Ok(())
@@ -162,16 +176,16 @@ impl Session {
 
     /// A statement is signed.
     pub(super) fn signed(&mut self, id: WorkId, statement: Option<Vec<u8>>) {
-        let Some(Signing::Work(awaited, number)) = self.signing else { return };
+        let Some(Signing { order, awaits: Awaits::Work(awaited, number) }) = self.signing else { return };
         if awaited != id {
             return;
         }
         self.signing = None;
         let Some(statement) = statement else {
-            return self.not_signed(here(ErrorCode::Malformed, "your key can't sign"));
+            return self.not_signed(order, here(ErrorCode::Malformed, "your key can't sign"));
         };
         let roster = Some(RosterEntry { number, statement: statement.into() });
-        let request = match self.asks.unsigned().map(|(ask, _)| ask.clone()) {
+        let request = match self.asks.unsigned_at(order).cloned() {
             Some(Ask::Create { room, .. }) => Request::Create(Create { room, roster }),
             Some(Ask::Do(Request::Invite(invite))) => Request::Invite(Invite { roster, ..invite }),
             Some(Ask::Do(Request::Kick(mut kick))) => {
@@ -184,7 +198,7 @@ impl Session {
             }
             _ => return,
         };
-        self.asks.sign(request);
+        self.asks.sign(order, request);
     }
 
     /// The server has done what was signed: it must not show a roster without it any more.
@@ -202,8 +216,8 @@ impl Session {
     }
 
     /// A decision will not be signed, for this reason.
-    fn not_signed(&mut self, refused: Refused) {
-        if let Some(ask) = self.asks.refuse_unsigned() {
+    fn not_signed(&mut self, order: u64, refused: Refused) {
+        if let Some(ask) = self.asks.refuse_unsigned(order) {
             self.event(Event::Answered { ask, answer: Err(refused) });
         }
     }

@@ -179,12 +179,20 @@ impl World {
 
 /// A sender key as the server keeps it for alice, and something said under it.
 fn speech(roster: &Roster, sender: &str, identity: &PrivateKey) -> (KeptSenderKey, ServerMessage) {
+    let (kept, [message]) = speeches(roster, sender, identity);
+    (kept, message)
+}
+
+/// The same with several messages, under one key.
+fn speeches<const N: usize>(
+    roster: &Roster,
+    sender: &str,
+    identity: &PrivateKey,
+) -> (KeptSenderKey, [ServerMessage; N]) {
     let membership = Membership::Roster { head: roster.head().unwrap() };
     let recipients = [test_keys::alice().public().clone()];
     let made = SenderKey::make(ops(), name(sender), &membership, &recipients, identity, &mut rand::rng());
     let (mut key, package) = made.unwrap();
-    let id = MessageId([1; 16]);
-    let sealed = key.seal(id, &text("hello").to_cbor()).unwrap();
     let kept = KeptSenderKey {
         id: key.id(),
         epoch: key.context().epoch,
@@ -192,9 +200,15 @@ fn speech(roster: &Roster, sender: &str, identity: &PrivateKey) -> (KeptSenderKe
         head: package.head.into(),
         part: Some(package.recipients[0].1.clone().into()),
     };
-    let body = Some(Body::Sealed { key: key.id(), sealed: sealed.into() });
-    let (room, seq, time, sender) = (ops(), Seq(1), Timestamp(1), name(sender));
-    (kept, ServerMessage::Message(Stored { room, seq, time, sender, message: id, body }))
+    let messages = std::array::from_fn(|number| {
+        let seq = Seq(number as u64 + 1);
+        let message = MessageId([u8::try_from(seq.0).unwrap(); 16]);
+        let sealed = key.seal(message, &text("hello").to_cbor()).unwrap();
+        let body = Some(Body::Sealed { key: key.id(), sealed: sealed.into() });
+        let (room, time, sender) = (ops(), Timestamp(1), name(sender));
+        ServerMessage::Message(Stored { room, seq, time, sender, message, body })
+    });
+    (kept, messages)
 }
 
 #[test]
@@ -305,6 +319,39 @@ fn who_is_put_out_reads_nothing_more_and_is_not_believed() {
     world.tell(&[before]);
     assert_eq!(world.seals(), [Seal::Unreadable(Unreadable::PutOut)]);
     drop(bobs_key);
+}
+
+#[test]
+fn who_is_put_out_is_not_believed_while_the_roster_is_on_its_way() {
+    let mut kept = Kept::alices();
+    let mut world = World::in_ops(&kept);
+    let (key, [first, second]) = speeches(&kept.roster, "bob", test_keys::bob());
+    world.tell(&[first]);
+    world.give(vec![key]);
+    assert!(matches!(world.seals()[..], [Seal::Sealed(_)]));
+    kept.add(Change::Remove { user: name("bob") }, test_keys::alice());
+    world.acted(Act::Kicked { user: name("bob"), reason: None });
+    // The server keeps the statement back, and passes on what he still says, under the key that is known.
+    world.tell(&[second]);
+    assert_eq!(world.seals(), []);
+    world.tell_roster(kept.page(2));
+    assert_eq!(world.seals(), [Seal::Unreadable(Unreadable::PutOut)]);
+}
+
+#[test]
+fn who_is_put_out_after_he_spoke_is_believed() {
+    let mut kept = Kept::alices();
+    let mut world = World::in_ops(&kept);
+    let (key, [first, second]) = speeches(&kept.roster, "bob", test_keys::bob());
+    world.tell(&[first]);
+    world.give(vec![key]);
+    let carol = member("carol", third());
+    world.acted(Act::Invited { user: carol.user });
+    world.tell(&[second]);
+    kept.add(Change::Add { member: carol }, test_keys::alice());
+    kept.add(Change::Remove { user: name("bob") }, test_keys::alice());
+    world.tell_roster(kept.page(2));
+    assert!(matches!(world.seals()[..], [Seal::Sealed(_), Seal::Sealed(_)]));
 }
 
 #[test]
@@ -506,6 +553,31 @@ fn what_is_done_to_a_room_waits_until_it_is_made() {
     world.tell_keys(&[("bob", test_keys::bob().public())]);
     assert_eq!(kept.take(&statement(&world.take(is_invite))), Change::Add { member: bob() });
     assert_eq!(world.take(|request| matches!(request, Request::SetTopic(_))).1, topic);
+}
+
+#[test]
+fn what_is_signed_goes_to_the_room_that_it_was_signed_for() {
+    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
+    kept.add(Change::Found { owner: alice() }, test_keys::alice());
+    let mut world = World::in_ops(&kept);
+    // Another room, which is entered only when the decision over the first one is about to be signed.
+    let dev: RoomName = "#dev".parse().unwrap();
+    world.command(Command::Join { room: dev });
+    let (join, _) = world.take(|request| matches!(request, Request::Join(_)));
+    let into_dev = Invite { room: dev, user: name("carol"), roster: None };
+    world.command(Command::Ask(Ask::Do(Request::Invite(into_dev))));
+    world.command(Command::Ask(invite("bob")));
+    let (keys, _) = world.take(|request| matches!(request, Request::Keys(_)));
+    let info = RoomInfo { roster: 1, ..RoomInfo::new(dev) };
+    let joined = Joined { info, caught_up: true, last: Seq(0), gone: 0, withdrawn_after: None };
+    let bobs = UserKey { user: name("bob"), key: test_keys::bob().public().spki_der().to_vec().into() };
+    world.tell(&[
+        ServerMessage::Reply(join, Reply::Joined(joined)),
+        ServerMessage::Reply(keys, Reply::Keys(KeyList { keys: vec![bobs] })),
+    ]);
+    let signed = world.take(is_invite);
+    assert!(matches!(&signed.1, Request::Invite(invite) if invite.room == ops() && invite.user == name("bob")));
+    assert_eq!(kept.take(&statement(&signed)), Change::Add { member: bob() });
 }
 
 #[test]
