@@ -20,14 +20,15 @@ pub(super) fn run(term: &Term, args: &InviteArgs) -> Result<(), Error> {
     let key = identity::read_public(&paths.public_key).map_err(|error| {
         Error::from(error).hint("rsachat serve makes it; --data-dir DIR says where the server's directory is")
     })?;
+    let invites = Invites::new(&paths.invites);
+    let unwritable = || format!("can't write into {}", paths.invites.display());
+    let lock = invites.lock().context(unwritable)?;
     if registry::load(&paths.keys, &Registry::default()).registry.find(&user).is_some() {
         return Err(Error::failure(format_args!("{user} is registered already"))
             .hint(format_args!("for another key: rsachat keys remove {user}, then invite")));
     }
     let expires = Timestamp::now().after(args.expires);
-    let token = Invites::new(&paths.invites)
-        .issue(&user, expires, &mut rand::rng())
-        .context(|| format!("can't write into {}", paths.invites.display()))?;
+    let token = invites.issue(&lock, &user, expires, &mut rand::rng()).context(unwritable)?;
     let address =
         Address { user: Some(user), fingerprint: Some(key.fingerprint()), invite: Some(token), ..server.into() };
     term.out(address.to_command())?;

@@ -20,7 +20,7 @@ pub(super) fn run(term: &Term, args: &KeysArgs) -> Result<(), Error> {
     let (directory, invites) = (paths.keys, Invites::new(&paths.invites));
     match &args.command {
         KeysCommand::List => list(term, &directory, &invites),
-        KeysCommand::Add(args) => add(term, &directory, args),
+        KeysCommand::Add(args) => add(term, &directory, &invites, args),
         KeysCommand::Remove(args) => remove(term, &directory, &invites, args),
     }
 }
@@ -48,7 +48,7 @@ fn list(term: &Term, directory: &Path, invites: &Invites) -> Result<(), Error> {
     Ok(())
 }
 
-fn add(term: &Term, directory: &Path, args: &KeysAddArgs) -> Result<(), Error> {
+fn add(term: &Term, directory: &Path, invites: &Invites, args: &KeysAddArgs) -> Result<(), Error> {
     let user = match args.user {
         Some(user) => user,
         None => user_in_name(&args.file)?,
@@ -71,11 +71,15 @@ fn add(term: &Term, directory: &Path, args: &KeysAddArgs) -> Result<(), Error> {
     let target = registry::file_of(directory, &user);
     let existing = replace(term, &[&target], args.force)?;
     identity::write_public(&target, &key, existing)?;
+    // He needs none any more, and it would bring him back once he is removed.
+    invites.withdraw(&user).context(|| format!("can't remove the invitation of {user}"))?;
     term.out(format_args!("{user}  {}", key.fingerprint()))
 }
 
 fn remove(term: &Term, directory: &Path, invites: &Invites, args: &KeysRemoveArgs) -> Result<(), Error> {
     let user = args.user;
+    // Nobody comes in by it between the two.
+    let _held = directory.exists().then(|| invites.lock().ok());
     let mut removed = invites.withdraw(&user).context(|| format!("can't remove the invitation of {user}"))?;
     if removed {
         term.note(format_args!("{user} is invited no longer"));

@@ -1,10 +1,12 @@
 //! The invitations of a server: a file `invite_USER.json` each, in its `invites/` directory, with when it ends and a digest
 //! by which its token is known again. Who reads the directory can let nobody in by it.
 //!
-//! A user has one invitation at most: another one takes its place. Nothing here knows who is registered.
+//! A user has one invitation at most: another one takes its place. Nothing here knows who is registered: who decides by that
+//! holds the [`Lock`] meanwhile, so that no program undoes what another one has just said.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64Unpadded, Encoding as _};
@@ -24,6 +26,10 @@ const FILE_BYTES: u64 = 4096;
 pub struct Invites {
     directory: PathBuf,
 }
+
+/// The right to change them.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "closing the file gives the right back")] fs::File);
 
 /// What is in a file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,15 +66,39 @@ impl Invites {
         Self { directory: directory.to_owned() }
     }
 
+    /// Keeps other programs, and other threads, from changing invitations, and what they lead to, until it is dropped.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn lock(&self) -> io::Result<Lock> {
+        match fs::create_dir(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.directory.join(".lock"))?;
+        file.lock()?;
+        Ok(Lock(file))
+    }
+
     /// Makes an invitation for a user, instead of the one he may have.
     ///
     /// # Errors
     /// What the system says; there is no other invitation then than before.
-    pub fn issue(&self, user: &UserName, expires: Timestamp, rng: &mut dyn CryptoRng) -> io::Result<InviteToken> {
+    pub fn issue(
+        &self,
+        _: &Lock,
+        user: &UserName,
+        expires: Timestamp,
+        rng: &mut dyn CryptoRng,
+    ) -> io::Result<InviteToken> {
         let token = InviteToken::random(rng);
         let token_sha256 = Base64Unpadded::encode_string(&token.digest());
         let kept = Kept { token_sha256, expires: time::rfc_3339(expires) };
-        fs::create_dir_all(&self.directory)?;
         let text = serde_json::to_vec(&kept)?;
         file::write(&self.file_of(user), &text, Access::Owner, Existing::Replace)?;
         Ok(token)
@@ -162,12 +192,12 @@ mod tests {
         let rng = &mut rand::rng();
         let some = InviteToken::random(rng);
         assert!(matches!(invites.check(&bob, &some, NOW), Err(Invalid::Missing)));
-        let first = invites.issue(&bob, LATER, rng).unwrap();
+        let first = invites.issue(&invites.lock().unwrap(), &bob, LATER, rng).unwrap();
         assert!(invites.check(&bob, &first, NOW).is_ok());
         assert!(matches!(invites.check(&bob, &first, LATER), Err(Invalid::Expired(LATER))));
         assert!(matches!(invites.check(&bob, &some, NOW), Err(Invalid::Wrong)));
         assert!(matches!(invites.check(&user("alice"), &first, NOW), Err(Invalid::Missing)));
-        let second = invites.issue(&bob, LATER, rng).unwrap();
+        let second = invites.issue(&invites.lock().unwrap(), &bob, LATER, rng).unwrap();
         assert!(matches!(invites.check(&bob, &first, NOW), Err(Invalid::Wrong)));
         assert!(invites.check(&bob, &second, NOW).is_ok());
         assert!(invites.withdraw(&bob).unwrap());
@@ -179,7 +209,7 @@ mod tests {
     fn the_file_does_not_tell_the_token_and_is_its_owners_alone() {
         let directory = tempfile::tempdir().unwrap();
         let invites = Invites::new(directory.path());
-        let token = invites.issue(&user("bob"), LATER, &mut rand::rng()).unwrap();
+        let token = invites.issue(&invites.lock().unwrap(), &user("bob"), LATER, &mut rand::rng()).unwrap();
         let path = directory.path().join("invite_bob.json");
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&*token.to_text()) && text.contains("2027-01-15T08:00:01.000Z"), "{text}");
@@ -190,8 +220,8 @@ mod tests {
     fn what_is_no_invitation_is_not_listed_and_lets_nobody_in() {
         let directory = tempfile::tempdir().unwrap();
         let invites = Invites::new(directory.path());
-        let token = invites.issue(&user("bob"), LATER, &mut rand::rng()).unwrap();
-        invites.issue(&user("alice"), NOW, &mut rand::rng()).unwrap();
+        let token = invites.issue(&invites.lock().unwrap(), &user("bob"), LATER, &mut rand::rng()).unwrap();
+        invites.issue(&invites.lock().unwrap(), &user("alice"), NOW, &mut rand::rng()).unwrap();
         for name in ["invite_carol.json", "invite_.json", "invite_dave", "notes.txt"] {
             fs::write(directory.path().join(name), "{}").unwrap();
         }

@@ -3,14 +3,15 @@
 //! From then on he is a user like all others, and what is known of users comes from that directory alone. Done by the
 //! workers, since files are read and written. Never tells a stranger why an invitation is not good.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::crypto::invite::InviteToken;
 use crate::crypto::rsa::PublicKey;
 use crate::keys::file::Existing;
-use crate::keys::identity;
+use crate::keys::identity::{self, IdentityError};
 use crate::keys::invites::{Invalid, Invites};
 use crate::keys::registry::{self, Registry};
 use crate::keys::watch::Looker;
@@ -23,22 +24,40 @@ const NOTICE: Duration = Duration::from_secs(5);
 pub(super) struct Enrolment {
     invites: Invites,
     keys: PathBuf,
-    /// Whoever changes the invitations or the keys holds it.
-    changing: Mutex<()>,
     looker: OnceLock<Looker>,
+}
+
+/// Why somebody with an invitation is not registered by it.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("the invitation is not good: {0}")]
+    Invalid(#[from] Invalid),
+    #[error("another user has this key: {0}")]
+    SameKey(UserName),
+    #[error(transparent)]
+    Key(#[from] IdentityError),
+    #[error("the invitations can't be changed: {0}")]
+    Io(#[from] io::Error),
 }
 
 impl Enrolment {
     pub(super) fn new(invites: &Path, keys: &Path) -> Self {
-        let invites = Invites::new(invites);
-        Self { invites, keys: keys.to_owned(), changing: Mutex::default(), looker: OnceLock::new() }
+        Self { invites: Invites::new(invites), keys: keys.to_owned(), looker: OnceLock::new() }
     }
 
-    /// Takes back the invitations of those who are registered: the server's end came between the two.
-    pub(super) fn forget_used(&self, registered: &Registry) {
+    /// Takes back the invitation of somebody who is registered, however that came about: else it would bring him back when he
+    /// is removed.
+    pub(super) fn is_registered(&self, user: &UserName) {
+        if let Err(error) = self.invites.withdraw(user) {
+            tracing::error!(%user, %error, "an invitation can't be removed: it is good again once the key is removed");
+        }
+    }
+
+    /// The same for all, at the start.
+    pub(super) fn are_registered(&self, registered: &Registry) {
         let invited = self.invites.list().unwrap_or_default();
         for (user, _) in invited.iter().filter(|(user, _)| registered.find(user).is_some()) {
-            self.withdraw(user);
+            self.is_registered(user);
         }
     }
 
@@ -48,9 +67,12 @@ impl Enrolment {
     }
 
     /// Makes an invitation, as an admin wants it.
-    pub(super) fn invite(&self, user: &UserName, expires: Timestamp) -> std::io::Result<InviteToken> {
-        let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.invites.issue(user, expires, &mut rand::rng())
+    pub(super) fn invite(&self, user: &UserName, expires: Timestamp) -> io::Result<InviteToken> {
+        let lock = self.invites.lock()?;
+        if registry::file_of(&self.keys, user).exists() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{user} has just been registered")));
+        }
+        self.invites.issue(&lock, user, expires, &mut rand::rng())
     }
 
     /// Registers a user who has an invitation, and waits until that is known everywhere. `registered` tells who is
@@ -62,42 +84,48 @@ impl Enrolment {
         key: &PublicKey,
         registered: impl Fn() -> R,
     ) {
-        let _held = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(looker) = self.looker.get() else { return };
         // Who comes back with his link, because the first answer never reached him, needs no invitation.
+        if registered().as_ref().find(user).is_some_and(|known| known == key) {
+            return;
+        }
+        if let Err(reason) = self.invites.check(user, token, Timestamp::now()) {
+            return match reason {
+                // Anybody may try.
+                Invalid::Missing | Invalid::Wrong => tracing::debug!(%user, %reason, "invitation refused"),
+                reason => tracing::warn!(%user, %reason, "invitation refused"),
+            };
+        }
+        // What was changed in the keys directory a moment ago counts, too.
+        let _ = looker.look(NOTICE);
         if registered().as_ref().find(user).is_some() {
             return;
         }
-        match self.invites.check(user, token, Timestamp::now()) {
-            Ok(()) => {}
-            // Anybody may try.
-            Err(reason @ (Invalid::Missing | Invalid::Wrong)) => {
-                return tracing::debug!(%user, %reason, "invitation refused");
+        match self.register(user, token, key, registered().as_ref()) {
+            Ok(()) if looker.look(NOTICE) => {}
+            Ok(()) => tracing::warn!(%user, "somebody who was invited is registered, but not noticed yet"),
+            Err(reason @ (Refused::Invalid(_) | Refused::SameKey(_))) => {
+                tracing::warn!(%user, %reason, "invitation refused");
             }
-            Err(reason) => return tracing::warn!(%user, %reason, "invitation refused"),
-        }
-        if let Some(holder) = registered().as_ref().find_fingerprint(&key.fingerprint()) {
-            return tracing::warn!(%user, %holder, "invitation refused: another user has this key");
-        }
-        if let Err(error) = self.register(user, key) {
-            return tracing::error!(%user, %error, "somebody who was invited could not be registered");
-        }
-        if !looker.look(NOTICE) {
-            tracing::warn!(%user, "somebody who was invited is registered, but not noticed yet");
+            Err(error) => tracing::error!(%user, %error, "somebody who was invited could not be registered"),
         }
     }
 
     /// The key first: if the machine ends in between, he is registered, and the invitation is of no use as long as he is.
-    fn register(&self, user: &UserName, key: &PublicKey) -> Result<(), identity::IdentityError> {
-        let file = registry::file_of(&self.keys, user);
-        identity::write_public(&file, key, Existing::Keep)?;
-        self.withdraw(user);
-        Ok(())
-    }
-
-    fn withdraw(&self, user: &UserName) {
-        if let Err(error) = self.invites.withdraw(user) {
-            tracing::error!(%user, %error, "a used invitation can't be removed: it is good again once the key is removed");
+    fn register(
+        &self,
+        user: &UserName,
+        token: &InviteToken,
+        key: &PublicKey,
+        registered: &Registry,
+    ) -> Result<(), Refused> {
+        let _held = self.invites.lock()?;
+        self.invites.check(user, token, Timestamp::now())?;
+        if let Some(holder) = registered.find_fingerprint(&key.fingerprint()) {
+            return Err(Refused::SameKey(holder));
         }
+        identity::write_public(&registry::file_of(&self.keys, user), key, Existing::Keep)?;
+        self.is_registered(user);
+        Ok(())
     }
 }

@@ -198,7 +198,7 @@ impl Server {
         let store = store.map_err(StartError::System)?;
 
         let enrolment = Enrolment::new(invites, keys);
-        enrolment.forget_used(&registered.registry);
+        enrolment.are_registered(&registered.registry);
         let contexts = Arc::new(Contexts::new(key, Arc::new(registered.registry.clone()), enrolment, ticket_keys));
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
@@ -338,6 +338,9 @@ fn apply(update: Update, shared: &Shared, contexts: &Contexts) {
     }
     let inputs = update.changes.into_iter().map(|change| {
         let user = change.user();
+        if !matches!(change, Change::Removed { .. }) {
+            contexts.registered.enrolment.is_registered(&user);
+        }
         match change {
             Change::Added { key, .. } => {
                 tracing::info!(%user, fingerprint = %key.fingerprint(), "user registered");
