@@ -276,6 +276,10 @@ impl fmt::Debug for SenderKeyId {
 
 /// Most statements of a private room's roster.
 pub const LONGEST_ROSTER: u64 = 4096;
+/// Most bytes of a statement.
+pub const STATEMENT_BYTES: usize = 4096;
+/// Most users in a private room, and in its roster.
+pub const PRIVATE_MEMBERS: usize = 256;
 
 /// A statement of a private room's roster: SHA-256 over it as it was signed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

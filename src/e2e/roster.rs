@@ -12,7 +12,7 @@ use super::membership::of_roster;
 use super::{Member, Membership, OpenedKey, Unusable};
 use crate::crypto::kdf;
 use crate::crypto::rsa::{OperationError, PrivateKey, PublicKey};
-use crate::model::{Fingerprint, LONGEST_ROSTER, RoomName, RosterHash, UserName};
+use crate::model::{Fingerprint, LONGEST_ROSTER, PRIVATE_MEMBERS, RoomName, RosterHash, STATEMENT_BYTES, UserName};
 
 /// A statement of a roster, and with it all that came before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -199,11 +199,23 @@ impl Roster {
         Draft { room: self.room, number: self.length() + 1, previous, change }
     }
 
+    /// Whether there is room for it.
+    #[must_use]
+    pub fn takes(&self, change: Change) -> bool {
+        match change {
+            Change::Add { member } => self.members.len() < PRIVATE_MEMBERS || self.members.contains_key(&member.user),
+            _ => true,
+        }
+    }
+
     /// Takes the next statement.
     ///
     /// # Errors
     /// [`Invalid`], by its reason; the roster is as it was.
     pub fn append(&mut self, statement: &[u8]) -> Result<Change, Invalid> {
+        if statement.len() > STATEMENT_BYTES {
+            return Err(Invalid::Malformed);
+        }
         let hash = RosterHash(kdf::digest(statement));
         let malformed = |Bad| Invalid::Malformed;
         let signed = Signed::read(statement).map_err(malformed)?;
@@ -230,6 +242,7 @@ impl Roster {
                 self.members.insert(owner.user, owner.key);
                 self.owner = Some(owner.user);
             }
+            Change::Add { .. } if !self.takes(read.change) => return Err(Invalid::Impossible),
             Change::Add { member } => drop(self.members.insert(member.user, member.key)),
             Change::Remove { user } => {
                 if self.owner == Some(user) || self.members.remove(&user).is_none() {

@@ -6,13 +6,8 @@ use super::rooms::Room;
 use super::sealed::KeyReading;
 use super::{At, Hub, Output, PAGE_BYTES};
 use crate::journal::{Change, StoreCommand};
-use crate::model::{LONGEST_ROSTER, RoomName, SessionId, StoreToken, UserName};
+use crate::model::{LONGEST_ROSTER, PRIVATE_MEMBERS, RoomName, STATEMENT_BYTES, SessionId, StoreToken, UserName};
 use crate::proto::message::{ErrorCode, Refused, Reply, RequestId, Roster, RosterEntry, RosterPage};
-
-/// Most members of a private room: each message is sealed to all of them.
-const MEMBERS: usize = 256;
-/// Longest statement of a roster, bytes.
-const STATEMENT_BYTES: usize = 4 << 10;
 
 impl Hub {
     pub(super) fn is_private(&self, name: RoomName) -> bool {
@@ -65,8 +60,8 @@ impl Hub {
     }
 
     pub(super) fn must_have_room(name: RoomName, room: &Room) -> Result<(), Refused> {
-        if room.is_private() && room.members.len() >= MEMBERS {
-            let text = format!("{name} has {MEMBERS} members, and a private room can't have more");
+        if room.is_private() && room.members.len() >= PRIVATE_MEMBERS {
+            let text = format!("{name} has {PRIVATE_MEMBERS} members, and a private room can't have more");
             return Err(refused(ErrorCode::Conflict, text));
         }
         Ok(())

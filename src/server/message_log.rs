@@ -4,11 +4,12 @@
 mod file;
 mod line;
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::time::Duration;
 
 pub use self::file::OpenError;
 use self::file::{LogFile, Rotation};
@@ -19,6 +20,8 @@ use crate::model::Timestamp;
 
 /// Most records that wait to be written.
 const WAITING: usize = 8192;
+/// How long the end waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Lines are written together, up to so many bytes.
 const BATCH: usize = 64 << 10;
 
@@ -26,7 +29,6 @@ enum Task {
     Write(Timestamp, Record),
     /// There is something to do apart from writing: see [`Shared`].
     Look,
-    Stop,
 }
 
 /// What has to get through also when nothing more can wait.
@@ -36,6 +38,8 @@ struct Shared {
     lost: AtomicU64,
     /// Whether the file is to be opened again.
     reopen: AtomicBool,
+    /// Whether to end, once nothing waits any more.
+    stop: AtomicBool,
 }
 
 /// Where records are handed in.
@@ -64,7 +68,8 @@ impl Recorder {
 /// The log, and its thread.
 pub(super) struct Running {
     recorder: Recorder,
-    thread: JoinHandle<()>,
+    /// Nothing comes; it ends with the thread.
+    ended: Receiver<Infallible>,
 }
 
 impl Running {
@@ -82,24 +87,25 @@ impl Running {
         let (tasks, received) = sync_channel(WAITING);
         let shared = Arc::new(Shared::default());
         let mut writer = Writer { file, shared: Arc::clone(&shared), failing: false };
+        let (ends, ended) = channel();
         let thread = std::thread::Builder::new().name("message-log".to_owned()).spawn(move || {
-            let _alarm = alarm;
+            let _held = (alarm, ends);
             writer.run(&received);
         });
-        let thread = thread.map_err(|source| OpenError::Thread { source })?;
-        Ok(Self { recorder: Recorder { tasks, shared }, thread })
+        thread.map_err(|source| OpenError::Thread { source })?;
+        Ok(Self { recorder: Recorder { tasks, shared }, ended })
     }
 
     pub(super) fn recorder(&self) -> Recorder {
         self.recorder.clone()
     }
 
-    /// Writes what was handed in, and ends.
+    /// Writes what was handed in, and ends; without waiting for a disk that does not answer.
     pub(super) fn stop(self) {
-        // Waits for room: the thread goes on as long as there is something to write.
-        let _ = self.recorder.tasks.send(Task::Stop);
-        if self.thread.join().is_err() {
-            tracing::error!("a thread has panicked");
+        self.recorder.shared.stop.store(true, Ordering::Release);
+        let _ = self.recorder.tasks.try_send(Task::Look);
+        if self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the message log's disk does not answer: what happened last is not in it");
         }
     }
 }
@@ -113,9 +119,10 @@ struct Writer {
 impl Writer {
     fn run(&mut self, tasks: &Receiver<Task>) {
         let mut lines = Vec::new();
-        while let Ok(first) = tasks.recv() {
+        loop {
+            let stops = self.shared.stop.load(Ordering::Acquire);
+            let Some(first) = (if stops { tasks.try_recv().ok() } else { tasks.recv().ok() }) else { break };
             let (mut next, mut count) = (Some(first), 0);
-            let mut ends = false;
             while let Some(task) = next.take() {
                 match task {
                     Task::Write(time, record) => {
@@ -123,10 +130,6 @@ impl Writer {
                         count += 1;
                     }
                     Task::Look => {}
-                    Task::Stop => {
-                        ends = true;
-                        break;
-                    }
                 }
                 if lines.len() < BATCH {
                     next = tasks.try_recv().ok();
@@ -137,9 +140,6 @@ impl Writer {
                 self.tell(reopened);
             }
             self.write(&mut lines, count);
-            if ends {
-                break;
-            }
         }
         let synced = self.file.sync();
         self.tell(synced);

@@ -4555,10 +4555,12 @@ def invitation_refused(site: Site) -> None:
         place.run("keys", "remove", "--data-dir", place.data, "frank")
         until_unknown(alice, "frank")
 
-        # Somebody who is registered otherwise: the invitation waits.
+        # Somebody who is registered otherwise is invited no longer, also when he is removed again.
         place.register("erin", newcomer(1))
         turned_away(place, "erin", token, newcomer(), "while another key is registered")
         taken_out(place, alice, "erin")
+        turned_away(place, "erin", token, newcomer(1), "of before another key was registered, and removed")
+        token = invited(bob, "erin")
         # Of two who come at once, one is let in.
         handshakes = [place.handshake("erin", newcomer(number), token) for number in (0, 1)]
         wires = [Wire(place.connect()) for _ in handshakes]

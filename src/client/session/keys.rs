@@ -149,6 +149,9 @@ impl Session {
                 }
             }
             (Asker::KeepKey(name), Reply::Error(refused)) => {
+                if refused.code == ErrorCode::Conflict {
+                    self.forget_members(name);
+                }
                 let sealed = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut());
                 let again =
                     refused.code == ErrorCode::Conflict && sealed.is_some_and(|sealed| sealed.sealer.conflict());

@@ -281,6 +281,14 @@ impl Session {
         }
     }
 
+    /// Who is in a private room, or with which key, is not as it was told.
+    pub(super) fn forget_members(&mut self, name: RoomName) {
+        if let Some((private, _)) = self.private(name) {
+            private.keys.clear();
+            private.stale = true;
+        }
+    }
+
     /// Somebody has decided who is in a private room: there is another statement.
     pub(super) fn heard_of_statement(&mut self, name: RoomName) {
         if let Some((private, _)) = self.private(name) {

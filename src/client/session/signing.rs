@@ -12,8 +12,8 @@ use super::trust::Trust;
 use super::{Ask, Asker, Event, Session};
 use crate::crypto::rsa::PublicKey;
 use crate::e2e::{Change, Draft, Head, Job, Member, Roster};
-use crate::model::{RoomName, UserName};
-use crate::proto::message::{Create, ErrorCode, Invite, Keys, Refused, Reply, Request, RosterEntry};
+use crate::model::{PRIVATE_MEMBERS, RoomName, UserName};
+use crate::proto::message::{Create, ErrorCode, HandOver, Invite, Keys, Refused, Reply, Request, RosterEntry};
 
 /// A decision that is about to be signed.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +83,17 @@ impl Session {
                 None => {}
             },
             Ask::Do(Request::Kick(kick)) => self.draft(order, kick.room, Change::Remove { user: kick.user }),
-            Ask::Do(Request::HandOver(to)) => self.draft(order, to.room, Change::HandOver { user: to.user }),
+            Ask::Do(Request::HandOver(HandOver { room, user, .. })) => match self.owned(room) {
+                // With another key than the roster has for him he could decide nothing, and nobody else could.
+                Some(Ok(roster))
+                    if user != self.settings.user && roster.members().any(|member| member.user == user) =>
+                {
+                    self.signing = Some(Signing { order, awaits: Awaits::Key });
+                    self.request(&Request::Keys(Keys { users: vec![user] }), Asker::Invited(room, user), now);
+                }
+                Some(_) => self.draft(order, room, Change::HandOver { user }),
+                None => {}
+            },
             _ => {}
         }
     }
@@ -122,6 +132,11 @@ impl Session {
                 Change::Remove { user } | Change::HandOver { user } if user == self.settings.user => {
                     Err(here(ErrorCode::Conflict, "that is you"))
                 }
+                _ if !roster.takes(change) => {
+                    let hint = Some("/kick those who have left".to_owned());
+                    let text = format!("{PRIVATE_MEMBERS} users have been let into {name}, and not put out");
+                    Err(Refused { hint, ..here(ErrorCode::Conflict, text) })
+                }
                 _ => Ok(roster.draft(change)),
             },
         };
@@ -156,6 +171,17 @@ impl Session {
             Some(Err(_)) => {
                 let text = format!("the key that the server has for {user} is none that can be used");
                 self.not_signed(order, here(ErrorCode::Conflict, text));
+            }
+            Some(Ok(key)) if matches!(self.asks.unsigned_at(order), Some(Ask::Do(Request::HandOver(_)))) => {
+                let member = Member { user, key: key.fingerprint() };
+                match self.owned(name) {
+                    Some(Ok(roster)) if !roster.has_member(member) => {
+                        let text = format!("{user} has another key than when you let him in");
+                        let hint = Some(format!("/invite {user} first"));
+                        self.not_signed(order, Refused { hint, ..here(ErrorCode::Conflict, text) });
+                    }
+                    _ => self.draft(order, name, Change::HandOver { user }),
+                }
             }
             Some(Ok(key)) => {
                 let key = key.fingerprint();

@@ -25,12 +25,6 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
-    /// A pipe, a socket or a directory.
-    #[error("the message log {} is no file", path.display())]
-    NoFile {
-        /// What is there.
-        path: PathBuf,
-    },
     /// There is no thread for it.
     #[error("the system gives the message log no thread: {source}")]
     Thread {
@@ -46,6 +40,8 @@ pub(super) struct LogFile {
     rotation: Rotation,
     /// Nothing if it could not be opened the last time.
     open: Option<Open>,
+    /// It can't make room for another one, and that was told.
+    stuck: bool,
 }
 
 #[derive(Debug)]
@@ -61,13 +57,8 @@ impl LogFile {
     /// # Errors
     /// [`OpenError`].
     pub(super) fn open(path: &Path, rotation: Rotation) -> Result<Self, OpenError> {
-        // Opening a pipe would wait for somebody at its other end, and writing to it for as long as he likes.
-        let waits = |kind: FileType| kind.is_fifo() || kind.is_socket() || kind.is_dir();
-        if std::fs::metadata(path).is_ok_and(|found| waits(found.file_type())) {
-            return Err(OpenError::NoFile { path: path.to_owned() });
-        }
         let open = open(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), rotation, open: Some(open) })
+        Ok(Self { path: path.to_owned(), rotation, open: Some(open), stuck: false })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -86,7 +77,14 @@ impl LogFile {
         let most = self.rotation.bytes.unwrap_or(u64::MAX);
         let length = self.open.as_ref().and_then(|open| open.length).unwrap_or(0);
         if length > 0 && length + lines.len() as u64 > most {
-            self.rotate()?;
+            // If that can't be, it gets longer: better than to lose what happens.
+            let rotated = self.rotate();
+            if let Err(error) = &rotated
+                && !self.stuck
+            {
+                tracing::warn!(%error, file = %self.path.display(), "the message log can't be rotated");
+            }
+            self.stuck = rotated.is_err();
         }
         if self.open.is_none() {
             self.reopen()?;
@@ -140,10 +138,20 @@ impl LogFile {
 }
 
 fn open(path: &Path) -> io::Result<Open> {
+    // Opening a pipe would wait for somebody at its other end, and writing to it for as long as he likes.
+    let waits = |kind: FileType| kind.is_fifo() || kind.is_socket() || kind.is_dir();
+    if std::fs::metadata(path).is_ok_and(|found| waits(found.file_type())) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     let found = file.metadata()?;
     if !found.is_file() {
         return Ok(Open { file, length: None });
+    }
+    // Nothing is cut off that is something else.
+    let mut first = [0];
+    if found.len() > 0 && (file.read_exact(&mut first).is_err() || first != *b"{") {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is something else than a message log"));
     }
     let length = whole_lines(&mut file, found.len())?;
     if length < found.len() {

@@ -139,13 +139,13 @@ fn every_record_is_an_object_on_a_line() {
 fn a_log_is_its_owners_alone_and_goes_on_where_it_was() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("log");
-    LogFile::open(&path, NEVER).unwrap().write(b"one\n").unwrap();
+    LogFile::open(&path, NEVER).unwrap().write(b"{1\n").unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     // What a crash of the machine has cut off.
-    fs::write(&path, b"one\ntwo\n{\"ti").unwrap();
+    fs::write(&path, b"{1\ntwo\n{\"ti").unwrap();
     LogFile::open(&path, NEVER).unwrap().write(b"three\n").unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\n");
-    fs::write(&path, vec![b'x'; 200_000]).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{1\ntwo\nthree\n");
+    fs::write(&path, vec![b'{'; 200_000]).unwrap();
     LogFile::open(&path, NEVER).unwrap().write(b"four\n").unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "four\n");
 }
@@ -155,12 +155,12 @@ fn a_log_makes_room_before_it_is_too_long() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("log");
     let mut log = LogFile::open(&path, Rotation { bytes: Some(10), kept: 2 }).unwrap();
-    for line in ["first\n", "2nd\n", "third\n", "a line that is longer than that\n", "fifth\n"] {
+    for line in ["first\n", "2nd\n", "third\n", "a line that is longer than that\n", "{ifth\n"] {
         log.write(line.as_bytes()).unwrap();
     }
     let read = |name: &str| fs::read_to_string(directory.path().join(name)).ok();
     let found = [read("log"), read("log.1"), read("log.2"), read("log.3")];
-    let expected = ["fifth\n", "a line that is longer than that\n", "third\n"].map(|text| Some(text.to_owned()));
+    let expected = ["{ifth\n", "a line that is longer than that\n", "third\n"].map(|text| Some(text.to_owned()));
     assert_eq!((&found[..3], &found[3]), (&expected[..], &None));
     let mut log = LogFile::open(&path, Rotation { bytes: Some(10), kept: 0 }).unwrap();
     log.write(b"sixth\n").unwrap();
@@ -186,9 +186,30 @@ fn what_would_make_the_chat_wait_is_refused() {
     let directory = TempDir::new().unwrap();
     let pipe = directory.path().join("pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    assert!(matches!(LogFile::open(&pipe, NEVER), Err(OpenError::NoFile { .. })));
-    assert!(matches!(LogFile::open(directory.path(), NEVER), Err(OpenError::NoFile { .. })));
+    assert!(matches!(LogFile::open(&pipe, NEVER), Err(OpenError::Io { .. })));
+    assert!(matches!(LogFile::open(directory.path(), NEVER), Err(OpenError::Io { .. })));
     assert!(matches!(LogFile::open(&directory.path().join("no/log"), NEVER), Err(OpenError::Io { .. })));
+}
+
+#[test]
+fn what_is_something_else_is_left_alone() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("rsachat.db");
+    fs::write(&path, b"SQLite format 3").unwrap();
+    assert!(matches!(LogFile::open(&path, NEVER), Err(OpenError::Io { .. })));
+    assert_eq!(fs::read(&path).unwrap(), b"SQLite format 3");
+}
+
+#[test]
+fn a_log_that_can_make_no_room_gets_longer() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("log");
+    fs::create_dir_all(directory.path().join("log.1/held")).unwrap();
+    let mut log = LogFile::open(&path, Rotation { bytes: Some(10), kept: 1 }).unwrap();
+    for line in ["{first}\n", "{second}\n", "{third}\n"] {
+        log.write(line.as_bytes()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{first}\n{second}\n{third}\n");
 }
 
 #[test]
