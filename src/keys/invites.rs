@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64ct::{Base64Unpadded, Encoding as _};
 use rand::CryptoRng;
@@ -18,6 +19,8 @@ use crate::crypto::invite::InviteToken;
 use crate::model::{Timestamp, UserName};
 use crate::time;
 
+/// How long an invitation that has ended is listed.
+const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Longest file that is read.
 const FILE_BYTES: u64 = 4096;
 
@@ -85,7 +88,7 @@ impl Invites {
         Ok(Lock(file))
     }
 
-    /// Makes an invitation for a user, instead of the one he may have.
+    /// Makes an invitation for a user, instead of the one he may have. Removes those that have ended long ago.
     ///
     /// # Errors
     /// What the system says; there is no other invitation then than before.
@@ -99,6 +102,11 @@ impl Invites {
         let token = InviteToken::random(rng);
         let token_sha256 = Base64Unpadded::encode_string(&token.digest());
         let kept = Kept { token_sha256, expires: time::rfc_3339(expires) };
+        for (other, ended) in self.list()? {
+            if ended.after(FORGOTTEN) < Timestamp::now() {
+                self.withdraw(&other)?;
+            }
+        }
         let text = serde_json::to_vec(&kept)?;
         file::write(&self.file_of(user), &text, Access::Owner, Existing::Replace)?;
         Ok(token)

@@ -227,7 +227,7 @@ fn a_wrong_user_key_is_refused() {
     let driver =
         Driver::start(settings, target(port), key_copy("bob"), None, move |what| drop(sender.send(what))).unwrap();
     let over = User { driver, told }.over();
-    assert_eq!(over, (Outcome::AuthenticationFailed, 0));
+    assert_eq!(over, (Outcome::AuthenticationFailed { invited: false }, 0));
     server.end();
 }
 

@@ -203,11 +203,13 @@ impl Asks {
         self.open.remove(at).map(|open| (open.ask, room))
     }
 
-    /// What can be asked now, encoded. Of rooms only what `inside` holds for, and of their messages at most so many at once.
+    /// What can be asked now, encoded. Of rooms only what `inside` holds for, and of their messages at most so many at once; to
+    /// leave a room, not while what was said there before this is `under_way`.
     pub(super) fn next(
         &mut self,
         now: Instant,
         inside: impl Fn(&RoomName) -> bool,
+        under_way: impl Fn(RoomName, u64) -> bool,
         history_limit: u32,
         next_id: impl FnOnce() -> RequestId,
     ) -> Option<(RequestId, Vec<u8>)> {
@@ -218,6 +220,7 @@ impl Asks {
                 Ask::History { room, .. } | Ask::People { room } => inside(room),
                 // A server makes one after the other.
                 Ask::Do(Request::InviteUser(_)) => !self.is_inviting(),
+                Ask::Do(Request::Leave(leave)) if under_way(leave.room, open.order) => false,
                 Ask::Do(request) => over(request).is_none_or(|room| !self.waits(open.order, room)),
                 Ask::Whois { .. } | Ask::Rooms { .. } | Ask::Create { .. } => true,
             };

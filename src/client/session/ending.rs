@@ -65,7 +65,9 @@ impl Session {
             RefusalCode::TicketRefused | RefusalCode::AuthenticationFailed if self.resumes() => {
                 self.without_ticket(now);
             }
-            RefusalCode::AuthenticationFailed => self.over(Outcome::AuthenticationFailed),
+            RefusalCode::AuthenticationFailed => {
+                self.over(Outcome::AuthenticationFailed { invited: self.settings.invite.is_some() });
+            }
             RefusalCode::UnknownServerKey => self.over(Outcome::ServerKeyChanged),
             RefusalCode::UnsupportedVersion => {
                 self.over(Outcome::Version { min: refusal.min_version, max: refusal.max_version });

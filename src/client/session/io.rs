@@ -462,7 +462,10 @@ pub enum Outcome {
     /// The server ended, because the user told it to.
     ServerEnded,
     /// The server doesn't take the user for who he says he is.
-    AuthenticationFailed,
+    AuthenticationFailed {
+        /// He came by an invitation, and was never let in.
+        invited: bool,
+    },
     /// The user was put out: the key was removed, or an admin did it.
     PutOut(CloseReason),
     /// The server says that it has another key than the trusted one.

@@ -119,6 +119,7 @@ impl Session {
 
     /// Forgets a room, and tells what becomes of that which was said there and not acknowledged.
     pub(super) fn forget(&mut self, name: RoomName, why: &Refused) {
+        self.tell_held(name, why);
         let Some(mut room) = self.rooms.remove(&name) else { return };
         self.asks.forget(name);
         for fate in room.posts.refuse_all(why) {
@@ -233,6 +234,7 @@ impl Session {
                         room.not_joined(&refused, now);
                         if let Entry::Refused = room.entry {
                             let fates = room.posts.refuse_all(&refused);
+                            self.tell_held(name, &refused);
                             self.event(Event::NotEntered { room: name, refused });
                             for fate in fates {
                                 self.tell(name, fate);
@@ -363,8 +365,11 @@ impl Session {
             }
         }
         let rooms = &self.rooms;
-        let inside = |room: &RoomName| rooms.get(room).is_some_and(|room| matches!(room.entry, Entry::Inside));
-        while let Some((id, bytes)) = self.asks.next(now, inside, history_limit, &mut next_id) {
+        let inside = |room: &RoomName| rooms.get(room).is_some_and(Room::is_inside);
+        let under_way = |room, order| {
+            rooms.get(&room).is_some_and(|room: &Room| room.posts.has_unanswered(order) && room.is_inside())
+        };
+        while let Some((id, bytes)) = self.asks.next(now, inside, under_way, history_limit, &mut next_id) {
             connection.outgoing.push(&bytes);
             requests.insert(id, Asked { by: Asker::User, at: now });
         }

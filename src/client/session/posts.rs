@@ -143,6 +143,11 @@ impl Posts {
         Some(Fate::Refused(post.id, post.body, refused))
     }
 
+    /// Whether something that the user has said before this is not acknowledged.
+    pub(super) fn has_unanswered(&self, before: u64) -> bool {
+        self.queue.iter().any(|post| post.order < before)
+    }
+
     /// Whether something is to be sent that is not sealed yet, and comes before this in what the user has said and asked for.
     pub(super) fn waits_for_sealing(&self, before: u64) -> bool {
         self.queue.iter().any(|post| post.sealed.is_none() && post.order < before)

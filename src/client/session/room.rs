@@ -120,6 +120,10 @@ impl Room {
         }
     }
 
+    pub(super) fn is_inside(&self) -> bool {
+        matches!(self.entry, Entry::Inside)
+    }
+
     /// Whether it was entered, or that was refused, and everything that came was told.
     pub(super) fn is_settled(&self) -> bool {
         self.settled && self.sealed.as_ref().is_none_or(|sealed| sealed.is_settled())

@@ -174,6 +174,25 @@ impl Session {
         self.show(message, arrival, seal);
     }
 
+    /// Tells what waits for keys that will not come, since we are in the room no longer: what was asked is refused for this
+    /// reason.
+    pub(super) fn tell_held(&mut self, name: RoomName, why: &Refused) {
+        let sealed = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut());
+        for held in sealed.map(|sealed| std::mem::take(&mut sealed.held)).unwrap_or_default() {
+            match held {
+                Held::Event(event) => self.event(event),
+                Held::History { ask, .. } => self.event(Event::Answered { ask, answer: Err(why.clone()) }),
+                Held::Message(message, arrival) => self.show_unopened(message, arrival),
+                Held::Live(message, _) => self.show_unopened(message, Arrival::Live),
+            }
+        }
+    }
+
+    fn show_unopened(&mut self, mut message: Stored, arrival: Arrival) {
+        message.body = None;
+        self.show(message, arrival, Seal::Unreadable(Unreadable::NoKey));
+    }
+
     /// Tells how much could not be read since the user was not there.
     fn tell_before(&mut self, name: RoomName) {
         let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };

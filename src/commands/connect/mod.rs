@@ -67,14 +67,14 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         server: trusted.key.clone(),
         user,
         own: key.public().clone(),
-        invite: invite.clone(),
+        invite,
         known,
         receipts: config.read_receipts,
         room: about.room,
         give_up,
     };
     let ended = ui::chat(term, &about, settings, server.target.clone(), key, Some(memory))?;
-    judge(ended, &about, &server, &trusted, invite.is_some())
+    judge(ended, &about, &server, &trusted)
 }
 
 /// The server, how to know it, and the user's name. What a person had to be asked for, or got with an invitation, can be
@@ -187,7 +187,7 @@ fn offer_key(term: &Term, paths: &ClientPaths, user: UserName) -> Result<(), Err
 }
 
 /// Puts the end of a chat into words and an exit code.
-fn judge(ended: Ended, about: &About, server: &Server, trusted: &Trusted, invited: bool) -> Result<(), Error> {
+fn judge(ended: Ended, about: &About, server: &Server, trusted: &Trusted) -> Result<(), Error> {
     let Ended { outcome, undelivered, refused, signal } = ended;
     let me = about.me;
     let error = match outcome {
@@ -199,11 +199,11 @@ fn judge(ended: Ended, about: &About, server: &Server, trusted: &Trusted, invite
             (Some(exit), 0) => Error::quiet(exit),
             (Some(exit), count) => Error::new(exit, format_args!("{} not delivered", messages(count))),
         },
-        Outcome::AuthenticationFailed if invited => Error::authentication(format_args!(
+        Outcome::AuthenticationFailed { invited: true } => Error::authentication(format_args!(
             "the server does not let {me} in: the invitation has expired, was used, or is not the last one made for {me}"
         ))
         .hint(format_args!("ask an admin for another one: rsachat invite {me}, or /invite-user {me} in the chat")),
-        Outcome::AuthenticationFailed => {
+        Outcome::AuthenticationFailed { invited: false } => {
             let file = registry::file_of(&PathBuf::new(), &me);
             Error::authentication(format_args!("the server does not let {me} in with the key {}", about.own))
                 .hint(format_args!("has its admin registered the key? rsachat keys add {}", file.display()))

@@ -302,3 +302,17 @@ fn one_can_begin_with_a_user_alone() {
     assert_eq!(status.code(), Some(2), "{errors}");
     assert!(errors.contains("--room: bob is you"), "{errors}");
 }
+
+#[test]
+fn what_is_said_before_one_leaves_is_said() {
+    let world = World::new();
+    let mut alice = world.pipe("alice");
+    for line in ["/create #ops --private", "/join #ops", "/invite bob", "/owner bob", "one more thing", "/leave"] {
+        alice.say(line);
+    }
+    let (_, errors, status) = alice.end();
+    assert!(status.success(), "{errors}");
+    let mut bob = world.pipe_with("bob", &["--room", "#ops"]);
+    bob.hears("<alice> one more thing");
+    assert!(bob.end().2.success());
+}

@@ -47,7 +47,7 @@ fn what_happens_is_in_the_log_when_the_server_has_ended() {
     let post = Post { room: direct, message: message_id(), body: sealed, retry: false, after: None, urgent: false };
     assert!(matches!(first.call(&Request::Post(post)).1, Reply::Accepted(_)));
     second.conn.close(CloseReason::new(CloseCode::Bye, ""));
-    server.err.line(&["session ended", "bob"]);
+    while first.whois(bob().user).unwrap().sessions > 0 {}
     server.signal(Signal::TERM);
     assert!(server.wait().status.success());
     let lines = lines(&dir.file("messageslog.json"));

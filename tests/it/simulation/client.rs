@@ -208,7 +208,7 @@ impl World {
                 assert!(matches!(reason.code, CloseCode::KeyRemoved | CloseCode::Kicked));
             }
             // Only a changed keys directory can have led to it.
-            Outcome::AuthenticationFailed => assert!(self.key_changes > 0, "a registered user is refused"),
+            Outcome::AuthenticationFailed { .. } => assert!(self.key_changes > 0, "a registered user is refused"),
             Outcome::GaveUp { .. } => {}
             other => panic!("{other:?}"),
         }

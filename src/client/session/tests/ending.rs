@@ -59,7 +59,7 @@ fn keys_that_are_wrong_end_it() {
     let mut world = World::with(settings());
     world.context.directory = Arc::new(Registered(None));
     world.run();
-    assert_eq!(outcome(&world), Some(&Outcome::AuthenticationFailed));
+    assert_eq!(outcome(&world), Some(&Outcome::AuthenticationFailed { invited: false }));
 
     let mut world = World::with(Settings { server: test_keys::bob().public().clone(), ..settings() });
     world.run();

@@ -697,6 +697,18 @@ fn a_key_that_changes_meanwhile_is_asked_for_before_the_next_message() {
 }
 
 #[test]
+fn what_waits_for_its_key_when_one_is_put_out_is_told_all_the_same() {
+    let kept = Kept::bobs();
+    let mut world = World::in_ops(&kept);
+    let (_, message) = speech(&kept.roster, "bob", test_keys::bob());
+    world.tell(&[message]);
+    assert_eq!(world.seals(), []);
+    let (room, by, reason) = (ops(), name("bob"), None);
+    world.tell(&[ServerMessage::Membership(message::Membership { room, member: false, by, reason })]);
+    assert_eq!(world.seals(), [Seal::Unreadable(Unreadable::NoKey)]);
+}
+
+#[test]
 fn a_room_that_is_being_left_need_not_tell_who_is_in_it() {
     let kept = Kept::bobs();
     let mut world = World::in_ops(&kept);
