@@ -108,7 +108,10 @@ impl Address {
             "" => None,
             name => Some(name.parse().map_err(|error| format!("{name}: {error}"))?),
         };
-        if uri.password().is_some() {
+        // Also one that is empty, which the reader of URIs drops.
+        let authority = text.split_once("://").map(|(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
+        let userinfo = authority.and_then(|authority| authority.rsplit_once('@')).map(|(userinfo, _)| userinfo);
+        if uri.password().is_some() || userinfo.is_some_and(|userinfo| userinfo.contains(':')) {
             return Err("there are no passwords here".to_owned());
         }
         if !matches!(uri.path(), "" | "/") || uri.fragment().is_some() {
@@ -236,6 +239,7 @@ mod tests {
             ("rsachat://alice@host:70000", "port"),
             ("rsachat://al!ce@host", "letters"),
             ("rsachat://alice:secret@host", "passwords"),
+            ("rsachat://alice:@host", "passwords"),
             ("rsachat://alice@host/room", "follows"),
             ("rsachat://alice@host/#room", "follows"),
             ("rsachat://alice@host/?server=MD5:12", "server: "),

@@ -85,8 +85,12 @@ impl Hub {
 
     pub(super) fn unregistered(&mut self, user: UserName, at: At) {
         let Some(known) = self.users.get_mut(&user) else { return };
-        known.key = None;
+        let was_registered = known.key.take().is_some();
         self.close_for_key(user, "your key was removed from the server's keys directory", at);
+        if was_registered {
+            // Nothing is sealed to him any more.
+            self.tell_key_changed(user);
+        }
         self.forget_if_idle(user);
     }
 

@@ -336,11 +336,14 @@ fn what_is_stored_already_is_no_new_message_to_one_who_does_not_want_to_be_distu
 }
 
 #[test]
-fn who_is_registered_again_has_another_key_for_those_who_are_in_the_room() {
-    let (mut town, alice, _, room) = two();
+fn who_is_registered_no_longer_or_again_has_another_key_for_those_who_are_in_the_room() {
+    let (mut town, alice, bob, room) = two();
     town.ask(alice, Request::Post(post(room, 1))).unwrap();
-    town.handle(Input::Unregistered { user: name("bob") });
     town.inbox(alice);
+    town.inbox(bob);
+    town.handle(Input::Unregistered { user: name("bob") });
+    assert_eq!(town.inbox(alice), [ServerMessage::KeyChanged(KeyChanged { user: name("bob") })]);
+    assert_eq!(town.inbox(bob), []);
     town.handle(registered(name("bob"), Fingerprint([9; 32])));
     assert_eq!(town.inbox(alice), [ServerMessage::KeyChanged(KeyChanged { user: name("bob") })]);
 }

@@ -214,7 +214,11 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 
 #[test]
 fn nothing_of_what_is_sealed_is_with_the_server_or_on_the_wire() {
-    let world = World::new();
+    let mut world = World::new();
+    world.kill_server();
+    let config = r#"{"server_ip": "127.0.0.1", "server_port": 0, "message_log": "messageslog.json"}"#;
+    fs::write(world.path("server/config.json"), config).unwrap();
+    world.start_server();
     let copy = Arc::new(Mutex::new(Vec::new()));
     let port = wiretap(world.address(), &copy);
     let (mut alice, mut bob) = (world.pipe_at("alice", port), world.pipe_at("bob", port));
@@ -255,6 +259,8 @@ fn nothing_of_what_is_sealed_is_with_the_server_or_on_the_wire() {
         }
     }
     assert!(found, "the search finds nothing on the disk");
+    let log = fs::read_to_string(world.path("server/messageslog.json")).unwrap();
+    assert!(log.contains(OPEN) && log.contains(r#""event":"sealed","room":"@alice@bob""#), "{log}");
 }
 
 #[test]
