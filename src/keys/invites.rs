@@ -6,7 +6,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,16 +76,26 @@ impl Invites {
     pub fn lock(&self) -> io::Result<Lock> {
         match fs::create_dir(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+            _ => self.give_to_server(&self.directory)?,
         }
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.directory.join(".lock"))?;
+        let path = self.directory.join(".lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        self.give_to_server(&path)?;
         file.lock()?;
         Ok(Lock(file))
+    }
+
+    /// What the superuser makes has to be the server's, which may be another user: the one to whom its directory belongs.
+    fn give_to_server(&self, path: &Path) -> io::Result<()> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let data = match self.directory.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let owner = fs::metadata(data)?;
+        chown(path, Some(owner.uid()), Some(owner.gid()))
     }
 
     /// Makes an invitation for a user, instead of the one he may have. Removes those that have ended long ago.
@@ -109,6 +119,7 @@ impl Invites {
         }
         let text = serde_json::to_vec(&kept)?;
         file::write(&self.file_of(user), &text, Access::Owner, Existing::Replace)?;
+        self.give_to_server(&self.file_of(user))?;
         Ok(token)
     }
 
@@ -222,6 +233,20 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&*token.to_text()) && text.contains("2027-01-15T08:00:01.000Z"), "{text}");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_the_superuser_makes_is_the_servers() {
+        let data = tempfile::tempdir().unwrap();
+        if rustix::process::geteuid().is_root() {
+            chown(data.path(), Some(12_345), Some(12_345)).unwrap();
+        }
+        let server = fs::metadata(data.path()).unwrap().uid();
+        let invites = Invites::new(&data.path().join("invites"));
+        invites.issue(&invites.lock().unwrap(), &user("bob"), LATER, &mut rand::rng()).unwrap();
+        for path in ["invites", "invites/.lock", "invites/invite_bob.json"] {
+            assert_eq!(fs::metadata(data.path().join(path)).unwrap().uid(), server, "{path}");
+        }
     }
 
     #[test]
