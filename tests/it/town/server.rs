@@ -101,6 +101,7 @@ impl Town {
         }
         // What the store was given is written; what it had to say of it nobody hears.
         self.commands.clear();
+        self.decided = self.written.clone();
         let (store, _) = self.store.take().unwrap();
         store.stop().unwrap();
         self.start_server();
@@ -163,19 +164,19 @@ impl Town {
     fn judge(&mut self, room: RoomName, messages: &[ServerMessage]) {
         for message in messages {
             if let ServerMessage::Acted(acted) = message {
-                let owner = self.owners.get(&room).copied();
-                let admin = acted.by == super::world::admin() && !self.inside.contains_key(&room);
+                let owner = self.decided.owners.get(&room).copied();
+                let admin = acted.by == super::world::admin() && !self.decided.inside.contains_key(&room);
                 let by_right = owner == Some(acted.by) || admin;
                 assert!(by_right || acted.act == Some(Act::Left {}), "{acted:?}, and {owner:?} owns it");
-                match (&acted.act, self.inside.get_mut(&room)) {
-                    (Some(Act::HandedOver { user }), _) => drop(self.owners.insert(room, *user)),
+                match (&acted.act, self.decided.inside.get_mut(&room)) {
+                    (Some(Act::HandedOver { user }), _) => drop(self.decided.owners.insert(room, *user)),
                     (Some(Act::Invited { user }), Some(inside)) => drop(inside.insert(*user)),
                     (Some(Act::Kicked { user, .. }), Some(inside)) => drop(inside.remove(user)),
                     (Some(Act::Left {}), Some(inside)) => drop(inside.remove(&acted.by)),
                     _ => {}
                 }
             }
-            if let (ServerMessage::Message(said), Some(inside)) = (message, self.inside.get(&room)) {
+            if let (ServerMessage::Message(said), Some(inside)) = (message, self.decided.inside.get(&room)) {
                 let inside = inside.clone();
                 for line in self.lines().filter(|line| line.rooms.contains(&room)) {
                     assert!(inside.contains(&line.user.unwrap()), "{:?} gets {said:?}", line.user);
@@ -193,6 +194,7 @@ impl Town {
             assert!(!matches!(event, StoreEvent::Failing { .. }), "{event:?}");
             self.step(Input::Store(event));
         }
+        self.written = self.decided.clone();
     }
 
     pub(super) fn connect(&mut self, number: usize, attempt: Attempt) {
@@ -270,12 +272,12 @@ impl Town {
             return;
         }
         if let Request::Create(create) = &request
-            && !self.owners.contains_key(&create.room)
+            && !self.decided.owners.contains_key(&create.room)
         {
             // Nothing that these ask for is refused.
-            self.owners.insert(create.room, user);
+            self.decided.owners.insert(create.room, user);
             if create.roster.is_some() {
-                self.inside.insert(create.room, [user].into());
+                self.decided.inside.insert(create.room, [user].into());
             }
         }
         self.step(Input::Request { session, id, request });

@@ -97,13 +97,20 @@ pub(super) struct Town {
     pub(super) clients: Vec<Client>,
     pub(super) next_session: u64,
     pub(super) lines: u64,
-    /// Who owns rooms, and who was let into private ones.
-    pub(super) owners: BTreeMap<RoomName, UserName>,
-    pub(super) inside: BTreeMap<RoomName, BTreeSet<UserName>>,
+    /// What was decided over rooms, and what of it no crash undoes.
+    pub(super) decided: Decided,
+    pub(super) written: Decided,
     pub(super) liar: Option<Liar>,
     pub(super) truth: Truth,
     pub(super) seen: Seen,
     story: Vec<String>,
+}
+
+/// Who owns rooms, and who was let into private ones.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Decided {
+    pub(super) owners: BTreeMap<RoomName, UserName>,
+    pub(super) inside: BTreeMap<RoomName, BTreeSet<UserName>>,
 }
 
 /// The private keys of the tests' data.
@@ -154,8 +161,8 @@ impl Town {
             keys,
             next_session: 0,
             lines: 0,
-            owners: BTreeMap::new(),
-            inside: BTreeMap::new(),
+            decided: Decided::default(),
+            written: Decided::default(),
             liar: lies.then(|| Liar::new(key("server"), users.clone())),
             seen: Seen::default(),
             story: Vec::new(),
