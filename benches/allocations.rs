@@ -185,7 +185,7 @@ fn members(server: SocketAddr) {
     let login = || Login::Resume(bob(), duplicate(&ticket));
     let mut crowd = crowd::Crowd::new((0..MEMBERS).map(|_| Conn::new(server, Origin::default(), login())));
     crowd.enter();
-    crowd.ask(&Request::Join(Join { room: RoomName::lobby(), after: None }));
+    crowd.ask(&Request::Join(Join { room: RoomName::lobby(), after: None, backlog: false }));
     for conn in &mut crowd.conns {
         conn.keeping = false;
     }

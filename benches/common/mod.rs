@@ -83,7 +83,7 @@ impl Crowd {
             let session = SessionId(number);
             hub.handle(Input::Registered { user, fingerprint, spki: [].into() }, now, WALL);
             hub.handle(Input::Opened { session, user, fingerprint, client: String::new() }, now, WALL);
-            let request = Request::Join(Join { room: RoomName::lobby(), after: None });
+            let request = Request::Join(Join { room: RoomName::lobby(), after: None, backlog: false });
             hub.handle(Input::Request { session, id: 1, request }, now, WALL);
             while hub.poll().is_some() {}
         }

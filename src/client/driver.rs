@@ -8,6 +8,7 @@
 mod dial;
 mod first_contact;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ use self::dial::{Dial, Dialed};
 use super::memory::{Memory, MemoryError};
 use super::session::{Attempt, Command, Event, Input, Known, Network, Outcome, Output, Session, Settings};
 use crate::crypto::rsa::PrivateKey;
-use crate::model::Timestamp;
+use crate::model::{RoomName, Timestamp};
+use crate::proto::message::Position;
 
 pub use self::first_contact::{FirstContactError, fetch_server_key};
 
@@ -32,7 +34,7 @@ const WAKE: Token = Token(0);
 /// Reads in a row before anything else has its turn.
 const READS: usize = 16;
 const READ_BYTES: usize = 64 * 1024;
-/// How often it is looked whether another client has remembered something.
+/// How often it is looked whether another client has remembered something, and what was read is written.
 const RECALL: Duration = Duration::from_secs(1);
 /// Bytes that wait for a server that doesn't read them; with more, it is taken for dead.
 const UNSENT_BYTES: usize = 8 << 20;
@@ -109,6 +111,7 @@ impl Driver {
             identity,
             memory,
             recalled: Instant::now(),
+            read: BTreeMap::new(),
             tell,
             dial: Dial::new(target, waker),
             attempt: Attempt(0),
@@ -141,6 +144,8 @@ struct Shell<F> {
     // What is remembered for later sessions, if anything is; and when it was looked whether another client has written.
     memory: Option<Memory>,
     recalled: Instant,
+    // What was read, and is not written yet.
+    read: BTreeMap<RoomName, Position>,
     tell: F,
     dial: Dial,
     attempt: Attempt,
@@ -185,6 +190,7 @@ impl<F: FnMut(Told)> Shell<F> {
             }
             if self.recalled.elapsed() >= RECALL {
                 self.recalled = Instant::now();
+                self.remember_read();
                 self.remember(Memory::news);
             }
             while let Ok(command) = self.commands.try_recv() {
@@ -202,7 +208,8 @@ impl<F: FnMut(Told)> Shell<F> {
         if self.wire.as_ref().is_some_and(|wire| wire.readable) {
             return Some(Duration::ZERO);
         }
-        let due = [self.session.poll_timeout(), self.dial.poll_timeout()].into_iter().flatten().min()?;
+        let write = (!self.read.is_empty()).then(|| self.recalled + RECALL);
+        let due = [self.session.poll_timeout(), self.dial.poll_timeout(), write].into_iter().flatten().min()?;
         // Rounded up: the poll counts whole milliseconds, and would come back too early.
         Some(due.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }
@@ -253,8 +260,11 @@ impl<F: FnMut(Told)> Shell<F> {
                 Output::HasRoster(room, head) => {
                     self.remember(|memory| memory.has_roster(room, head, &mut rand::rng()).map(|()| None));
                 }
-                Output::HasRead(room, seq) => {
-                    self.remember(|memory| memory.has_read(room, seq, &mut rand::rng()).map(|()| None));
+                // Written with the next ones: whoever looks at a busy room reads a lot.
+                Output::HasRead(room, Some(position)) => drop(self.read.insert(room, position)),
+                Output::HasRead(room, None) => {
+                    self.read.remove(&room);
+                    self.remember(|memory| memory.forget_read(room).map(|()| None));
                 }
                 Output::Decide(user, pin) => {
                     self.remember(|memory| memory.decide(user, &pin, &mut rand::rng()).map(|()| None));
@@ -263,6 +273,7 @@ impl<F: FnMut(Told)> Shell<F> {
                 Output::Event(event) => (self.tell)(Told::Event(event)),
                 Output::Over { outcome, undelivered } => {
                     self.over = true;
+                    self.remember_read();
                     (self.tell)(Told::Over { outcome, undelivered });
                 }
             }
@@ -280,6 +291,14 @@ impl<F: FnMut(Told)> Shell<F> {
                 (self.tell)(Told::Event(Event::Notice(text)));
             }
             Some(Ok(None)) | None => {}
+        }
+    }
+
+    /// Writes what was read.
+    fn remember_read(&mut self) {
+        let read = std::mem::take(&mut self.read);
+        if !read.is_empty() {
+            self.remember(|memory| memory.has_read(&read, &mut rand::rng()).map(|()| None));
         }
     }
 

@@ -7,6 +7,7 @@
 //!
 //! It does not notice if somebody who can write to the user's files takes an entry out, or puts an earlier one back.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 use rand::CryptoRng;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use super::session::{Known, Pin, Preference};
 use crate::crypto::aead::{Key, NONCE_BYTES, TAG_BYTES};
@@ -22,11 +23,12 @@ use crate::crypto::kdf;
 use crate::crypto::rsa::{Label, PrivateKey};
 use crate::crypto::secret::Secret;
 use crate::e2e::Head;
-use crate::model::{Fingerprint, RoomName, Seq, UserName};
+use crate::model::{Fingerprint, RoomName, UserName};
+use crate::proto::message::Position;
 
 /// "RSAM", in the header of our databases.
 const APPLICATION_ID: u32 = 0x5253_414d;
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const SCHEMA: &str = "
     CREATE TABLE seal (
         id        INTEGER PRIMARY KEY CHECK (id = 0),
@@ -87,13 +89,13 @@ enum Entry {
         #[n(3)]
         earlier: Vec<Fingerprint>,
     },
-    /// Of a direct room: what was shown, up to here.
+    /// Of a room: what was read, up to here.
     #[n(1)]
     Read {
         #[n(0)]
         room: RoomName,
         #[n(1)]
-        seq: Seq,
+        position: Position,
     },
     /// What this user says is not shown.
     #[n(2)]
@@ -201,12 +203,38 @@ impl Memory {
         Ok(self.known()?.pin(user).cloned())
     }
 
-    /// Remembers what was shown of a direct room.
+    /// Remembers up to where rooms were read, unless another client has read further.
+    ///
+    /// # Errors
+    /// If it can't be written or read.
+    pub fn has_read(
+        &mut self,
+        rooms: &BTreeMap<RoomName, Position>,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(), MemoryError> {
+        let database = |source| self.database(source);
+        let transaction =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate).map_err(database)?;
+        for (room, position) in rooms {
+            let (id, sealed) = self.seal(&Entry::Read { room: *room, position: *position }, rng);
+            let before: Option<Vec<u8>> = transaction
+                .query_row("SELECT sealed FROM entry WHERE id = ?1", [id], |row| row.get(0))
+                .optional()
+                .map_err(database)?;
+            match before.map(|before| self.unseal(&id, &before)).transpose()? {
+                Some(Entry::Read { position: before, .. }) if before >= *position => {}
+                _ => self.insert(&id, &sealed)?,
+            }
+        }
+        transaction.commit().map_err(database)
+    }
+
+    /// Forgets up to where a room was read.
     ///
     /// # Errors
     /// If it can't be written.
-    pub fn has_read(&mut self, room: RoomName, seq: Seq, rng: &mut dyn CryptoRng) -> Result<(), MemoryError> {
-        self.put(&Entry::Read { room, seq }, rng)
+    pub fn forget_read(&mut self, room: RoomName) -> Result<(), MemoryError> {
+        self.remove(&Subject::Read(room)).map(drop)
     }
 
     /// Everything that is remembered, if another client has written since this was last asked.
@@ -234,7 +262,7 @@ impl Memory {
             let (id, sealed): (Vec<u8>, Vec<u8>) = row.map_err(database)?;
             match self.unseal(&id, &sealed)? {
                 Entry::Pin { user, key, verified, earlier } => known.recall(user, Pin { key, verified, earlier }),
-                Entry::Read { room, seq } => known.has_read(room, seq),
+                Entry::Read { room, position } => known.has_read(room, position),
                 Entry::Ignored { user } => known.prefer(Preference::Ignore(user, true)),
                 Entry::Hushed { room } => known.prefer(Preference::Hush(room, true)),
                 Entry::Roster { room, head } => known.has_roster(room, head),
@@ -287,6 +315,10 @@ impl Memory {
 
     fn put(&mut self, entry: &Entry, rng: &mut dyn CryptoRng) -> Result<(), MemoryError> {
         let (id, sealed) = self.seal(entry, rng);
+        self.insert(&id, &sealed)
+    }
+
+    fn insert(&self, id: &[u8], sealed: &[u8]) -> Result<(), MemoryError> {
         let upsert = "INSERT INTO entry VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sealed = excluded.sealed";
         self.connection.execute(upsert, params![id, sealed]).map_err(|source| self.database(source))?;
         Ok(())

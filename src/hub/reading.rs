@@ -38,7 +38,7 @@ impl Hub {
     pub(super) fn enter(&mut self, session: SessionId, id: RequestId, join: &Join, at: At) -> Result<(), Refused> {
         self.may_read(session, at)?;
         let (room, user) = self.room_of_member(session, join.room)?;
-        let resume = room.resume(user, join.after, self.incarnation, &self.settings);
+        let resume = room.resume(user, join, self.incarnation, &self.settings);
         self.let_in(session, id, join.room, resume, Vec::new(), at)
     }
 
@@ -186,8 +186,8 @@ impl Hub {
                 let end = Seq(span.before.0.saturating_sub(1));
                 // What is not there any more was at the beginning.
                 let first = records.first().map_or(span.before, |record| record.seq);
-                if !resume.first_visit {
-                    resume.gone += first.0.saturating_sub(span.after.next().0);
+                if let Some(has) = resume.has {
+                    resume.gone = first.0.saturating_sub(has.next().0);
                 }
                 resume.from = records.last().filter(|_| more).map_or(end, |record| record.seq);
                 self.let_in(session, id, span.room, resume, records, at)

@@ -7,7 +7,7 @@ use super::sanctions::Sanctions;
 use super::{PAGE_BYTES, PRESENCE_USERS, Settings, WINDOW_BYTES};
 use crate::journal::RestoredRoom;
 use crate::model::{Incarnation, Seq, UserName};
-use crate::proto::message::{Encoded, Position, RequestId, Status};
+use crate::proto::message::{Encoded, Join, RequestId, Status};
 
 #[derive(Debug, Default)]
 pub(super) struct Room {
@@ -51,12 +51,12 @@ pub(super) struct Room {
 /// Where a client that comes back goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resume {
-    /// It has what is up to here, or does without it.
+    /// It gets what is after this.
     pub(super) from: Seq,
     /// So many before that it does not get, although it was here before.
     pub(super) gone: u64,
-    /// It was not here before.
-    pub(super) first_visit: bool,
+    /// What it has, if it was here before.
+    pub(super) has: Option<Seq>,
     /// What it has beyond this was never stored.
     pub(super) withdrawn_after: Option<Seq>,
 }
@@ -130,26 +130,24 @@ impl Room {
         self.window_bytes = 0;
     }
 
-    /// Where a client goes on that has what is up to `after`, or is here for the first time.
-    pub(super) fn resume(
-        &self,
-        user: UserName,
-        after: Option<Position>,
-        current: Incarnation,
-        settings: &Settings,
-    ) -> Resume {
+    /// Where a client goes on that has what is up to a position, or is here for the first time.
+    pub(super) fn resume(&self, user: UserName, join: &Join, current: Incarnation, settings: &Settings) -> Resume {
         let last = |count: u32| Seq(self.last.0.saturating_sub(count.into()));
-        let Some(after) = after else {
+        let oldest = last(settings.history_limit);
+        let backlog = last(settings.join_backlog).max(oldest);
+        let Some(after) = join.after else {
             // In a direct room, what the user has not got from anywhere, too.
             let got = self.progress.get(&user).map_or(Seq(0), |progress| progress.delivered);
             let wanted = if self.is_direct { got } else { self.last };
-            let from = last(settings.join_backlog).min(wanted).max(last(settings.history_limit));
-            return Resume { from, gone: 0, first_visit: true, withdrawn_after: None };
+            return Resume { from: backlog.min(wanted).max(oldest), gone: 0, has: None, withdrawn_after: None };
         };
         let valid = self.valid_up_to(after.incarnation, current);
         let has = after.seq.min(valid);
-        let from = has.max(last(settings.history_limit));
-        Resume { from, gone: from.0 - has.0, first_visit: false, withdrawn_after: (after.seq > valid).then_some(valid) }
+        let missed = has.max(oldest);
+        // If something is gone, that is all there is.
+        let from = if join.backlog { missed.min(backlog) } else { missed };
+        let withdrawn_after = (after.seq > valid).then_some(valid);
+        Resume { from, gone: missed.0 - has.0, has: Some(has), withdrawn_after }
     }
 
     /// The first message in memory, if there are some between it and `from` that are not.

@@ -75,7 +75,7 @@ struct Peer {
     last: Option<Seq>,
     view: View,
     /// Joins without an answer, and the parts that came for each request.
-    joins: BTreeMap<RequestId, Option<Position>>,
+    joins: BTreeMap<RequestId, Join>,
     parts: BTreeMap<RequestId, Vec<Stored>>,
 }
 
@@ -90,12 +90,16 @@ struct View {
 
 impl Peer {
     /// Does what a client does with the answer to a join, if what it says is possible.
-    fn check_join(&mut self, after: Option<Position>, joined: &Joined, parts: &[Stored], incarnation: Incarnation) {
+    fn check_join(&mut self, join: &Join, joined: &Joined, parts: &[Stored], incarnation: Incarnation) {
         assert!(parts.windows(2).all(|pair| pair[0].seq.next() == pair[1].seq), "a gap in {parts:?}");
+        let after = join.after;
         if let Some(after) = after {
             assert!(joined.withdrawn_after.is_none_or(|valid| valid < after.seq));
-            let from = joined.withdrawn_after.unwrap_or(after.seq);
-            assert_eq!(joined.last.0, from.0 + joined.gone + parts.len() as u64, "{after:?} {joined:?}");
+            let from = joined.withdrawn_after.unwrap_or(after.seq).0 + joined.gone;
+            let given = from + parts.len() as u64;
+            // What was said last may begin before what was missed.
+            let more = join.backlog && joined.gone == 0 && parts.first().is_some_and(|part| part.seq.0 <= from);
+            assert!(joined.last.0 == given || more, "{join:?} {joined:?}");
         } else {
             assert_eq!((joined.gone, joined.withdrawn_after), (0, None));
         }
@@ -266,8 +270,8 @@ impl World {
                             assert!(stored, "not on disk: {seq}");
                         }
                         Reply::Joined(joined) => {
-                            let after = peer.joins.remove(id).unwrap();
-                            peer.check_join(after, joined, &parts, self.incarnation);
+                            let join = peer.joins.remove(id).unwrap();
+                            peer.check_join(&join, joined, &parts, self.incarnation);
                             peer.view.check(&self.truth);
                         }
                         Reply::HistoryEnd(_) => {}
@@ -322,7 +326,7 @@ impl World {
         if !peer.gone && peer.closed.is_none() {
             peer.open.insert(id);
             if let Request::Join(join) = &request {
-                peer.joins.insert(id, join.after);
+                peer.joins.insert(id, join.clone());
             }
         }
         self.handle(Input::Request { session, id, request });
@@ -346,7 +350,7 @@ impl World {
 
     fn join(&mut self, session: SessionId, after: Option<(u64, u64)>) -> Joined {
         let after = after.map(|(incarnation, seq)| Position { incarnation: Incarnation(incarnation), seq: Seq(seq) });
-        match self.ask(session, Request::Join(Join { room: RoomName::lobby(), after })) {
+        match self.ask(session, Request::Join(Join { room: RoomName::lobby(), after, backlog: false })) {
             // What the room is, is told elsewhere.
             Reply::Joined(joined) => Joined { info: RoomInfo::new(joined.info.room), ..joined },
             other => panic!("{other:?}"),

@@ -130,7 +130,7 @@ impl Member {
                 }
                 link::Output::Opened(secret) => {
                     self.secret = Some(secret);
-                    self.ask(JOIN, &Request::Join(Join { room: RoomName::lobby(), after: None }));
+                    self.ask(JOIN, &Request::Join(Join { room: RoomName::lobby(), after: None, backlog: false }));
                 }
                 link::Output::Message(Heard::Said(sighting)) => happened(Happening::Said(sighting), now),
                 link::Output::Message(Heard::Else(message)) => self.told(*message, now, happened),

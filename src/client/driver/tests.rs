@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream as StdStream};
 use std::path::Path;
 
 use super::*;
-use crate::client::session::Known;
 use crate::client::session::{Answer, Ask};
+use crate::client::session::{Known, Visit};
 use crate::config::ServerFlags;
 use crate::config::{ServerConfig, ServerPaths};
 use crate::crypto::rsa::test_keys;
@@ -79,9 +79,9 @@ impl User {
         }
     }
 
-    fn entered(&self) -> bool {
+    fn entered(&self) -> Visit {
         self.wait(|told| match told {
-            Told::Event(Event::Entered { again, .. }) => Some(again),
+            Told::Event(Event::Entered { visit, .. }) => Some(visit),
             _ => None,
         })
     }
@@ -130,7 +130,7 @@ fn two_users_talk_and_leave() {
 
     let alice = User::new("alice", Target { host: "localhost".to_owned(), port }, None);
     let bob = User::new("bob", target(port), None);
-    assert!(!alice.entered() && !bob.entered());
+    assert_eq!([alice.entered(), bob.entered()], [Visit::First; 2]);
     alice.say("hello");
     bob.hears("hello");
     alice.accepted();
@@ -198,7 +198,7 @@ fn a_cut_is_survived_with_nothing_lost() {
     alice.wait(|told| matches!(told, Told::Event(Event::Offline { failures: 0, .. })).then_some(()));
     bob.say("missed");
     alice.say("kept");
-    assert!(alice.entered(), "it had been there before");
+    assert_eq!(alice.entered(), Visit::Again);
     alice.accepted();
     bob.hears("missed");
     bob.hears("kept");

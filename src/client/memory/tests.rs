@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::crypto::rsa::test_keys::{alice, bob};
+use crate::model::{Incarnation, Seq};
 
 fn user(text: &str) -> UserName {
     text.parse().unwrap()
@@ -13,6 +14,10 @@ fn user(text: &str) -> UserName {
 
 fn pin(number: u8) -> Pin {
     Pin { key: Fingerprint([number; 32]), verified: false, earlier: Vec::new() }
+}
+
+fn at(incarnation: u64, seq: u64) -> Position {
+    Position { incarnation: Incarnation(incarnation), seq: Seq(seq) }
 }
 
 fn open(path: &Path) -> (Memory, Known) {
@@ -36,13 +41,11 @@ fn what_was_decided_is_remembered_and_belongs_to_the_user_alone() {
     memory.decide(user("bob"), &decided, &mut rand::rng()).unwrap();
     assert_eq!(memory.meet(user("carol"), &pin(2), &mut rand::rng()).unwrap(), None);
     let room = RoomName::direct(user("alice"), user("bob")).unwrap();
-    for seq in [3, 7] {
-        memory.has_read(room, Seq(seq), &mut rand::rng()).unwrap();
-    }
+    memory.has_read(&[(room, at(1, 7))].into(), &mut rand::rng()).unwrap();
     drop(memory);
     let (_, known) = open(&path);
     assert_eq!((known.pin(user("bob")), known.pin(user("carol"))), (Some(&decided), Some(&pin(2))));
-    assert_eq!((known.read(room), known.read(RoomName::lobby())), (Some(Seq(7)), None));
+    assert_eq!((known.read(room), known.read(RoomName::lobby())), (Some(at(1, 7)), None));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     // Nothing of it is in the clear.
     let bytes = std::fs::read(&path).unwrap();
@@ -65,6 +68,24 @@ fn what_the_user_does_without_is_remembered_until_he_wants_it_again() {
             memory.prefer(preference, &mut rand::rng()).unwrap();
         }
         assert_eq!(open(&path).1.preferences().collect::<Vec<_>>(), remembered);
+    }
+}
+
+#[test]
+fn what_one_client_has_read_no_other_one_takes_back() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("memory.db");
+    let ((mut one, _), (mut other, _)) = (open(&path), open(&path));
+    let (lobby, dev) = (RoomName::lobby(), "#dev".parse().unwrap());
+    one.has_read(&[(lobby, at(2, 7)), (dev, at(2, 1))].into(), &mut rand::rng()).unwrap();
+    // It has not heard of that, and knows what an earlier start of the server has lost.
+    other.has_read(&[(lobby, at(1, 9)), (dev, at(2, 3))].into(), &mut rand::rng()).unwrap();
+    for mut memory in [one, other] {
+        let known = memory.known().unwrap();
+        assert_eq!((known.read(lobby), known.read(dev)), (Some(at(2, 7)), Some(at(2, 3))));
+        memory.forget_read(dev).unwrap();
+        assert_eq!(memory.known().unwrap().read(dev), None);
+        memory.has_read(&[(dev, at(2, 3))].into(), &mut rand::rng()).unwrap();
     }
 }
 
@@ -106,7 +127,7 @@ fn what_somebody_else_has_written_is_refused() {
     drop(open(&path));
     change("UPDATE entry SET id = zeroblob(32)");
     assert_eq!(why(&path, alice()), "an entry was changed");
-    change("PRAGMA user_version = 2");
+    change(&format!("PRAGMA user_version = {}", FORMAT + 1));
     assert_eq!(why(&path, alice()), "it is of another version of rsachat");
     change("PRAGMA application_id = 7");
     assert_eq!(why(&path, alice()), "it is another program's");

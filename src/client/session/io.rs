@@ -11,8 +11,8 @@ use crate::model::{Fingerprint, MessageId, RoomName, SenderKeyId, Seq, Timestamp
 use crate::proto::close::CloseReason;
 use crate::proto::handshake::client::{Answer as JobAnswer, ClientError, Job};
 use crate::proto::message::{
-    Acted, Body, Invited, Membership, PeopleList, Presence, Receipt, Refused, Request, RoomInfo, RoomList, Stored,
-    UserInfo, Welcome,
+    Acted, Body, Invited, Membership, PeopleList, Position, Presence, Receipt, Refused, Request, RoomInfo, RoomList,
+    Stored, UserInfo, Welcome,
 };
 
 /// One try to have a connection. What comes for an earlier one is ignored.
@@ -81,7 +81,7 @@ pub enum Command {
         /// The room.
         room: RoomName,
     },
-    /// What was said in a direct room has been seen up to here.
+    /// What was said in a room has been seen up to here.
     Read {
         /// The room.
         room: RoomName,
@@ -205,8 +205,8 @@ pub enum Output {
     Meet(UserName, Pin),
     /// Remember this of a user, for later sessions, in the place of what was remembered before.
     Decide(UserName, Pin),
-    /// Remember that a direct room was read up to here.
-    HasRead(RoomName, Seq),
+    /// Remember up to where a room was read; nothing if it is left, or if the server has lost that.
+    HasRead(RoomName, Option<Position>),
     /// Remember what the user does without.
     Prefer(Preference),
     /// Remember up to where a private room's roster was seen; nothing if the room is left.
@@ -242,8 +242,8 @@ pub enum Event {
     Entered {
         /// The room.
         info: RoomInfo,
-        /// Whether this session had been there before.
-        again: bool,
+        /// Whether that is new.
+        visit: Visit,
     },
     /// The server doesn't let us into a room.
     NotEntered {
@@ -430,12 +430,23 @@ pub enum Seal {
     Unreadable(Unreadable),
 }
 
+/// Whether it is new that the user is in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visit {
+    /// Nothing was ever read there: what was said before is nothing that was missed.
+    First,
+    /// What was read there is remembered from an earlier session.
+    Return,
+    /// This session had been there before.
+    Again,
+}
+
 /// When a message arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// As one of the last before our first visit.
+    /// As one of the last before this session; nothing new, or said before the user's first visit.
     Backlog,
-    /// Late: it was said while we were away.
+    /// Late: it was said while we were away, and nobody has read it.
     Missed,
     /// As it is said.
     Live,

@@ -61,7 +61,7 @@ use crate::proto::message::{ErrorCode, MESSAGE_BYTES, RequestId, Welcome};
 
 pub use self::io::{
     Answer, Arrival, Ask, Attempt, Command, Event, Input, Network, Outcome, Output, Preference, Said, Seal, Seen,
-    Until, WorkId,
+    Until, Visit, WorkId,
 };
 pub use self::private::BadRoster;
 pub use self::trust::{Known, Pin, Trust};
@@ -207,7 +207,7 @@ impl Session {
     pub fn new(mut settings: Settings, rng: StdRng, now: Instant, wall: Timestamp) -> Self {
         let known = std::mem::take(&mut settings.known);
         let mut session = Self {
-            rooms: BTreeMap::from([(settings.room, Room::new(settings.room, known.roster(settings.room)))]),
+            rooms: BTreeMap::from([(settings.room, Room::new(settings.room, &known))]),
             settings,
             limits: limits(),
             rng,
@@ -338,10 +338,9 @@ impl Session {
             }
             Command::Join { room } => {
                 if self.may_join(room) {
-                    let roster = self.known.roster(room);
-                    let known = self.rooms.entry(room).or_insert_with(|| Room::new(room, roster));
-                    if let Entry::Refused = known.entry {
-                        known.entry = Entry::Outside(None);
+                    let room = self.know(room);
+                    if let Entry::Refused = room.entry {
+                        room.entry = Entry::Outside(None);
                     }
                 } else {
                     let refused = posts::here(ErrorCode::Conflict, "you are in too many rooms");

@@ -6,11 +6,12 @@ use super::asks::Answered;
 use super::posts::{Fate, here};
 use super::room::{Broken, Entry, Room};
 use super::sealed::Held;
-use super::{Answer, Arrival, Ask, Asked, Asker, Event, HeldTicket, Output, Phase, Seal, Session, Trust};
+use super::{Answer, Arrival, Ask, Asked, Asker, Event, HeldTicket, Output, Phase, Seal, Session, Trust, Visit};
 use crate::model::RoomName;
 use crate::proto::handshake::client::Resumption;
 use crate::proto::message::{
-    Act, ErrorCode, Joined, Membership, Refused, Reply, Request, RequestId, ServerMessage, Stored, Ticket, Welcome,
+    Act, ErrorCode, Joined, Membership, Position, Refused, Reply, Request, RequestId, ServerMessage, Stored, Ticket,
+    Welcome,
 };
 
 /// Most rooms that we are in.
@@ -107,9 +108,8 @@ impl Session {
     }
 
     /// Is in a room from now on, as soon as the server lets us.
-    pub(super) fn know(&mut self, room: RoomName) {
-        let roster = self.known.roster(room);
-        self.rooms.entry(room).or_insert_with(|| Room::new(room, roster));
+    pub(super) fn know(&mut self, room: RoomName) -> &mut Room {
+        self.rooms.entry(room).or_insert_with(|| Room::new(room, &self.known))
     }
 
     /// Whether there is room for one more, or it is known.
@@ -120,6 +120,10 @@ impl Session {
     /// Forgets a room, and tells what becomes of that which was said there and not acknowledged.
     pub(super) fn forget(&mut self, name: RoomName, why: &Refused) {
         self.tell_held(name, why);
+        if !name.is_direct() {
+            // Who comes again some day, comes anew.
+            self.forget_read(name);
+        }
         let Some(mut room) = self.rooms.remove(&name) else { return };
         self.asks.forget(name);
         for fate in room.posts.refuse_all(why) {
@@ -291,29 +295,37 @@ impl Session {
         let arrived = match room.joined(&answer, incarnation) {
             Ok(arrived) => arrived,
             Err(broken) => {
+                self.forget_read(name);
                 self.event(Event::Notice(format!("{name}: what the server has does not fit to what it had before")));
                 return Err(broken);
             }
         };
-        let again = room.visited;
+        let visit = if room.visited {
+            Visit::Again
+        } else if self.known.read(name).is_some() {
+            Visit::Return
+        } else {
+            Visit::First
+        };
         room.visited |= arrived.caught_up;
         if let Some((after, messages)) = arrived.withdrawn {
+            self.lost_read(name, Position { incarnation, seq: after });
             self.tell_in(name, Held::Event(Event::Withdrawn { room: name, after, messages }));
         }
         if arrived.gone > 0 {
             self.tell_in(name, Held::Event(Event::Missed { room: name, gone: arrived.gone }));
         }
-        let first_visit = arrived.first_visit || !again;
-        // What nobody has seen yet is no backlog.
-        let unread_after = name.is_direct().then(|| self.known.read(name).unwrap_or_default());
+        // What nobody has seen yet is no backlog; but what was said before the first visit, to others.
+        let read = self.known.read(name).map(|read| read.seq);
+        let unread_after = if name.is_direct() { Some(read.unwrap_or_default()) } else { read };
         for message in arrived.messages {
-            let backlog = first_visit && unread_after.is_none_or(|read| message.seq <= read);
+            let backlog = visit != Visit::Again && unread_after.is_none_or(|read| message.seq <= read);
             let arrival = if backlog { Arrival::Backlog } else { Arrival::Missed };
             self.tell_in(name, Held::Message(message, arrival));
         }
         if arrived.caught_up {
             answer.info.sealed = self.rooms.get(&name).is_some_and(|room| room.sealed.is_some());
-            self.tell_in(name, Held::Event(Event::Entered { info: answer.info, again }));
+            self.tell_in(name, Held::Event(Event::Entered { info: answer.info, visit }));
         }
         self.check_held(name)
     }

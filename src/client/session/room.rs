@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::io::Seen;
 use super::posts::Posts;
 use super::sealed::Sealed;
-use crate::e2e::Head;
+use super::trust::Known;
 use crate::model::{Incarnation, RoomName, Seq};
 use crate::proto::message::{Body, Join, Joined, Position, Refused, Request, RequestId, Stored};
 
@@ -20,8 +20,10 @@ pub(super) const PARTS_BYTES: usize = 2 << 20;
 
 #[derive(Debug)]
 pub(super) struct Room {
-    /// What was shown, up to here.
+    /// What was shown, up to here: in this session, or in an earlier one.
     have: Option<Position>,
+    /// Nothing was shown in this session.
+    fresh: bool,
     seen: VecDeque<Seen>,
     pub(super) entry: Entry,
     /// Whether the room was entered, or entering it was refused, at least once.
@@ -81,18 +83,18 @@ pub(super) struct Arrived {
     pub(super) withdrawn: Option<(Seq, Vec<Seen>)>,
     pub(super) gone: u64,
     pub(super) messages: Vec<Stored>,
-    pub(super) first_visit: bool,
     pub(super) caught_up: bool,
 }
 
 impl Room {
-    /// A room of which nothing is known but, if it is private, what its roster was.
-    pub(super) fn new(name: RoomName, roster: Option<Head>) -> Self {
-        let sealed =
-            if roster.is_some() { Some(Sealed::private(name)) } else { name.is_direct().then(Sealed::default) };
+    /// A room of which nothing is known but what is remembered from other sessions.
+    pub(super) fn new(name: RoomName, known: &Known) -> Self {
+        let is_private = known.roster(name).is_some();
+        let sealed = if is_private { Some(Sealed::private(name)) } else { name.is_direct().then(Sealed::default) };
         Self {
             sealed: sealed.map(Box::new),
-            have: None,
+            have: known.read(name),
+            fresh: true,
             seen: VecDeque::new(),
             entry: Entry::Outside(None),
             settled: false,
@@ -104,7 +106,12 @@ impl Room {
     /// The request that enters the room.
     pub(super) fn join(&mut self, room: RoomName, id: RequestId) -> Vec<u8> {
         self.entry = Entry::Asked(id, Parts::default());
-        Request::Join(Join { room, after: self.have }).encode(id)
+        Request::Join(Join { room, after: self.have, backlog: self.fresh && self.have.is_some() }).encode(id)
+    }
+
+    /// Where a message stands that was shown, if it was.
+    pub(super) fn position(&self, seq: Seq) -> Option<Position> {
+        self.have.map(|have| Position { seq: seq.min(have.seq), ..have })
     }
 
     /// Whether this is the request that is to enter the room; not one of an earlier stay.
@@ -151,8 +158,7 @@ impl Room {
     }
 
     fn arrive(&mut self, messages: Vec<Stored>, answer: &Joined, incarnation: Incarnation) -> Result<Arrived, Broken> {
-        let first_visit = self.have.is_none();
-        let mut arrived = Arrived { first_visit, caught_up: answer.caught_up, ..Arrived::default() };
+        let mut arrived = Arrived { caught_up: answer.caught_up, ..Arrived::default() };
         let mut from = match (self.have, answer.withdrawn_after) {
             (None, _) => None,
             (Some(have), None) => Some(have.seq),
@@ -167,6 +173,13 @@ impl Room {
             *from = Seq(from.0.saturating_add(answer.gone));
             arrived.gone = answer.gone;
         }
+        if self.fresh
+            && answer.gone == 0
+            && let (Some(from), Some(first)) = (&mut from, messages.first())
+        {
+            // What was said last may begin before what was missed.
+            *from = (*from).min(Seq(first.seq.0.saturating_sub(1)));
+        }
         for message in &messages {
             if from.is_some_and(|from| message.seq != from.next()) {
                 return Err(Broken("messages are missing from an answer"));
@@ -180,6 +193,7 @@ impl Room {
             return Err(Broken("an answer that leads nowhere"));
         }
         self.have = Some(Position { incarnation, seq: answer.last });
+        self.fresh = false;
         for message in &messages {
             self.remember(message);
         }

@@ -14,7 +14,7 @@ use super::vault::{self, Look, Unreadable, Vault};
 use super::{Answer, Arrival, Ask, Asker, Event, Output, Session};
 use crate::crypto::rsa::PublicKey;
 use crate::model::{Fingerprint, MessageId, RoomName, SenderKeyId, Seq, UserName};
-use crate::proto::message::{Body, Receipt, Refused, Reply, Request, RequestId, Seen, Stored, Waiting};
+use crate::proto::message::{Body, Position, Receipt, Refused, Reply, Request, RequestId, Seen, Stored, Waiting};
 
 /// Most that waits to be opened; with more, the server withholds what opens it.
 const HELD: usize = 20_000;
@@ -164,7 +164,7 @@ impl Session {
                 message.body = Some(opened.body);
                 Seal::Sealed(self.trust_in(name, key, sender))
             }
-            Err(Unreadable::NotThen) if arrival == Arrival::Backlog => {
+            Err(Unreadable::NotThen) if arrival != Arrival::Live => {
                 sealed.before += 1;
                 return;
             }
@@ -295,15 +295,33 @@ impl Session {
 
     /// A user of this client has seen what was said, up to this message.
     pub(super) fn has_read(&mut self, name: RoomName, seq: Seq) {
+        let Some(position) = self.rooms.get(&name).and_then(|room| room.position(seq)) else { return };
         let before = self.known.read(name);
-        self.known.has_read(name, seq);
+        self.known.has_read(name, position);
         if self.known.read(name) != before {
-            self.outputs.push_back(Output::HasRead(name, seq));
+            self.outputs.push_back(Output::HasRead(name, Some(position)));
         }
         if self.settings.receipts
             && let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut())
         {
             sealed.progress.read = sealed.progress.read.max(Some(seq));
+        }
+    }
+
+    /// The server has lost what came after this position.
+    pub(super) fn lost_read(&mut self, name: RoomName, position: Position) {
+        if self.known.read(name).is_some_and(|read| read.seq > position.seq) {
+            self.forget_read(name);
+            self.known.has_read(name, position);
+            self.outputs.push_back(Output::HasRead(name, Some(position)));
+        }
+    }
+
+    /// What was read of a room means nothing any more.
+    pub(super) fn forget_read(&mut self, name: RoomName) {
+        if self.known.read(name).is_some() {
+            self.known.forget_read(name);
+            self.outputs.push_back(Output::HasRead(name, None));
         }
     }
 

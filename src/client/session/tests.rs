@@ -3,6 +3,7 @@
 mod ending;
 mod membership;
 mod private;
+mod reading;
 mod rooms;
 mod sealed;
 mod sending;
@@ -22,8 +23,8 @@ use crate::proto::handshake::server::{Context, Directory};
 use crate::proto::link::Ended;
 use crate::proto::link::Server;
 use crate::proto::message::{
-    Accepted, Body, Joined, KeptSenderKey, Refused, Reply, Request, RoomInfo, SenderKeyList, ServerMessage, Shutdown,
-    Stored, Ticket,
+    Accepted, Body, Joined, KeptSenderKey, Position, Refused, Reply, Request, RoomInfo, SenderKeyList, ServerMessage,
+    Shutdown, Stored, Ticket,
 };
 use crate::proto::ticket::TicketKeys;
 
@@ -88,6 +89,7 @@ struct World {
     events: Vec<Event>,
     requests: Vec<(RequestId, Request)>,
     remembered: Vec<(UserName, Pin)>,
+    read: Vec<(RoomName, Option<Position>)>,
     over: Option<(Outcome, usize)>,
     // How the handshakes were opened.
     resumed: Vec<bool>,
@@ -117,6 +119,7 @@ impl World {
             events: Vec::new(),
             requests: Vec::new(),
             remembered: Vec::new(),
+            read: Vec::new(),
             over: None,
             resumed: Vec::new(),
             closed_by_session: None,
@@ -202,7 +205,8 @@ impl World {
                 let answer = job.run(test_keys::alice(), &mut self.rng);
                 self.handle(Input::Worked(id, answer));
             }
-            Output::HasRead(..) | Output::Prefer(_) | Output::HasRoster(..) => {}
+            Output::HasRead(room, position) => self.read.push((room, position)),
+            Output::Prefer(_) | Output::HasRoster(..) => {}
             Output::Meet(user, pin) | Output::Decide(user, pin) => self.remembered.push((user, pin)),
             Output::Disconnect => {
                 while let Some(output) = self.link.as_mut().and_then(Link::poll) {
@@ -271,7 +275,6 @@ impl World {
         self.requests.remove(0)
     }
 
-    /// The texts of the posts that came, whether each is a retry, and their requests' ids.
     /// A request of this kind, of those that came.
     fn take(&mut self, is: impl Fn(&Request) -> bool) -> (RequestId, Request) {
         let at = self.requests.iter().position(|(_, request)| is(request));
@@ -285,6 +288,7 @@ impl World {
         self.tell(&[ServerMessage::Reply(id, Reply::SenderKeys(SenderKeyList { keys }))]);
     }
 
+    /// The texts of the posts that came, whether each is a retry, and their requests' ids.
     fn posts(&mut self) -> Vec<(RequestId, String, bool)> {
         let requests = std::mem::take(&mut self.requests).into_iter();
         let posts = requests.map(|(id, request)| match request {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::io::Preference;
 use crate::e2e::Head;
-use crate::model::{Fingerprint, RoomName, Seq, UserName};
+use crate::model::{Fingerprint, RoomName, UserName};
+use crate::proto::message::Position;
 
 /// What is known of a user's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +21,11 @@ pub struct Pin {
 /// Most earlier keys that are remembered of one user.
 const EARLIER: usize = 16;
 
-/// What is known of users' keys, and of what they said to the user alone.
+/// What is remembered from one session to the next: whose keys are trusted, what was read, and what the user does without.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     pins: BTreeMap<UserName, Pin>,
-    read: BTreeMap<RoomName, Seq>,
+    read: BTreeMap<RoomName, Position>,
     ignored: BTreeSet<UserName>,
     hushed: BTreeSet<RoomName>,
     rosters: BTreeMap<RoomName, Head>,
@@ -54,7 +55,7 @@ impl Known {
     /// Another client of the user has remembered this.
     pub fn merge(&mut self, other: Self) {
         self.pins.extend(other.pins);
-        other.read.into_iter().for_each(|(room, seq)| self.has_read(room, seq));
+        other.read.into_iter().for_each(|(room, position)| self.has_read(room, position));
         (self.ignored, self.hushed) = (other.ignored, other.hushed);
         other.rosters.into_iter().for_each(|(room, head)| self.has_roster(room, head));
     }
@@ -75,15 +76,20 @@ impl Known {
         ignored.chain(self.hushed.iter().map(|room| Preference::Hush(*room, true)))
     }
 
-    /// A direct room's messages were shown, up to here.
-    pub fn has_read(&mut self, room: RoomName, seq: Seq) {
-        let read = self.read.entry(room).or_default();
-        *read = seq.max(*read);
+    /// A room's messages were read, up to here.
+    pub fn has_read(&mut self, room: RoomName, position: Position) {
+        let read = self.read.entry(room).or_insert(position);
+        *read = position.max(*read);
     }
 
-    /// Up to where a direct room's messages were shown.
+    /// A room is left, or its server has lost what was read there.
+    pub fn forget_read(&mut self, room: RoomName) {
+        self.read.remove(&room);
+    }
+
+    /// Up to where a room's messages were read.
     #[must_use]
-    pub fn read(&self, room: RoomName) -> Option<Seq> {
+    pub fn read(&self, room: RoomName) -> Option<Position> {
         self.read.get(&room).copied()
     }
 

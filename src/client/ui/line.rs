@@ -13,6 +13,7 @@ mod recall;
 mod screen;
 mod tabs;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
         wanted: None,
         greeted: false,
         idle: false,
-        unread: None,
+        unread: BTreeMap::new(),
         verifying: None,
         signal: None,
     };
@@ -148,8 +149,8 @@ struct Face<P> {
     greeted: bool,
     // The server was told that nobody is here.
     idle: bool,
-    // What was shown in a direct room, and perhaps not seen.
-    unread: Option<(RoomName, Seq)>,
+    // What was shown in each room, and perhaps not seen.
+    unread: BTreeMap<RoomName, Seq>,
     // Whose key is to be compared; and which it is, when the user was shown what to compare.
     verifying: Option<(UserName, Option<Fingerprint>)>,
     signal: Option<Exit>,
@@ -216,11 +217,11 @@ impl<P: ExternalPrinter> Face<P> {
 
     /// Tells what was read, as far as somebody is there to read it.
     fn tell_read(&mut self) {
-        self.unread = self.screen.take_read().or(self.unread);
-        if !self.idle
-            && let Some((room, seq)) = self.unread.take()
-        {
-            self.stage.handle.send(Command::Read { room, seq });
+        self.unread.append(&mut self.screen.take_read());
+        if !self.idle {
+            for (room, seq) in std::mem::take(&mut self.unread) {
+                self.stage.handle.send(Command::Read { room, seq });
+            }
         }
     }
 

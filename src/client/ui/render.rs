@@ -13,8 +13,8 @@ use jiff::tz::TimeZone;
 
 use crate::client::address::Address;
 use crate::client::commands::Mistake;
-use crate::client::session::{Answer, Arrival, Ask, Event, Preference, Seal, Trust, Unreadable, Until};
-use crate::model::{Fingerprint, Timestamp, UserName};
+use crate::client::session::{Answer, Arrival, Ask, Event, Preference, Seal, Trust, Unreadable, Until, Visit};
+use crate::model::{Fingerprint, RoomName, Timestamp, UserName};
 use crate::proto::message::{Availability, Body, Changed, ErrorCode, Refused, Status, Stored};
 use crate::term::{Look, Paint, sanitise, sanitise_lines};
 use crate::time;
@@ -52,6 +52,8 @@ pub struct Renderer {
     width: usize,
     // The day of the last message shown, so that a new one is announced.
     day: Option<jiff::civil::Date>,
+    // Where the last message shown was nothing new.
+    backlog: Option<RoomName>,
     // It has been said that the server stores nothing.
     delayed: bool,
     // What these say is not shown.
@@ -74,6 +76,7 @@ impl Renderer {
             form,
             width: 80,
             day: None,
+            backlog: None,
             delayed: false,
             ignored: BTreeSet::new(),
             presence: true,
@@ -123,14 +126,19 @@ impl Renderer {
                 }
                 _ => Vec::new(),
             },
-            Event::Entered { info, again: true } => {
+            Event::Entered { info, visit: Visit::Again } => {
                 vec![self.notice(&format!("back in {}", info.room.seen_by(self.me)))]
             }
             Event::NotEntered { room, refused } => {
                 vec![self.refusal(&format!("can't enter {}", room.seen_by(self.me)), refused)]
             }
             Event::Message { message, .. } if self.ignores(message.sender) => Vec::new(),
-            Event::Message { message, seal, .. } => self.message(message, *seal),
+            Event::Message { message, arrival, seal, .. } => {
+                let backlog = std::mem::replace(&mut self.backlog, (*arrival == Arrival::Backlog).then_some(message.room));
+                let is_first_new = self.form == Form::Screen && *arrival == Arrival::Missed && backlog == Some(message.room);
+                let new = is_first_new.then(|| self.notice("new since you were here"));
+                new.into_iter().chain(self.message(message, *seal)).collect()
+            }
             Event::Preferred(preference) => self.preferred(*preference).into_iter().collect(),
             Event::Withheld { sender, count: missing, .. } => {
                 let missing = count(*missing, "message");
@@ -206,7 +214,7 @@ impl Renderer {
                 self.online = true;
                 Vec::new()
             }
-            Event::Entered { again: false, .. }
+            Event::Entered { .. }
             | Event::Pending { .. }
             | Event::Receipt(_)
             | Event::Delayed { .. }
@@ -347,9 +355,11 @@ impl Renderer {
     }
 
     fn withdrawn(&self, messages: &[crate::client::session::Seen]) -> Vec<Piece> {
-        let mut pieces = vec![
-            self.notice("the server was restarted before it had stored the following; whoever said it sends it again"),
-        ];
+        let what = if messages.is_empty() { "what you read last here" } else { "the following" };
+        let mut pieces =
+            vec![self.notice(&format!(
+                "the server was restarted before it had stored {what}; whoever said it sends it again"
+            ))];
         for seen in messages {
             pieces.push(self.notice(&format!("withdrawn: <{}> {}", seen.sender, sanitise(&seen.text))));
         }

@@ -19,7 +19,7 @@ fn sealed(number: u8) -> Body {
 }
 
 fn join(room: RoomName) -> Request {
-    Request::Join(Join { room, after: None })
+    Request::Join(Join { room, after: None, backlog: false })
 }
 
 fn post(room: RoomName, number: u8) -> Post {

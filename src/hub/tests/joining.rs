@@ -51,6 +51,31 @@ fn who_comes_back_gets_just_what_was_missed() {
 }
 
 #[test]
+fn who_begins_anew_gets_the_backlog_and_what_was_missed() {
+    let begin = |limit, backlog, after| {
+        let settings = Settings { history_limit: limit, join_backlog: backlog, ..settings() };
+        let (mut world, _) = lobby_of(settings, 25, |number| number.to_string());
+        let alice = world.open("alice");
+        let after = Some(Position { incarnation: Incarnation(1), seq: Seq(after) });
+        let join = Join { room: RoomName::lobby(), after, backlog: true };
+        let Reply::Joined(Joined { last, gone, withdrawn_after, .. }) = world.ask(alice, Request::Join(join)) else {
+            panic!("not let in");
+        };
+        assert_eq!(last, Seq(25));
+        (gone, withdrawn_after, texts(&world.inbox(alice)))
+    };
+    assert_eq!(begin(100, 10, 25), (0, None, numbers(16..=25)));
+    assert_eq!(begin(100, 10, 20), (0, None, numbers(16..=25)));
+    assert_eq!(begin(100, 10, 3), (0, None, numbers(4..=25)));
+    assert_eq!(begin(100, 0, 20), (0, None, numbers(21..=25)));
+    assert_eq!(begin(15, 10, 9), (1, None, numbers(11..=25)));
+    // What the client has is less than it thinks.
+    assert_eq!(begin(100, 10, 40), (0, Some(Seq(25)), numbers(16..=25)));
+    // A server may be told to give less than that.
+    assert_eq!(begin(5, 10, 25), (0, None, numbers(21..=25)));
+}
+
+#[test]
 fn what_left_the_window_is_counted_as_gone() {
     let (mut world, _) = lobby_of(Settings { history_limit: 10, ..settings() }, 25, |number| number.to_string());
     for (after, gone, first) in [(0, 15, 16), (14, 1, 16), (15, 0, 16), (20, 0, 21)] {
@@ -254,7 +279,7 @@ fn a_damaged_window_is_used_as_far_as_it_goes() {
 fn rooms_that_are_not_there_are_not_found() {
     let (mut world, talker) = lobby(0);
     let room = "#nowhere".parse().unwrap();
-    world.request(talker, Request::Join(Join { room, after: None }));
+    world.request(talker, Request::Join(Join { room, after: None, backlog: false }));
     world.request(talker, Request::History(History { room, before: None, limit: 1 }));
     world.request(talker, Request::People(People { room }));
     let message = world.message_id();

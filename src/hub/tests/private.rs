@@ -36,7 +36,7 @@ fn hand_over(user: &str, roster: Option<RosterEntry>) -> Request {
 }
 
 fn join() -> Request {
-    Request::Join(Join { room: room(OPS), after: None })
+    Request::Join(Join { room: room(OPS), after: None, backlog: false })
 }
 
 fn post(number: u8, body: Body) -> Request {
@@ -76,7 +76,7 @@ fn nobody_but_its_members_can_tell_it_from_a_room_that_does_not_exist() {
     let requests = |room: RoomName| {
         let (user, topic, roster) = (name("carol"), "x".to_owned(), entry(3));
         [
-            Request::Join(Join { room, after: None }),
+            Request::Join(Join { room, after: None, backlog: false }),
             Request::History(History { room, before: None, limit: 10 }),
             Request::People(People { room }),
             Request::SetTopic(SetTopic { room, topic }),

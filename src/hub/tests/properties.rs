@@ -120,14 +120,15 @@ impl Run {
                 }
             }
             Step::Join(number, after) => {
+                let backlog = after.is_some_and(|(_, seq)| seq % 2 == 0);
                 let after =
                     after.map(|(incarnation, seq)| Position { incarnation: Incarnation(incarnation), seq: Seq(seq) });
-                self.request(number, Request::Join(Join { room, after }));
+                self.request(number, Request::Join(Join { room, after, backlog }));
             }
             Step::CatchUp(number) => {
                 if let Some(session) = self.session(number) {
                     let after = self.world.peers[&session].view.position;
-                    self.request(number, Request::Join(Join { room, after }));
+                    self.request(number, Request::Join(Join { room, after, backlog: false }));
                 }
             }
             // A client that was here before is back, on a session that has seen nothing yet.
@@ -135,12 +136,13 @@ impl Run {
                 if let Some(session) = self.session(number)
                     && !self.views.is_empty()
                 {
+                    let backlog = view % 2 == 0;
                     let view = self.views[usize::from(view) % self.views.len()].clone();
                     let peer = self.world.peers.get_mut(&session).unwrap();
                     if peer.view.position.is_none() {
                         let after = view.position;
                         peer.view = view;
-                        self.request(number, Request::Join(Join { room, after }));
+                        self.request(number, Request::Join(Join { room, after, backlog }));
                     }
                 }
             }

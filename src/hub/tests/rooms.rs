@@ -83,7 +83,7 @@ fn a_change_is_answered_when_it_is_on_disk_and_not_before() {
     town.commit();
     assert_eq!(town.answer(alice, id), Some(Ok(Reply::Done)));
     let bob = town.comes("bob");
-    let id = town.begin(bob, Request::Join(Join { room: room("#dev"), after: None }));
+    let id = town.begin(bob, Request::Join(Join { room: room("#dev"), after: None, backlog: false }));
     assert!(town.answer(bob, id).is_none() && !town.inside.contains(&(room("#dev"), bob)));
     town.commit();
     assert!(matches!(town.answer(bob, id), Some(Ok(Reply::Joined(_)))));
@@ -113,7 +113,7 @@ fn what_is_decided_outlives_the_server() {
     let admin = town.comes("admin");
     town.done(admin, unban(None, "carol"));
     let carol = town.comes("carol");
-    let join = Request::Join(Join { room: room("#dev"), after: None });
+    let join = Request::Join(Join { room: room("#dev"), after: None, backlog: false });
     town.refused(carol, join, ErrorCode::Forbidden, "you are banned from #dev until somebody lifts that");
 }
 
@@ -180,7 +180,7 @@ fn who_is_kicked_hears_why_and_nothing_more_and_may_come_back() {
 fn a_ban_ends_by_itself_or_is_lifted() {
     let mut town = Town::new();
     let (alice, bob) = (town.in_dev("alice"), town.in_dev("bob"));
-    let join = || Request::Join(Join { room: room("#dev"), after: None });
+    let join = || Request::Join(Join { room: room("#dev"), after: None, backlog: false });
     town.done(alice, ban(Some("#dev"), "bob", Some(7200)));
     let history = Request::History(History { room: room("#dev"), before: None, limit: 10 });
     for request in [join(), history, Request::People(People { room: room("#dev") })] {
@@ -319,7 +319,7 @@ fn who_is_left_out_of_a_list_is_told_to_come_when_he_is_back() {
     town.handle(Input::Request {
         session: bob,
         id: 1,
-        request: Request::Join(Join { room: room("#dev"), after: None }),
+        request: Request::Join(Join { room: room("#dev"), after: None, backlog: false }),
     });
     town.now += PRESENCE_DELAY;
     town.handle(Input::Tick);

@@ -18,10 +18,14 @@ pub struct Join {
     /// What the client has already; nothing for a first visit, which gets the server's `join_backlog` last messages.
     #[n(1)]
     pub after: Option<Position>,
+    /// Whether to give those last messages beside what was missed: what the client has is from another session of its.
+    #[n(2)]
+    #[cbor(default)]
+    pub backlog: bool,
 }
 
 /// A place in a conversation, as one incarnation of the server numbered it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[cbor(map)]
 pub struct Position {
     /// The incarnation that delivered the message.

@@ -90,7 +90,7 @@ fn position() -> impl Strategy<Value = Position> {
 
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
-        (room(), option::of(position())).prop_map(|(room, after)| Request::Join(Join { room, after })),
+        (room(), option::of(position())).prop_map(|(room, after)| Request::Join(Join { room, after, backlog: false })),
         (room(), message(), body(), any::<[bool; 2]>(), option::of(message())).prop_map(
             |(room, message, body, [retry, urgent], after)| {
                 Request::Post(Post { room, message, body, retry, after, urgent })
@@ -450,7 +450,7 @@ fn what_is_left_out_has_its_default_and_null_is_absent() {
     let post = b"\x83\x02\x01\xa3\x00\x61a\x01\x50................\x02\x82\x01\xa1\x00\x61b";
     let Ok((1, Request::Post(post))) = Request::decode(post) else { panic!("not a post") };
     assert!(!post.retry);
-    let join = Join { room: RoomName::from_wire("a").unwrap(), after: None };
+    let join = Join { room: RoomName::from_wire("a").unwrap(), after: None, backlog: false };
     assert_eq!(Request::decode(b"\x83\x01\x01\xa2\x00\x61a\x01\xf6"), Ok((1, Request::Join(join))));
 }
 

@@ -132,7 +132,8 @@ impl Live {
     }
 
     fn join(&mut self, conn: &mut Conn) {
-        self.joining = Some(conn.send(&Request::Join(Join { room: RoomName::lobby(), after: self.position })));
+        self.joining =
+            Some(conn.send(&Request::Join(Join { room: RoomName::lobby(), after: self.position, backlog: false })));
     }
 
     fn joined(&mut self, joined: &Joined) {

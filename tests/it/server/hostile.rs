@@ -87,7 +87,7 @@ impl Siege {
     fn mallories(&self, count: usize) -> Crowd {
         let mut crowd = Crowd::new((0..count).map(|_| self.mallory(2)));
         crowd.enter();
-        crowd.ask(&Request::Join(Join { room: RoomName::lobby(), after: None }));
+        crowd.ask(&Request::Join(Join { room: RoomName::lobby(), after: None, backlog: false }));
         crowd.conns.iter_mut().for_each(|conn| conn.keeping = false);
         crowd
     }

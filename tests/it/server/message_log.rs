@@ -42,7 +42,7 @@ fn what_happens_is_in_the_log_when_the_server_has_ended() {
     done(&mut first, &Request::Kick(Box::new(Kick { room: dev, user: bob().user, reason, roster: None })));
     done(&mut first, &Request::Leave(Leave { room: dev }));
     let direct = RoomName::direct(alice().user, bob().user).unwrap();
-    first.call(&Request::Join(Join { room: direct, after: None }));
+    first.call(&Request::Join(Join { room: direct, after: None, backlog: false }));
     let sealed = Body::Sealed { key: SenderKeyId([1; 32]), sealed: b"nobody can read this".to_vec().into() };
     let post = Post { room: direct, message: message_id(), body: sealed, retry: false, after: None, urgent: false };
     assert!(matches!(first.call(&Request::Post(post)).1, Reply::Accepted(_)));

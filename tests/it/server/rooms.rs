@@ -21,7 +21,7 @@ fn done(client: &mut Client, request: &Request) {
 }
 
 fn join(client: &mut Client, room: RoomName) -> Joined {
-    match client.call(&Request::Join(Join { room, after: None })).1 {
+    match client.call(&Request::Join(Join { room, after: None, backlog: false })).1 {
         Reply::Joined(joined) => joined,
         other => panic!("{other:?}"),
     }

@@ -55,7 +55,7 @@ impl Members {
             let conn = |_| Conn::new(server.address, origin, Login::Resume(bob(), duplicate(&ticket)));
             let mut crowd = Crowd::new((0..count).map(conn));
             crowd.enter();
-            crowd.ask(&Request::Join(Join { room: RoomName::lobby(), after: None }));
+            crowd.ask(&Request::Join(Join { room: RoomName::lobby(), after: None, backlog: false }));
             crowd
         };
         let mut choked = crowd(CHOKED, Origin { receive_buffer: Some(4096), ..Origin::default() });

@@ -358,7 +358,7 @@ impl Client {
     }
 
     pub(crate) fn join(&mut self, after: Option<Position>) -> (Vec<Stored>, Joined) {
-        match self.call(&Request::Join(Join { room: RoomName::lobby(), after })) {
+        match self.call(&Request::Join(Join { room: RoomName::lobby(), after, backlog: false })) {
             (parts, Reply::Joined(joined)) => (parts, joined),
             (_, reply) => panic!("{reply:?}"),
         }

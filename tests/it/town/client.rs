@@ -1,6 +1,6 @@
 //! A client: its session, what its user remembers, and what he does.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -8,7 +8,7 @@ use rsachat::client::session::{
     Ask, Attempt, Command, Event, Input, Known, Network, Output, Session, Settings, Until, WorkId,
 };
 use rsachat::e2e;
-use rsachat::model::{RoomName, UserName};
+use rsachat::model::{RoomName, Seq, UserName};
 use rsachat::proto::handshake::client::Job;
 use rsachat::proto::message::{
     Ban, Body, HandOver, Invite, Kick, Leave, Membership, Mute, Request, SetTopic, Unban, Unmute,
@@ -45,6 +45,8 @@ pub(super) struct Alive {
     /// The rooms that it is in.
     pub(super) inside: BTreeSet<RoomName>,
     pub(super) asked: usize,
+    /// The last message of each room that its user has not read.
+    unread: BTreeMap<RoomName, Seq>,
     /// The last answer about each room's history.
     pub(super) history: Vec<(RoomName, Vec<rsachat::client::session::Said>)>,
 }
@@ -78,6 +80,7 @@ impl Town {
             known: self.known[&user].clone(),
             inside: BTreeSet::new(),
             asked: 0,
+            unread: BTreeMap::new(),
             history: Vec::new(),
         });
         self.tell(|| format!("client {number} of {user} starts"));
@@ -118,7 +121,8 @@ impl Town {
                 Output::Job(attempt, job) => alive.errands.push_back(Errand::Job(attempt, job)),
                 Output::Work(id, job) => alive.errands.push_back(Errand::Work(id, job)),
                 Output::Meet(other, pin) | Output::Decide(other, pin) => known.recall(other, pin),
-                Output::HasRead(room, seq) => known.has_read(room, seq),
+                Output::HasRead(room, Some(position)) => known.has_read(room, position),
+                Output::HasRead(room, None) => known.forget_read(room),
                 Output::Prefer(preference) => known.prefer(preference),
                 Output::HasRoster(room, Some(head)) => {
                     known.has_roster(room, head);
@@ -149,6 +153,7 @@ impl Town {
             Event::Online(_) => alive.online = true,
             Event::Offline { .. } => alive.online = false,
             Event::Answered { .. } => alive.asked -= 1,
+            Event::Message { message, .. } => drop(alive.unread.insert(message.room, message.seq)),
             Event::Entered { info, .. } => drop(alive.inside.insert(info.room)),
             Event::Left { room }
             | Event::NotEntered { room, .. }
@@ -189,8 +194,19 @@ impl Town {
         self.input(number, Input::Command(Command::Ask(ask)));
     }
 
+    /// A user reads what was shown.
+    fn read(&mut self, number: usize) {
+        let unread = self.clients[number].alive.as_mut().map(|alive| std::mem::take(&mut alive.unread));
+        for (room, seq) in unread.unwrap_or_default() {
+            self.input(number, Input::Command(Command::Read { room, seq }));
+        }
+    }
+
     /// A user does something.
     pub(super) fn act(&mut self, number: usize) {
+        if self.rng.random_bool(0.3) {
+            self.read(number);
+        }
         let me = self.clients[number].user;
         let others: Vec<UserName> = self.keys.keys().copied().filter(|user| *user != me).collect();
         let user = pick(&mut self.rng, &others);

@@ -14,6 +14,7 @@
 //!   that client said it. What is shown in a direct room, or in a private one that the client has met, was sealed.
 //! - A sender key goes to the keys of those whom the room's owner has let in, and of the two of a direct room, and to no
 //!   other; one with which somebody speaks after he knows that somebody was put out, not to that one.
+//! - A client that is started anew goes on in each room where it was read, or says what it leaves out.
 //! - Nothing goes unsealed to a direct room, or to a private one that the client has met.
 //!
 //! And with one that keeps its promises:

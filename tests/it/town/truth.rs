@@ -46,6 +46,8 @@ pub(super) struct Screen {
     last: BTreeMap<(RoomName, usize), u64>,
     /// Whom its user has put out, with how often they had been let in by then.
     out: BTreeMap<RoomName, BTreeMap<UserName, usize>>,
+    /// Where it has shown something, or has said that something is not shown.
+    begun: BTreeSet<RoomName>,
 }
 
 impl Truth {
@@ -83,6 +85,11 @@ impl Truth {
             }
             Event::Message { message, arrival, seal, .. } => {
                 self.check(message, *seal, known);
+                let read = known.read(message.room).filter(|_| screen.begun.insert(message.room));
+                assert!(
+                    read.is_none_or(|read| message.seq <= read.seq.next()),
+                    "read up to {read:?}, then {message:?}"
+                );
                 if let Seal::Sealed(_) = seal {
                     assert!(screen.shown.insert(message.message), "shown twice: {message:?}");
                     let said = &self.said[&message.message];
@@ -107,10 +114,15 @@ impl Truth {
                     self.check(&said.message, said.seal, known);
                 }
             }
+            Event::Missed { room, .. } | Event::BeforeYou { room, .. } | Event::Repeated { room, .. } => {
+                screen.begun.insert(*room);
+            }
             // What comes again from there on, or when he comes anew, is no repetition.
             Event::Withdrawn { room, .. }
             | Event::Left { room }
+            | Event::NotEntered { room, .. }
             | Event::Membership(Membership { room, member: false, .. }) => {
+                screen.begun.insert(*room);
                 screen.shown.retain(|id| self.said.get(id).is_none_or(|said| said.room != *room));
                 screen.last.retain(|(of, _), _| of != room);
             }

@@ -200,8 +200,8 @@ fn requests() -> Vec<Message> {
     let post =
         |body, retry| Request::Post(Post { room: lobby(), message: id(), body, retry, after: None, urgent: false });
     let cases = [
-        ("a first visit", 1, Request::Join(Join { room: lobby(), after: None })),
-        ("coming back", 2, Request::Join(Join { room: lobby(), after: Some(position) })),
+        ("a first visit", 1, Request::Join(Join { room: lobby(), after: None, backlog: false })),
+        ("coming back", 2, Request::Join(Join { room: lobby(), after: Some(position), backlog: false })),
         ("something said", 1, post(text("hi"), false)),
         ("something said again, in all of Unicode", 65_536, post(text("Grüße, 世界 👋"), true)),
         ("something done", 24, post(Body::Action { text: "waves".to_owned() }, false)),

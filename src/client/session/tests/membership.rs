@@ -30,9 +30,9 @@ fn in_both() -> World {
     let mut world = World::in_lobby(0);
     world.command(Command::Join { room: dev() });
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: dev(), after: None }));
+    assert_eq!(request, Request::Join(Join { room: dev(), after: None, backlog: false }));
     world.tell(&[joined_dev(id, 0)]);
-    assert!(matches!(&world.events()[..], [Event::Entered { info, again: false }] if info.topic == "work"));
+    assert!(matches!(&world.events()[..], [Event::Entered { info, visit: Visit::First }] if info.topic == "work"));
     world
 }
 
@@ -52,7 +52,9 @@ fn rooms_are_joined_again_after_a_cut() {
     world.rooms.push(dev());
     world.come_back();
     let rooms: Vec<_> = world.requests.iter().map(|(_, request)| request.clone()).collect();
-    let after = |room| Request::Join(Join { room, after: Some(Position { incarnation: Incarnation(1), seq: Seq(0) }) });
+    let after = |room| {
+        Request::Join(Join { room, after: Some(Position { incarnation: Incarnation(1), seq: Seq(0) }), backlog: false })
+    };
     assert_eq!(rooms, [after(lobby()), after(dev())]);
 }
 
@@ -77,7 +79,7 @@ fn a_room_that_was_made_is_joined() {
     let (id, _) = world.request();
     world.tell(&[done(id)]);
     let (_, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: dev(), after: None }));
+    assert_eq!(request, Request::Join(Join { room: dev(), after: None, backlog: false }));
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn a_first_visit_gets_the_last_messages_and_then_what_is_said() {
     let mut world = World::welcomed();
     assert!(matches!(world.events().as_slice(), [Event::Online(_)]));
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: lobby(), after: None }));
+    assert_eq!(request, Request::Join(Join { room: lobby(), after: None, backlog: false }));
     world.tell(&[part(id, 8, "a"), part(id, 9, "b"), joined(id, 9)]);
     world.tell(&[ServerMessage::Message(stored(10, "alice", "c"))]);
     let arrivals: Vec<(u64, Arrival, bool)> = world
@@ -28,7 +28,7 @@ fn a_first_visit_gets_the_last_messages_and_then_what_is_said() {
         })
         .collect();
     assert_eq!(arrivals, [(8, Arrival::Backlog, false), (9, Arrival::Backlog, false), (10, Arrival::Live, true)]);
-    assert!(world.events.contains(&Event::Entered { info: RoomInfo::new(lobby()), again: false }));
+    assert!(world.events.contains(&Event::Entered { info: RoomInfo::new(lobby()), visit: Visit::First }));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn after_a_cut_just_what_was_missed_is_asked_for_with_a_ticket() {
     });
     assert_eq!(offline, Some(0));
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 6)) }));
+    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 6)), backlog: false }));
     world.tell(&[part(id, 7, "y"), joined(id, 7)]);
     assert_eq!(world.shown(), ["7 y"]);
 }
@@ -61,7 +61,7 @@ fn a_long_absence_is_caught_up_with_in_pages_and_what_is_gone_is_counted() {
     };
     world.tell(&[part(id, 10, "a"), part(id, 11, "b"), page(id, 11, 4)]);
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 11)) }));
+    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 11)), backlog: false }));
     world.tell(&[part(id, 12, "c"), joined(id, 12)]);
     assert!(world.events.contains(&Event::Missed { room: lobby(), gone: 4 }));
     assert_eq!(world.shown(), ["10 a", "11 b", "12 c"]);
@@ -77,7 +77,7 @@ fn what_the_server_lost_is_withdrawn_and_its_numbers_are_used_anew() {
     world.incarnation = 4;
     world.come_back();
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 8)) }));
+    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 8)), backlog: false }));
     let answer =
         Joined { info: RoomInfo::new(lobby()), caught_up: true, last: Seq(7), gone: 0, withdrawn_after: Some(Seq(6)) };
     world.tell(&[part(id, 7, "new"), ServerMessage::Reply(id, Reply::Joined(answer))]);
@@ -91,7 +91,7 @@ fn what_the_server_lost_is_withdrawn_and_its_numbers_are_used_anew() {
     assert_eq!(world.shown(), ["8 newer"]);
     // It now belongs to the new incarnation.
     world.come_back();
-    assert_eq!(world.request().1, Request::Join(Join { room: lobby(), after: Some(position(4, 8)) }));
+    assert_eq!(world.request().1, Request::Join(Join { room: lobby(), after: Some(position(4, 8)), backlog: false }));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_gap_breaks_the_connection_and_is_closed_by_the_next_one() {
     assert!(world.link.is_none());
     world.come_back();
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 5)) }));
+    assert_eq!(request, Request::Join(Join { room: lobby(), after: Some(position(1, 5)), backlog: false }));
     world.tell(&[part(id, 6, "x"), part(id, 7, "y"), joined(id, 7)]);
     assert_eq!(world.shown(), ["6 x", "7 y"]);
 }
@@ -140,7 +140,7 @@ fn an_answer_that_does_not_fit_is_refused_and_the_room_begins_anew() {
         assert!(world.link.is_none(), "{parts:?} {last}");
         assert!(world.shown().is_empty());
         world.come_back();
-        assert_eq!(world.request().1, Request::Join(Join { room: lobby(), after: None }));
+        assert_eq!(world.request().1, Request::Join(Join { room: lobby(), after: None, backlog: false }));
     }
 }
 
@@ -151,7 +151,7 @@ fn half_an_answer_is_not_shown() {
     world.tell(&[part(id, 1, "x")]);
     world.come_back();
     assert!(world.shown().is_empty());
-    assert_eq!(world.request().1, Request::Join(Join { room: lobby(), after: None }));
+    assert_eq!(world.request().1, Request::Join(Join { room: lobby(), after: None, backlog: false }));
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn in_room_with(settings: Settings) -> World {
     world.let_in(0);
     world.command(Command::Join { room: room() });
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: room(), after: None }));
+    assert_eq!(request, Request::Join(Join { room: room(), after: None, backlog: false }));
     world.tell(&[joined_room(id, 0)]);
     world.events();
     world

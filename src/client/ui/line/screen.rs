@@ -1,5 +1,6 @@
 //! What stands above the line that is being typed.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use rustyline::ExternalPrinter;
@@ -8,7 +9,7 @@ use super::complete::Names;
 use super::flow::Shown;
 use super::tabs::Tabs;
 use crate::client::commands::Mistake;
-use crate::client::session::{Arrival, Event, Preference};
+use crate::client::session::{Arrival, Event, Preference, Visit};
 use crate::client::ui::About;
 use crate::client::ui::render::{Mark, Piece, Renderer};
 use crate::model::{RoomName, Seq, UserName};
@@ -30,8 +31,8 @@ pub(super) struct Screen<P> {
     pub(super) tabs: Tabs,
     /// Who has last said something to the user alone.
     pub(super) partner: Option<UserName>,
-    // The last message that was shown in a direct room.
-    read: Option<(RoomName, Seq)>,
+    // The last message of each room that was shown, or is nothing new to the user.
+    read: BTreeMap<RoomName, Seq>,
     // What is not printed yet.
     text: String,
 }
@@ -39,7 +40,7 @@ pub(super) struct Screen<P> {
 impl<P: ExternalPrinter> Screen<P> {
     pub(super) fn new(printer: P, renderer: Renderer, names: Names, about: &About) -> Self {
         let (bell, me, tabs) = (about.bell, about.me, Tabs::new(about.room));
-        Self { printer, renderer, names, bell, me, tabs, partner: None, read: None, text: String::new() }
+        Self { printer, renderer, names, bell, me, tabs, partner: None, read: BTreeMap::new(), text: String::new() }
     }
 
     pub(super) fn event(&mut self, event: Event, now: Instant) {
@@ -50,8 +51,11 @@ impl<P: ExternalPrinter> Screen<P> {
             return;
         }
         match &event {
-            Event::Entered { info, .. } => {
+            Event::Entered { info, visit } => {
                 self.tabs.enter(info.room, &info.topic);
+                if *visit == Visit::First && !info.room.is_direct() {
+                    self.read.insert(info.room, info.last);
+                }
                 info.receipts
                     .iter()
                     .filter(|receipt| receipt.user != self.me)
@@ -115,9 +119,9 @@ impl<P: ExternalPrinter> Screen<P> {
         }
     }
 
-    /// The last message that was shown in a direct room. Told once.
-    pub(super) fn take_read(&mut self) -> Option<(RoomName, Seq)> {
-        self.read.take()
+    /// The last message of each room that was shown, or is nothing new to the user. Told once.
+    pub(super) fn take_read(&mut self) -> BTreeMap<RoomName, Seq> {
+        std::mem::take(&mut self.read)
     }
 
     /// Looks at a room, if the user is in it: shows what was said there meanwhile. Returns whether that is so.
@@ -208,10 +212,8 @@ impl<P: ExternalPrinter> Screen<P> {
         while let Some(shown) = self.tabs.current.flow.poll(now) {
             let mut pieces = match shown {
                 Shown::Event(event) => {
-                    if let Event::Message { message, .. } = &event
-                        && message.room.is_direct()
-                    {
-                        self.read = Some((message.room, message.seq));
+                    if let Event::Message { message, .. } = &event {
+                        self.read.insert(message.room, message.seq);
                     }
                     let mut pieces = self.renderer.event(&event);
                     if self.bell && self.renderer.rings(&event) {

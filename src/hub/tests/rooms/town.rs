@@ -202,7 +202,7 @@ impl Town {
     }
 
     pub(crate) fn join(&mut self, session: SessionId, name: &str) {
-        let joined = self.ask(session, Request::Join(Join { room: room(name), after: None }));
+        let joined = self.ask(session, Request::Join(Join { room: room(name), after: None, backlog: false }));
         assert!(matches!(&joined, Ok(Reply::Joined(joined)) if joined.caught_up && joined.info.joined), "{joined:?}");
         assert!(self.inside.contains(&(room(name), session)));
     }
