@@ -145,7 +145,7 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--admins', '--admins', [CompletionResultType]::ParameterName, 'Users who may end the server with /shutdown, and what else admins may')
             [CompletionResult]::new('--history-limit', '--history-limit', [CompletionResultType]::ParameterName, 'Messages of a room that /history shows at once, and that a user gets on coming back')
             [CompletionResult]::new('--history-keep', '--history-keep', [CompletionResultType]::ParameterName, 'What stays on disk')
-            [CompletionResult]::new('--join-backlog', '--join-backlog', [CompletionResultType]::ParameterName, 'Messages shown to a user who comes into a room for the first time')
+            [CompletionResult]::new('--join-backlog', '--join-backlog', [CompletionResultType]::ParameterName, 'Messages of a room that the client shows when it starts, beside what was missed; to a user who comes for the first time, these alone')
             [CompletionResult]::new('--default-rooms', '--default-rooms', [CompletionResultType]::ParameterName, 'Rooms that every user is in, and nobody can leave')
             [CompletionResult]::new('--room-creation', '--room-creation', [CompletionResultType]::ParameterName, 'Who may make rooms with /create')
             [CompletionResult]::new('--max-rooms', '--max-rooms', [CompletionResultType]::ParameterName, 'Rooms in all')

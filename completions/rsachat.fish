@@ -126,7 +126,7 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l server-port -d
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l admins -d 'Users who may end the server with /shutdown, and what else admins may' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-limit -d 'Messages of a room that /history shows at once, and that a user gets on coming back' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l history-keep -d 'What stays on disk' -r
-complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l join-backlog -d 'Messages shown to a user who comes into a room for the first time' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l join-backlog -d 'Messages of a room that the client shows when it starts, beside what was missed; to a user who comes for the first time, these alone' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l default-rooms -d 'Rooms that every user is in, and nobody can leave' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l room-creation -d 'Who may make rooms with /create' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l max-rooms -d 'Rooms in all' -r

@@ -174,7 +174,8 @@ impl ServerConfig {
             "join_backlog",
             10,
             0..=10_000,
-            "Messages shown to a user who comes into a room for the first time. No more than history_limit.",
+            "Messages of a room that the client shows when it starts, beside what was missed; to a user who comes for the first time, \
+             these alone. No more than history_limit.",
         );
         let default_rooms = reader.rooms(
             "default_rooms",

@@ -1463,14 +1463,17 @@ class RoomView:
     incarnation (Places, and incarnations; Joining).
     """
 
-    def __init__(self, name: str, position: Optional[Position] = None):
+    def __init__(self, name: str, position: Optional[Position] = None, backlog: bool = False):
         self.name = name
         self.position = position
+        self.backlog = backlog  # the next Join asks for it
 
     def join_body(self) -> dict:
         body: dict = {0: self.name}
         if self.position:
             body[1] = {0: self.position.incarnation, 1: self.position.seq}
+        if self.backlog:
+            body[2] = True
         return body
 
     def joined(self, parts: list[Message], answer: Joined, incarnation: int) -> None:
@@ -1484,6 +1487,8 @@ class RoomView:
         if base is None and answer.gone != 0:
             raise ProtocolError("messages gone that the client never had")
         expected = None if base is None else base + answer.gone + 1
+        if self.backlog and expected is not None and parts and answer.gone == 0:
+            expected = min(expected, parts[0].seq)
         for part in parts:
             self._check(part.room)
             if expected is not None and part.seq != expected:
@@ -1494,6 +1499,7 @@ class RoomView:
         if not answer.caught_up and not parts:
             raise ProtocolError("a Joined without a Part, and yet not caught up")
         self.position = Position(incarnation, answer.last)
+        self.backlog = False
 
     def event(self, message: Message, incarnation: int) -> bool:
         """Take a Message event: whether it is a new one."""

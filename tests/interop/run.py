@@ -1047,6 +1047,11 @@ def backlog(site: Site) -> None:
             same(parts, everything[len(everything) - missed:], f"the backlog of {missed}")
             same((answer.gone, answer.withdrawn_after), (0, None), "gone and withdrawn after")
             same(view.position, Position(incarnation, last), "the position")
+        for missed in (0, 1, BACKLOG, 9):
+            view = RoomView(LOBBY, Position(incarnation, last - missed), backlog=True)
+            answer, parts = bob.join(view)
+            same(parts, everything[len(everything) - max(missed, BACKLOG):], f"the backlog beside {missed} missed")
+            same((answer.gone, answer.withdrawn_after), (0, None), "gone and withdrawn after")
 
 
 @check("a position that the server never gave is withdrawn")

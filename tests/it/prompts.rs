@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use expectrl::process::Termios as _;
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
 use expectrl::{Eof, Expect as _, Session};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::PATIENCE;
+use crate::support::terminal::type_secret;
 
 fn rsachat(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
@@ -24,17 +23,6 @@ fn start(command: Command) -> OsSession {
     let mut session = Session::spawn(command).unwrap();
     session.set_expect_timeout(Some(PATIENCE));
     session
-}
-
-/// Types a secret once nothing is echoed any more: what is typed before that is thrown away by the terminal.
-fn type_secret(session: &mut OsSession, prompt: &str, secret: &str) {
-    session.expect(prompt).unwrap();
-    let start = Instant::now();
-    while session.get_process().is_echo().unwrap() {
-        assert!(start.elapsed() < PATIENCE, "the terminal still echoes");
-        std::thread::yield_now();
-    }
-    session.send_line(secret).unwrap();
 }
 
 /// The rest of what it prints, and how it ends.

@@ -3,6 +3,7 @@
 use rsachat::crypto::rsa::PublicKey;
 
 use super::*;
+use crate::support::terminal::type_secret;
 
 /// What is between the quotes of the line to type.
 fn link(line: &str) -> String {
@@ -118,17 +119,14 @@ fn an_admin_invites_from_the_chat_and_somebody_comes_in_at_a_terminal() {
     let mut carol = world.terminal("carol", &["connect".to_owned(), link(&line)]);
     carol.expect("Save the server and your name in").unwrap();
     carol.send("y\r").unwrap();
-    carol.expect("New passphrase for").unwrap();
-    carol.send_line("correct horse").unwrap();
-    carol.expect("again").unwrap();
-    carol.send_line("correct horse").unwrap();
+    type_secret(&mut carol, "New passphrase for", "correct horse");
+    type_secret(&mut carol, "again", "correct horse");
     carol.expect("you are in #common").unwrap();
     carol.send("/exit\r").unwrap();
     assert_eq!(end(carol).1, 0);
     // All that is asked for from now on is the passphrase.
     let mut carol = world.terminal("carol", &["connect".to_owned()]);
-    carol.expect("Passphrase of").unwrap();
-    carol.send_line("correct horse").unwrap();
+    type_secret(&mut carol, "Passphrase of", "correct horse");
     carol.expect("you are in #common").unwrap();
     carol.send("/exit\r").unwrap();
     assert_eq!(end(carol).1, 0);

@@ -12,14 +12,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
 use expectrl::{Eof, Expect as _, Session};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::PATIENCE;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rsachat");
 
 /// A server and the directories of its users, gone when it is dropped.
@@ -151,7 +152,8 @@ impl World {
 
     fn terminal_of(&self, user: &str, arguments: &[String], columns: u16) -> OsSession {
         let mut command = self.command(user, "sh");
-        let script = format!("stty rows 24 cols {columns} && exec \"$@\"");
+        // It comes without echo; with it, one can see when the program turns it off.
+        let script = format!("stty echo rows 24 cols {columns} && exec \"$@\"");
         command.args(["-c", &script, "sh", PROGRAM]).args(arguments);
         let mut session = Session::spawn(command).unwrap();
         session.set_expect_timeout(Some(PATIENCE));

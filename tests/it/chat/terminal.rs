@@ -268,6 +268,50 @@ fn whoever_comes_back_finds_what_was_said_in_each_room_in_that_room() {
     assert_eq!((end(alice).1, end(bob).1), (0, 0));
 }
 
+#[test]
+fn whoever_starts_anew_goes_on_where_he_has_read() {
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    alice.send(format!("/create #dev{ENTER}")).unwrap();
+    alice.expect("[#dev] alice> ").unwrap();
+    alice.send(format!("/1{ENTER}")).unwrap();
+    alice.expect("[#common] alice> ").unwrap();
+    let say = |room: &str, text: &str| {
+        let mut pipe = world.pipe_with("bob", &["--room", room]);
+        pipe.say(text);
+        assert!(pipe.end().2.success());
+    };
+    say("#common", "one");
+    say("#dev", "in dev");
+    alice.expect("<bob> one").unwrap();
+    alice.expect("[#common] alice> #dev 1").unwrap();
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+    say("#common", "two");
+    say("#dev", "more");
+    let mut alice = world.chatting("alice");
+    alice.expect("#dev 2").unwrap();
+    alice.send(format!("/history{ENTER}")).unwrap();
+    alice.expect("end of the history").unwrap();
+    alice.send(format!("/2{ENTER}")).unwrap();
+    alice.expect("<bob> in dev").unwrap();
+    alice.expect("<bob> more").unwrap();
+    alice.expect("[#dev] alice> ").unwrap();
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+    // Everything is read now: it is shown, and is nothing new.
+    let mut alice = world.chatting("alice");
+    alice.send(format!("/rooms{ENTER}")).unwrap();
+    let before = alice.expect("2 #dev").unwrap();
+    let before = String::from_utf8_lossy(before.before()).into_owned();
+    assert!(!before.contains("new since"), "{before}");
+    let rooms = alice.expect("[#common] alice> ").unwrap();
+    let rooms = String::from_utf8_lossy(rooms.before()).into_owned();
+    assert!(!rooms.contains("unread"), "{rooms}");
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+}
+
 /// Reads what the terminal shows, until this is among it.
 fn read(session: &mut OsSession, text: &str, shown: &mut String) {
     if !shown.contains(text) {

@@ -7,6 +7,7 @@ pub(crate) mod impostor;
 pub(crate) mod meter;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod terminal;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -202,6 +202,7 @@ fn requests() -> Vec<Message> {
     let cases = [
         ("a first visit", 1, Request::Join(Join { room: lobby(), after: None, backlog: false })),
         ("coming back", 2, Request::Join(Join { room: lobby(), after: Some(position), backlog: false })),
+        ("a new session", 3, Request::Join(Join { room: lobby(), after: Some(position), backlog: true })),
         ("something said", 1, post(text("hi"), false)),
         ("something said again, in all of Unicode", 65_536, post(text("Grüße, 世界 👋"), true)),
         ("something done", 24, post(Body::Action { text: "waves".to_owned() }, false)),

@@ -93,6 +93,30 @@ fn a_pipe_gets_days_and_whole_lines() {
 }
 
 #[test]
+fn what_is_new_since_the_last_session_is_told_apart() {
+    let (mut screen, dev) = (renderer(), "#dev".parse().unwrap());
+    let event = |room, arrival| Event::Message {
+        message: Stored { room, ..stored("bob", "x", 0) },
+        arrival,
+        own: false,
+        seal: Seal::Open,
+    };
+    let (lobby, old, new) = (RoomName::lobby(), Arrival::Backlog, Arrival::Missed);
+    let mut shown = |form, events: &[(RoomName, Arrival)]| {
+        screen.form = form;
+        events.iter().flat_map(|(room, arrival)| texts(screen.event(&event(*room, *arrival)))).collect::<Vec<_>>()
+    };
+    let marks = |lines: Vec<String>| lines.iter().map(|line| line == "-- new since you were here").collect::<Vec<_>>();
+    // The first line names the day.
+    let lines = shown(Form::Screen, &[(lobby, old), (lobby, old), (lobby, new), (lobby, new), (lobby, Arrival::Live)]);
+    assert_eq!(marks(lines), [false, false, false, true, false, false, false]);
+    assert!(
+        !marks(shown(Form::Screen, &[(dev, old), (lobby, new), (lobby, old), (lobby, Arrival::Live)])).contains(&true)
+    );
+    assert!(!marks(shown(Form::Lines, &[(lobby, old), (lobby, new)])).contains(&true));
+}
+
+#[test]
 fn a_mention_rings_when_it_is_said_and_stands_out_always() {
     let renderer = Renderer::new("alice".parse().unwrap(), Paint::new(true), TimeZone::UTC, Form::Screen);
     let event = |sender: &str, text: &str, arrival| Event::Message {
