@@ -100,7 +100,8 @@ impl Truth {
             }
             Event::Answered { ask: Ask::Do(Request::Kick(kick)), answer: Ok(_) } => {
                 let (times, open) = self.invitations.get(&(kick.room, kick.user)).copied().unwrap_or_default();
-                if open == 0 {
+                // Of a room that a client does not know as private, a server may say that anything is done.
+                if open == 0 && known.roster(kick.room).is_some() {
                     screen.out.entry(kick.room).or_default().insert(kick.user, times);
                 }
             }

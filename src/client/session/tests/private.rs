@@ -1,4 +1,7 @@
-//! The private room #ops, as alice's session sees it; and a server that does what it should, or what it likes.
+//! The private room #ops, as alice's session sees it.
+
+mod deciding;
+mod lies;
 
 use super::*;
 use crate::crypto::rsa::PublicKey;
@@ -243,61 +246,6 @@ fn nothing_is_sent_before_the_roster_is_there() {
 }
 
 #[test]
-fn a_ghost_that_the_owner_has_not_signed_is_found_out() {
-    let mut forged = Kept::bobs();
-    let ghost = Change::Add { member: member("mallory", third()) };
-    let statement = forged.roster.draft(ghost).sign(third(), &mut rand::rng()).unwrap();
-    forged.statements.push(statement);
-    let mut world = World::entering_ops(settings(), 3);
-    world.tell_roster(RosterPage { length: 3, ..forged.page(0) });
-    world.does_not_send(BadRoster::Invalid(Invalid::NotOwner));
-}
-
-#[test]
-fn a_roster_that_is_shorter_or_other_than_before_is_found_out() {
-    let mut kept = Kept::bobs();
-    let two = kept.clone();
-    kept.add(Change::Remove { user: name("alice") }, test_keys::bob());
-    kept.add(Change::Add { member: alice() }, test_keys::bob());
-    let mut world = World::entering_ops(known(kept.roster.head()), 2);
-    world.tell_roster(two.page(0));
-    world.does_not_send(BadRoster::Withheld);
-    // Signed by its owner, too, another time.
-    let mut world = World::entering_ops(known(kept.roster.head()), 4);
-    let mut other = Kept::bobs();
-    other.add(Change::Add { member: member("mallory", third()) }, test_keys::bob());
-    other.add(Change::Add { member: alice() }, test_keys::bob());
-    world.tell_roster(other.page(0));
-    world.does_not_send(BadRoster::Other);
-    // Cut short, and said to be all there is.
-    let mut world = World::entering_ops(settings(), 4);
-    world.tell_roster(RosterPage { length: 4, ..two.page(0) });
-    world.tell_roster(RosterPage { length: 4, ..two.page(2) });
-    world.does_not_send(BadRoster::Withheld);
-}
-
-#[test]
-fn a_room_that_was_private_is_not_spoken_in_as_if_it_were_open() {
-    let kept = Kept::bobs();
-    let mut world = World::entering_ops(known(kept.roster.head()), 0);
-    world.does_not_send(BadRoster::Open);
-}
-
-#[test]
-fn a_room_that_was_just_made_private_is_not_spoken_in_as_if_it_were_open() {
-    let mut world = World::in_lobby(0);
-    world.command(Command::Ask(Ask::Create { room: ops(), private: true }));
-    // Before it is known that it is made.
-    world.command(Command::Join { room: ops() });
-    world.speak("for us");
-    let (id, _) = world.take(|request| matches!(request, Request::Create(_)));
-    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
-    world.let_into_ops(0);
-    assert!(world.events().contains(&Event::BadRoster { room: ops(), why: BadRoster::Open }));
-    assert_eq!(world.requests, []);
-}
-
-#[test]
 fn who_is_put_out_reads_nothing_more_and_is_not_believed() {
     let mut kept = Kept::alices();
     let mut world = World::in_ops(&kept);
@@ -384,21 +332,6 @@ fn a_member_with_another_key_is_left_out_and_that_is_told_once() {
 }
 
 #[test]
-fn nothing_is_sent_to_a_key_of_the_roster_that_is_not_the_pinned_one() {
-    let kept = Kept::bobs();
-    let mut known = Known::default();
-    known.trust(name("bob"), third().public().fingerprint(), true);
-    let mut world = World::entering_ops(Settings { known, ..settings() }, kept.length());
-    world.tell_roster(kept.page(0));
-    world.speak("secret");
-    world.tell_keys(&[("bob", test_keys::bob().public())]);
-    let events = world.events();
-    assert!(events.iter().any(|event| matches!(event, Event::KeyChanged { user, .. } if *user == name("bob"))));
-    assert!(events.iter().any(|event| matches!(event, Event::Refused { .. })));
-    assert_eq!(world.requests, []);
-}
-
-#[test]
 fn who_is_not_in_the_roster_with_his_key_does_not_speak() {
     let mut kept = Kept::bobs();
     kept.add(Change::Add { member: member("alice", third()) }, test_keys::bob());
@@ -425,41 +358,6 @@ fn a_message_is_opened_if_its_sender_was_in_the_room() {
 }
 
 #[test]
-fn a_message_from_a_longer_roster_waits_for_it_and_not_for_ever() {
-    let mut kept = Kept::bobs();
-    let mut world = World::in_ops(&kept);
-    kept.add(Change::Add { member: member("carol", third()) }, test_keys::bob());
-    let (key, said) = speech(&kept.roster, "bob", test_keys::bob());
-    world.tell(std::slice::from_ref(&said));
-    world.give(vec![key.clone()]);
-    assert_eq!(world.seals(), []);
-    world.tell_roster(kept.page(2));
-    assert_eq!(world.seals(), [Seal::Sealed(Trust::Pinned)]);
-    // A server that doesn't have that statement.
-    let before = Kept::bobs();
-    let mut world = World::in_ops(&before);
-    world.tell(&[said]);
-    world.give(vec![key]);
-    world.tell_roster(before.page(2));
-    assert_eq!(world.seals(), [Seal::Unreadable(Unreadable::Unusable(Unusable::OtherRoster))]);
-}
-
-#[test]
-fn nothing_is_believed_in_a_room_whose_roster_goes_bad() {
-    let kept = Kept::bobs();
-    let mut world = World::in_ops(&kept);
-    let (key, said) = speech(&kept.roster, "bob", test_keys::bob());
-    let ServerMessage::Message(again) = said.clone() else { panic!() };
-    world.tell(&[said]);
-    world.give(vec![key]);
-    assert_eq!(world.seals(), [Seal::Sealed(Trust::Pinned)]);
-    world.acted(message::Act::Topic { topic: "x".to_owned() });
-    world.tell_roster(RosterPage { length: 1, ..kept.page(2) });
-    world.tell(&[ServerMessage::Message(Stored { seq: Seq(2), ..again })]);
-    assert_eq!(world.seals(), [Seal::Unreadable(Unreadable::Doubtful)]);
-}
-
-#[test]
 fn what_was_said_before_one_came_is_counted() {
     let kept = Kept::bobs();
     let mut world = World::with(settings());
@@ -481,139 +379,6 @@ fn what_was_said_before_one_came_is_counted() {
         before.is_some() && before < at(&|event| matches!(event, Event::Entered { info, .. } if info.room == ops())),
         "{events:?}"
     );
-}
-
-#[test]
-fn an_owner_lets_somebody_in_whose_key_he_knows() {
-    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
-    kept.add(Change::Found { owner: alice() }, test_keys::alice());
-    let mut world = World::in_ops(&kept);
-    let invite = invite("bob");
-    world.command(Command::Ask(invite.clone()));
-    world.tell_keys(&[("bob", test_keys::bob().public())]);
-    let (id, request) = world.take(|request| matches!(request, Request::Invite(_)));
-    let Request::Invite(Invite { roster: Some(RosterEntry { number: 2, statement }), .. }) = request else {
-        panic!("{request:?}")
-    };
-    assert_eq!(kept.roster.append(&statement), Ok(Change::Add { member: bob() }));
-    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
-    assert!(world.events().contains(&Event::Answered { ask: invite, answer: Ok(Answer::Done) }));
-    assert!(world.remembered.iter().any(|(user, pin)| *user == name("bob") && pin.key == bob().key));
-}
-
-fn invite(user: &str) -> Ask {
-    Ask::Do(Request::Invite(Invite { room: ops(), user: name(user), roster: None }))
-}
-
-fn is_invite(request: &Request) -> bool {
-    matches!(request, Request::Invite(_))
-}
-
-/// The statement that comes with an invitation.
-fn statement((_, request): &(RequestId, Request)) -> Vec<u8> {
-    let Request::Invite(Invite { roster: Some(entry), .. }) = request else { panic!("{request:?}") };
-    entry.statement.to_vec()
-}
-
-#[test]
-fn decisions_are_made_one_after_the_other() {
-    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
-    kept.add(Change::Found { owner: alice() }, test_keys::alice());
-    let mut world = World::in_ops(&kept);
-    world.command(Command::Ask(invite("bob")));
-    world.command(Command::Ask(invite("carol")));
-    world.command(Command::Ask(Ask::Do(Request::SetTopic(SetTopic { room: ops(), topic: "work".to_owned() }))));
-    world.tell_keys(&[("bob", test_keys::bob().public())]);
-    let first = world.take(is_invite);
-    assert_eq!(kept.take(&statement(&first)), Change::Add { member: bob() });
-    assert_eq!(world.requests, [], "the next statement depends on what becomes of the first");
-    world.tell(&[ServerMessage::Reply(first.0, Reply::Done)]);
-    world.tell_roster(kept.page(1));
-    world.tell_keys(&[("carol", third().public())]);
-    let second = world.take(is_invite);
-    assert_eq!(kept.take(&statement(&second)), Change::Add { member: member("carol", third()) });
-    assert!(matches!(&world.requests[..], [(_, Request::SetTopic(_))]), "{:?}", world.requests);
-}
-
-#[test]
-fn what_is_done_to_a_room_waits_until_it_is_made() {
-    let mut world = World::in_lobby(0);
-    let topic = Request::SetTopic(SetTopic { room: ops(), topic: "work".to_owned() });
-    world.command(Command::Ask(Ask::Create { room: ops(), private: true }));
-    world.command(Command::Join { room: ops() });
-    world.command(Command::Ask(invite("bob")));
-    world.command(Command::Ask(Ask::Do(topic.clone())));
-    let (id, Request::Create(create)) = world.take(|request| matches!(request, Request::Create(_))) else { panic!() };
-    assert_eq!(world.requests, []);
-    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
-    kept.take(&create.roster.unwrap().statement);
-    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
-    world.let_into_ops(1);
-    world.tell_roster(kept.page(0));
-    world.tell_keys(&[("bob", test_keys::bob().public())]);
-    assert_eq!(kept.take(&statement(&world.take(is_invite))), Change::Add { member: bob() });
-    assert_eq!(world.take(|request| matches!(request, Request::SetTopic(_))).1, topic);
-}
-
-#[test]
-fn what_is_signed_goes_to_the_room_that_it_was_signed_for() {
-    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
-    kept.add(Change::Found { owner: alice() }, test_keys::alice());
-    let mut world = World::in_ops(&kept);
-    // Another room, which is entered only when the decision over the first one is about to be signed.
-    let dev: RoomName = "#dev".parse().unwrap();
-    world.command(Command::Join { room: dev });
-    let (join, _) = world.take(|request| matches!(request, Request::Join(_)));
-    let into_dev = Invite { room: dev, user: name("carol"), roster: None };
-    world.command(Command::Ask(Ask::Do(Request::Invite(into_dev))));
-    world.command(Command::Ask(invite("bob")));
-    let (keys, _) = world.take(|request| matches!(request, Request::Keys(_)));
-    let info = RoomInfo { roster: 1, ..RoomInfo::new(dev) };
-    let joined = Joined { info, caught_up: true, last: Seq(0), gone: 0, withdrawn_after: None };
-    let bobs = UserKey { user: name("bob"), key: test_keys::bob().public().spki_der().to_vec().into() };
-    world.tell(&[
-        ServerMessage::Reply(join, Reply::Joined(joined)),
-        ServerMessage::Reply(keys, Reply::Keys(KeyList { keys: vec![bobs] })),
-    ]);
-    let signed = world.take(is_invite);
-    assert!(matches!(&signed.1, Request::Invite(invite) if invite.room == ops() && invite.user == name("bob")));
-    assert_eq!(kept.take(&statement(&signed)), Change::Add { member: bob() });
-}
-
-#[test]
-fn an_owner_lets_nobody_in_whose_key_has_changed() {
-    let kept = Kept::alices();
-    let mut world = World::in_ops(&kept);
-    let mut known = Known::default();
-    known.trust(name("bob"), bob().key, false);
-    world.handle(Input::Recalled(known));
-    world.command(Command::Ask(invite("bob")));
-    world.tell_keys(&[("bob", third().public())]);
-    let events = world.events();
-    assert!(events.iter().any(|event| matches!(event, Event::Answered { answer: Err(_), .. })), "{events:?}");
-    assert_eq!(world.requests, []);
-}
-
-#[test]
-fn what_an_owner_decides_is_signed_and_what_others_decide_is_not_asked_for() {
-    let mut kept = Kept::alices();
-    let mut world = World::in_ops(&kept);
-    let kick = |user: &str| {
-        Ask::Do(Request::Kick(Box::new(Kick { room: ops(), user: name(user), reason: None, roster: None })))
-    };
-    world.command(Command::Ask(kick("bob")));
-    let (id, Request::Kick(asked)) = world.take(|request| matches!(request, Request::Kick(_))) else { panic!() };
-    let statement = asked.roster.unwrap().statement;
-    assert_eq!(kept.take(&statement), Change::Remove { user: name("bob") });
-    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
-    world.tell_roster(kept.page(2));
-    world.command(Command::Ask(kick("carol")));
-    let refused = |code: ErrorCode| move |event: &Event| matches!(event, Event::Answered { answer: Err(refused), .. } if refused.code == code);
-    assert!(world.events().iter().any(refused(ErrorCode::Conflict)));
-    let mut world = World::in_ops(&Kept::bobs());
-    world.command(Command::Ask(kick("bob")));
-    assert!(world.events().iter().any(refused(ErrorCode::Forbidden)));
-    assert_eq!(world.requests, []);
 }
 
 #[test]
@@ -651,33 +416,6 @@ fn what_is_said_is_for_those_who_were_in_the_room_when_it_was_said() {
     let (to, key) = world.keep_key_there();
     assert_eq!(to, [alice().key]);
     assert_eq!(world.sent_there(&key), text("after"));
-}
-
-#[test]
-fn a_server_that_says_that_somebody_is_out_and_shows_a_roster_with_him_is_found_out() {
-    let kept = Kept::alices();
-    let mut world = World::in_ops(&kept);
-    let kick = Ask::Do(Request::Kick(Box::new(Kick { room: ops(), user: name("bob"), reason: None, roster: None })));
-    world.command(Command::Ask(kick));
-    let (id, _) = world.take(|request| matches!(request, Request::Kick(_)));
-    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
-    world.tell_roster(kept.page(2));
-    world.does_not_send(BadRoster::Withheld);
-}
-
-#[test]
-fn a_private_room_is_made_with_the_first_statement_of_its_roster() {
-    let mut world = World::in_lobby(0);
-    world.command(Command::Ask(Ask::Create { room: ops(), private: true }));
-    let (id, Request::Create(create)) = world.take(|request| matches!(request, Request::Create(_))) else { panic!() };
-    let RosterEntry { number, statement } = create.roster.unwrap();
-    let mut roster = Roster::new(ops());
-    assert_eq!((number, roster.append(&statement)), (1, Ok(Change::Found { owner: alice() })));
-    world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
-    world.let_into_ops(1);
-    world.tell_roster(RosterPage { statements: vec![statement], length: 1, members: vec![name("alice")] });
-    world.speak("to myself");
-    assert_eq!(world.keep_key_there().0, [alice().key]);
 }
 
 #[test]
@@ -723,21 +461,6 @@ fn a_room_that_is_being_left_need_not_tell_who_is_in_it() {
     let events = world.events();
     assert!(events.contains(&Event::Left { room: ops() }), "{events:?}");
     assert!(!events.iter().any(|event| matches!(event, Event::BadRoster { .. })), "{events:?}");
-}
-
-#[test]
-fn what_is_decided_over_a_room_that_lets_nobody_in_is_answered() {
-    let mut world = World::with(known(Some(Kept::alices().roster.head().unwrap())));
-    world.run();
-    world.let_in(0);
-    world.command(Command::Join { room: ops() });
-    let (id, _) = world.take(|request| matches!(request, Request::Join(_)));
-    let refused = Refused { code: ErrorCode::NotFound, text: "no".to_owned(), hint: None, retry_after_ms: None };
-    world.tell(&[ServerMessage::Reply(id, Reply::Error(refused.clone()))]);
-    world.command(Command::Ask(invite("bob")));
-    let (id, _) = world.take(is_invite);
-    world.tell(&[ServerMessage::Reply(id, Reply::Error(refused.clone()))]);
-    assert!(world.events().contains(&Event::Answered { ask: invite("bob"), answer: Err(refused) }));
 }
 
 #[test]
