@@ -59,11 +59,11 @@ impl Hub {
         self.may_touch(by, user, room)?;
         self.must_be_registered(user)?;
         check_line(reason.as_deref())?;
+        let sanction = Sanction { user, until: until(seconds, at)? };
         if let Some(room) = room {
             self.must_not_be_everyones(room)?;
             self.must_not_be_private(room)?;
         }
-        let sanction = Sanction { user, until: until(seconds, at)? };
         self.admit_change(by, at)?;
         let mut changes = vec![Change::Ban { room, sanction }];
         if let Some(name) = room {

@@ -7,7 +7,7 @@ mod line;
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ use crate::config::MessageLog;
 use crate::hub::Record;
 use crate::model::Timestamp;
 
-/// Most records that wait to be written.
+/// Most records that wait to be written, and most bytes of messages among them.
 const WAITING: usize = 8192;
+const WAITING_BYTES: usize = 16 << 20;
 /// How long the end waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Lines are written together, up to so many bytes.
@@ -36,10 +37,17 @@ enum Task {
 struct Shared {
     /// Records that could not be written, and were not told yet.
     lost: AtomicU64,
+    /// Bytes of the messages that wait.
+    bytes: AtomicUsize,
     /// Whether the file is to be opened again.
     reopen: AtomicBool,
     /// Whether to end, once nothing waits any more.
     stop: AtomicBool,
+}
+
+/// What a record holds of a message; the others are small.
+fn message_bytes(record: &Record) -> usize {
+    if let Record::Said(event) = record { event.len() } else { 0 }
 }
 
 /// Where records are handed in.
@@ -52,7 +60,10 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Hands a record in, and never waits.
     pub(super) fn write(&self, time: Timestamp, record: Record) {
-        if let Err(TrySendError::Full(_)) = self.tasks.try_send(Task::Write(time, record)) {
+        let bytes = message_bytes(&record);
+        let fits = self.shared.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= WAITING_BYTES;
+        if !fits || matches!(self.tasks.try_send(Task::Write(time, record)), Err(TrySendError::Full(_))) {
+            self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -126,6 +137,7 @@ impl Writer {
             while let Some(task) = next.take() {
                 match task {
                     Task::Write(time, record) => {
+                        self.shared.bytes.fetch_sub(message_bytes(&record), Ordering::Relaxed);
                         Line::of(time, &record).append(&mut lines);
                         count += 1;
                     }

@@ -64,6 +64,9 @@ pub enum BadRoster {
     /// The server says that there is none.
     #[error("the server says that it is not private any more")]
     Open,
+    /// What was seen of it can't be remembered.
+    #[error("what is signed about who is in it can't be remembered: too many private rooms are")]
+    TooMany,
 }
 
 impl Private {
@@ -166,7 +169,7 @@ impl Session {
     }
 
     pub(super) fn told_roster(&mut self, name: RoomName, page: &RosterPage) {
-        let known = self.known.roster(name);
+        let (known, is_full) = (self.known.roster(name), self.known.is_full_of_rosters());
         let Some((private, sealer)) = self.private(name) else { return };
         private.asked = false;
         for statement in &page.statements {
@@ -182,6 +185,7 @@ impl Session {
             _ if private.roster.length() != page.length => Some(BadRoster::Withheld),
             Some(Some(false)) => Some(BadRoster::Other),
             Some(None) => Some(BadRoster::Withheld),
+            None if is_full => Some(BadRoster::TooMany),
             Some(Some(true)) | None => None,
         };
         if let Some(bad) = bad {

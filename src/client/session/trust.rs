@@ -20,6 +20,10 @@ pub struct Pin {
 
 /// Most earlier keys that are remembered of one user.
 const EARLIER: usize = 16;
+/// Most users whose keys are remembered at their first sight: a server can name as many as it likes.
+const PINS: usize = 16_384;
+/// Most private rooms whose rosters are remembered.
+const ROSTERS: usize = 1024;
 
 /// What is remembered from one session to the next: whose keys are trusted, what was read, and what the user does without.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,6 +105,12 @@ impl Known {
         }
     }
 
+    /// Whether no other room's roster can be remembered.
+    #[must_use]
+    pub fn is_full_of_rosters(&self) -> bool {
+        self.rosters.len() >= ROSTERS
+    }
+
     /// A private room is left: another one of its name may come.
     pub fn forget_roster(&mut self, room: RoomName) {
         self.rosters.remove(&room);
@@ -123,10 +133,11 @@ impl Known {
         self.pins.get(&user)
     }
 
-    /// What is to be thought of a user's key; nothing if none was ever seen.
+    /// What is to be thought of a user's key; nothing if none was ever seen. If too many were seen, it is not trusted
+    /// unless the user says so.
     #[must_use]
     pub fn judge(&self, user: UserName, key: Fingerprint) -> Option<Trust> {
-        let pin = self.pins.get(&user)?;
+        let Some(pin) = self.pins.get(&user) else { return (self.pins.len() >= PINS).then_some(Trust::Changed) };
         Some(match pin {
             Pin { key: pinned, verified: true, .. } if *pinned == key => Trust::Verified,
             Pin { key: pinned, .. } if *pinned == key => Trust::Pinned,
@@ -182,5 +193,16 @@ mod tests {
         }
         assert_eq!(known.pin(bob).unwrap().earlier.len(), EARLIER);
         assert_eq!(known.judge(bob, Fingerprint([254; 32])), Some(Trust::Earlier));
+        let mut known = Known::default();
+        let user = |number: usize| format!("user{number}").parse().unwrap();
+        for number in 0..PINS {
+            assert_eq!(known.judge(user(number), Fingerprint([1; 32])), None);
+            known.trust(user(number), Fingerprint([1; 32]), false);
+        }
+        // Nobody else is trusted because he was seen, but if the user says so.
+        assert_eq!(known.judge(bob, Fingerprint([1; 32])), Some(Trust::Changed));
+        known.trust(bob, Fingerprint([1; 32]), false);
+        assert_eq!(known.judge(bob, Fingerprint([1; 32])), Some(Trust::Pinned));
+        assert_eq!(known.judge(user(0), Fingerprint([1; 32])), Some(Trust::Pinned));
     }
 }

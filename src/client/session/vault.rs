@@ -9,6 +9,8 @@ use crate::proto::message::{Body, RequestId};
 
 /// Most sender keys of a room that are held; what else is needed is asked for again.
 const HELD: usize = 8192;
+/// Most that something is known of: more than the messages that wait for keys can name.
+const NAMED: usize = 32_768;
 /// Most that are asked for at once.
 const ASKED: usize = 32;
 
@@ -77,6 +79,9 @@ pub(super) struct Opened {
 impl Vault {
     /// The sender key of this name, which is asked for if it isn't known.
     pub(super) fn look(&mut self, id: SenderKeyId) -> Look<'_> {
+        if self.slots.len() >= NAMED && !self.slots.contains_key(&id) {
+            self.forget_down_to(NAMED);
+        }
         match self.slots.entry(id).or_insert(Slot::Wanted) {
             Slot::Wanted | Slot::Asked(_) | Slot::Opening => Look::Missing,
             Slot::Open(key, _) => Look::Open(key),
@@ -107,11 +112,16 @@ impl Vault {
 
     /// A sender key of one's own, or one that was opened.
     pub(super) fn hold(&mut self, key: Arc<OpenedKey>) {
-        while self.slots.len() >= HELD {
-            let Some(first) = self.slots.iter().find(|(_, slot)| slot.is_settled()).map(|(id, _)| *id) else { break };
+        self.forget_down_to(HELD);
+        self.slots.insert(key.id(), Slot::Open(key, None));
+    }
+
+    /// Forgets keys that can be asked for again, until there is one less than this.
+    fn forget_down_to(&mut self, most: usize) {
+        while self.slots.len() >= most {
+            let Some(first) = self.slots.iter().find(|(_, slot)| slot.is_settled()).map(|(id, _)| *id) else { return };
             self.slots.remove(&first);
         }
-        self.slots.insert(key.id(), Slot::Open(key, None));
     }
 
     pub(super) fn is_unusable(&mut self, id: SenderKeyId, why: Unreadable) {
@@ -183,5 +193,31 @@ pub(super) fn open(
         Ok(body @ (Body::Text { .. } | Body::Action { .. })) => Ok((index, body)),
         Ok(Body::Sealed { .. }) => Err(Unreadable::NotSealedSo),
         Err(_) => Err(Unreadable::UnknownKind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_of_no_use_are_forgotten_where_there_are_too_many() {
+        let mut vault = Vault::default();
+        let id = |number: usize| {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            SenderKeyId(id)
+        };
+        for number in 0..NAMED + 10 {
+            assert!(matches!(vault.look(id(number)), Look::Missing));
+            vault.is_unusable(id(number), Unreadable::NoKey);
+        }
+        assert_eq!(vault.slots.len(), NAMED);
+        // Those that are waited for are not.
+        let mut vault = Vault::default();
+        for number in 0..NAMED + 10 {
+            vault.look(id(number));
+        }
+        assert_eq!(vault.slots.len(), NAMED + 10);
     }
 }

@@ -235,3 +235,29 @@ fn what_a_full_disk_takes_no_more_is_counted_and_told_when_there_is_room_again()
     assert_eq!(lost.unwrap_or(0) + kept, 3, "{lines:?}");
     assert_eq!(lines.last().unwrap()["text"], "found");
 }
+
+#[test]
+fn what_waits_for_a_disk_is_bounded_by_its_bytes_too() {
+    let (tasks, received) = sync_channel(WAITING);
+    let recorder = Recorder { tasks, shared: Arc::default() };
+    let event: Arc<[u8]> = vec![0; WAITING_BYTES / 4].into();
+    for _ in 0..6 {
+        recorder.write(Timestamp(0), Record::Said(Arc::clone(&event)));
+    }
+    let left = Record::Left { room: room("#dev"), user: user("alice") };
+    recorder.write(Timestamp(0), left);
+    assert_eq!((recorder.shared.lost.load(Ordering::Relaxed), received.try_iter().count()), (2, 5));
+}
+
+#[test]
+fn what_was_written_waits_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = MessageLog { path: "log".into(), bytes: None, files: 1 };
+    let running = Running::start(&settings, directory.path(), ()).unwrap();
+    let recorder = running.recorder();
+    for _ in 0..100 {
+        recorder.write(Timestamp(0), said(room("#dev"), text("hello")));
+    }
+    running.stop();
+    assert_eq!(recorder.shared.bytes.load(Ordering::Relaxed), 0);
+}

@@ -37,6 +37,28 @@ fn a_roster_that_is_shorter_or_other_than_before_is_found_out() {
 }
 
 #[test]
+fn rooms_without_end_are_not_remembered() {
+    let kept = Kept::bobs();
+    let mut known = Known::default();
+    let head = kept.roster.head().unwrap();
+    for number in 0.. {
+        if known.is_full_of_rosters() {
+            break;
+        }
+        known.has_roster(format!("#r{number}").parse().unwrap(), head);
+    }
+    let mut world = World::entering_ops(Settings { known: known.clone(), ..settings() }, kept.length());
+    world.tell_roster(kept.page(0));
+    world.does_not_send(BadRoster::TooMany);
+    // One that is among them is as good as ever.
+    known.forget_roster("#r0".parse().unwrap());
+    known.has_roster(ops(), head);
+    let mut world = World::entering_ops(Settings { known, ..settings() }, kept.length());
+    world.tell_roster(kept.page(0));
+    assert!(!world.events().iter().any(|event| matches!(event, Event::BadRoster { .. })));
+}
+
+#[test]
 fn a_room_that_was_private_is_not_spoken_in_as_if_it_were_open() {
     let kept = Kept::bobs();
     let mut world = World::entering_ops(known(kept.roster.head()), 0);
