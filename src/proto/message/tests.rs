@@ -90,7 +90,11 @@ fn position() -> impl Strategy<Value = Position> {
 
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
-        (room(), option::of(position())).prop_map(|(room, after)| Request::Join(Join { room, after, backlog: false })),
+        (room(), option::of(position()), any::<bool>()).prop_map(|(room, after, backlog)| Request::Join(Join {
+            room,
+            after,
+            backlog
+        })),
         (room(), message(), body(), any::<[bool; 2]>(), option::of(message())).prop_map(
             |(room, message, body, [retry, urgent], after)| {
                 Request::Post(Post { room, message, body, retry, after, urgent })

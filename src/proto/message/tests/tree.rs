@@ -118,7 +118,7 @@ impl Tree {
                 items.len() == again.len() && items.iter().zip(again).all(|(item, again)| item.covers(again))
             }
             (Self::Map(entries), Self::Map(again)) => again.iter().all(|(key, again)| {
-                let default = matches!((key, again), (Self::Unsigned(3 | 5), Self::Bool(false)));
+                let default = matches!((key, again), (Self::Unsigned(2 | 3 | 5), Self::Bool(false)));
                 entries.iter().find(|(known, _)| known == key).map_or(default, |(_, value)| value.covers(again))
             }),
             _ => self == again,
