@@ -262,6 +262,20 @@ fn commands(action: &Action, room: RoomName, me: UserName) -> Option<Vec<Command
     Some(vec![command])
 }
 
+/// Whether something is said in the room that is looked at, asked of it or done to it.
+fn is_about_the_room(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Say(_)
+            | Action::History(_)
+            | Action::Older(_)
+            | Action::People
+            | Action::Hush(_)
+            | Action::Part(None)
+            | Action::Decide(_)
+    )
+}
+
 /// What is wrong with talking to oneself.
 fn oneself(action: &Action, me: UserName) -> Option<Mistake> {
     match action {

@@ -1,7 +1,7 @@
 //! The client in pipes and files: each line of standard input is a message or a command; messages come out on standard
 //! output in the order of the room, the answers to commands there too, everything else on standard error. Of the rooms that
-//! the user is in, one is looked at: the one named at the start, or the last one that was joined. The others gather what
-//! is said in them.
+//! the user is in, one is looked at: the one named at the start, or the last one that was joined or made. The others gather
+//! what is said in them. If a room can't be made, nothing that follows is said anywhere else.
 //!
 //! The end of the input waits until everything said is acknowledged and everything asked is answered, then leaves. A
 //! reader that has gone away ends it quietly.
@@ -10,15 +10,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead, Read as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use super::gate::Gate;
 use super::render::Form;
-use super::{About, Ended, News, Stage, commands, event_weight, oneself, room_of, show};
+use super::{About, Ended, News, Stage, commands, event_weight, is_about_the_room, oneself, room_of, show};
 use crate::client::commands::{self as typed, Action, Mistake};
 use crate::client::driver::{Handle, Told};
-use crate::client::session::{Command, Event};
+use crate::client::session::{Ask, Command, Event};
 use crate::error::{Error, Exit};
 use crate::model::RoomName;
 use crate::proto::message::Membership;
@@ -61,6 +61,7 @@ impl Gathered {
 pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Error> {
     let mut renderer = about.renderer(term.out_paint(), Form::Lines);
     let (unanswered, refused) = (Arc::new(Gate::new(UNANSWERED)), Arc::new(AtomicUsize::new(0)));
+    let (makes, made) = channel();
     let mut looked_at = about.room;
     let mut elsewhere: BTreeMap<RoomName, Gathered> = BTreeMap::new();
     let feeder = Feeder {
@@ -69,6 +70,7 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
         news: stage.sender.clone(),
         handle: stage.handle.clone(),
         unanswered: Arc::clone(&unanswered),
+        made,
         refused: Arc::clone(&refused),
     };
     // Reading may block for ever, and so it never holds up the end of the program.
@@ -87,6 +89,10 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
                         unanswered.leave(1);
                     }
                     _ => {}
+                }
+                if let Event::Answered { ask: Ask::Create { .. }, answer } = &event {
+                    // Nobody waits for it any more where the input has ended.
+                    let _ = makes.send(answer.is_ok());
                 }
                 if let Event::Left { room } | Event::Membership(Membership { room, member: false, .. }) = &event {
                     elsewhere.remove(room);
@@ -157,13 +163,15 @@ struct Feeder {
     news: Sender<News>,
     handle: Handle,
     unanswered: Arc<Gate>,
+    // Whether the room is there that was to be made.
+    made: Receiver<bool>,
     refused: Arc<AtomicUsize>,
 }
 
 impl Feeder {
     fn feed(&self) {
-        // The one that is looked at.
-        let mut room = self.about.room;
+        // The one that is looked at; none if it could not be made.
+        let mut room = Some(self.about.room);
         let mut input = std::io::stdin().lock();
         let mut line = Vec::new();
         loop {
@@ -198,7 +206,7 @@ impl Feeder {
     }
 
     /// Does what a line asks for; says whether to go on.
-    fn take(&self, room: &mut RoomName, line: &str) -> Result<bool, Error> {
+    fn take(&self, room: &mut Option<RoomName>, line: &str) -> Result<bool, Error> {
         let action = match typed::parse(line) {
             Ok(action) => action,
             Err(mistake) => {
@@ -210,19 +218,31 @@ impl Feeder {
             self.mistaken(&mistake);
             return Ok(true);
         }
-        if let Some(commands) = commands(&action, *room, self.about.me) {
+        if room.is_none() && is_about_the_room(&action) {
+            let text = "you are in no room: the last one could not be made".to_owned();
+            self.mistaken(&Mistake { text, hint: "/join #ROOM".to_owned() });
+            return Ok(true);
+        }
+        if let Some(commands) = commands(&action, room.unwrap_or(self.about.room), self.about.me) {
             if let Action::Join(place) = action
                 && let Some(other) = place.room(self.about.me)
             {
-                *room = other;
                 // Before anything that comes of it.
-                let _ = self.news.send(News::LooksAt(other));
+                self.look_at(room, other);
             }
             for command in commands {
                 if let Command::Post { .. } | Command::Ask(_) = command {
                     self.unanswered.enter(1);
                 }
                 self.handle.send(command);
+            }
+            if let Action::Create(other, _) = action {
+                // What follows is for that room, and for no other.
+                match self.made.recv() {
+                    Ok(true) => self.look_at(room, other),
+                    Ok(false) => *room = None,
+                    Err(_) => return Ok(false),
+                }
             }
             return Ok(true);
         }
@@ -246,6 +266,12 @@ impl Feeder {
             _ => {}
         }
         Ok(true)
+    }
+
+    fn look_at(&self, room: &mut Option<RoomName>, other: RoomName) {
+        *room = Some(other);
+        // Nobody listens any more once the chat has ended.
+        let _ = self.news.send(News::LooksAt(other));
     }
 
     fn mistaken(&self, mistake: &Mistake) {

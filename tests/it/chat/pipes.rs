@@ -169,16 +169,15 @@ fn an_input_that_can_not_be_read_shows_in_the_exit_code() {
 }
 
 #[test]
-fn a_pipe_speaks_in_the_room_that_it_joined_last() {
+fn a_pipe_speaks_in_the_room_that_it_joined_or_made_last() {
     let world = World::new();
     let mut alice = world.pipe("alice");
     for line in ["in common", "/create #dev", "/topic work", "/rooms"] {
         alice.say(line);
     }
     let (lines, errors, status) = alice.end();
-    // The room that was made is not gone to: the topic is that of #common, where admins may set it.
     assert_eq!(status.code(), Some(0), "{errors}");
-    assert!(lines.iter().any(|line| line.contains("#dev") && line.ends_with("open, yours")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("#dev") && line.ends_with("open, yours: work")), "{lines:?}");
     let mut bob = world.pipe("bob");
     bob.say("/join #dev");
     bob.say("in dev");
@@ -190,6 +189,27 @@ fn a_pipe_speaks_in_the_room_that_it_joined_last() {
     let (lines, ..) = world.pipe_with("alice", &["--room", "#dev"]).end();
     let said: Vec<&str> = lines.iter().filter_map(|line| line.split_once("> ")).map(|(_, text)| text).collect();
     assert_eq!(said, ["in dev"]);
+}
+
+#[test]
+fn what_was_for_a_room_that_can_not_be_made_is_said_nowhere() {
+    let world = World::new();
+    assert!(world.pipe("bob").end().2.success());
+    let mut alice = world.pipe("alice");
+    for line in
+        ["/create #dev", "/create #dev --private", "a secret", "/invite bob", "/msg bob hello", "/join #dev", "open"]
+    {
+        alice.say(line);
+    }
+    let (_, errors, status) = alice.end();
+    assert_eq!(status.code(), Some(6), "{errors}");
+    assert!(errors.contains("/create: there is a room #dev already"), "{errors}");
+    assert_eq!(errors.matches("you are in no room: the last one could not be made").count(), 2, "{errors}");
+    for room in ["#common", "#dev"] {
+        let (lines, ..) = world.pipe_with("alice", &["--room", room]).end();
+        assert!(!lines.iter().any(|line| line.contains("secret")), "{lines:?}");
+        assert_eq!(lines.iter().any(|line| line.ends_with("<alice> open")), room == "#dev", "{lines:?}");
+    }
 }
 
 #[test]
