@@ -297,7 +297,7 @@ impl Hub {
     /// Nobody can be put out of a room that everyone is in.
     pub(super) fn must_not_be_everyones(&self, name: RoomName) -> Result<(), Refused> {
         if self.rooms.get(&name).is_some_and(|room| room.is_everyones) {
-            let hint = "/mute silences somebody there; admins may ban from the server";
+            let hint = "/mute silences somebody there; admins may /ban USER --server";
             return Err(refused_with_hint(ErrorCode::Conflict, format!("everyone is in {name}"), hint));
         }
         Ok(())
