@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ impl Siege {
             honest.post(&"much to read ".repeat(600));
         }
         let ticket = Client::login(server.address, mallory()).resumption();
-        Self { files: server.files(), server, ticket, honest_ticket: honest.resumption(), _dir: dir }
+        Self { files: server.files().len(), server, ticket, honest_ticket: honest.resumption(), _dir: dir }
     }
 
     /// Comes back by ticket: after a flood of full handshakes the server may be too busy for one more.
@@ -112,21 +113,25 @@ impl Siege {
         });
         let files = self.calm(&mut honest);
         eprintln!("{name}: {trips}; {} MiB", memory / 1024);
-        assert!(files <= self.files, "{name} leaves open files: {files}, before it were {}", self.files);
-        self.files = files;
+        assert!(files.len() <= self.files, "{name} leaves open files, before it were {}: {files:?}", self.files);
+        self.files = files.len();
         for kind in [&trips.post, &trips.people] {
             assert!(kind.per_mille(990) < BOUND, "{name} keeps honest clients waiting: {trips}");
         }
         assert!(memory < MEMORY, "{name} makes the server use {memory} KiB");
     }
 
-    /// Waits until the server has noticed who is gone, and returns how many files it has open.
-    fn calm(&self, honest: &mut Client) -> usize {
+    /// Waits until the server has noticed who is gone, and returns which files it has open.
+    fn calm(&self, honest: &mut Client) -> Vec<PathBuf> {
         let deadline = Instant::now() + PATIENCE;
-        while self.server.files() > self.files && Instant::now() < deadline {
+        loop {
+            let files = self.server.files();
+            // Some may come late, of those who have gone already: what is left open stays open.
+            if files.len() <= self.files || Instant::now() >= deadline {
+                return files;
+            }
             honest.people();
         }
-        self.server.files()
     }
 
     fn connect(&self, host: u8) -> TcpStream {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rsachat::model::MessageId;
@@ -78,9 +78,10 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Open files.
-    pub(crate) fn files(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    /// Open files, by what they are. One that is closed meanwhile is left out.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        files.filter_map(|file| fs::read_link(file.unwrap().path()).ok()).collect()
     }
 }
 
