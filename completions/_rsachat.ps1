@@ -33,6 +33,7 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('invite', 'invite', [CompletionResultType]::ParameterValue, 'Let somebody in who has no key yet, by a link')
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Run the server')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Chat')
+            [CompletionResult]::new('send', 'send', [CompletionResultType]::ParameterValue, 'Say something, and leave')
             [CompletionResult]::new('trust', 'trust', [CompletionResultType]::ParameterValue, 'Look at whose keys you trust, and forget one')
             [CompletionResult]::new('bench', 'bench', [CompletionResultType]::ParameterValue, 'Put a server under load, and measure it')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Try it: a server, you, and a companion, on this machine')
@@ -177,13 +178,32 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             break
         }
         'rsachat;connect' {
+            [CompletionResult]::new('--room', '--room', [CompletionResultType]::ParameterName, 'The room to be in, or the user to talk to alone; #common if nothing is said')
             [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Your name on the server')
             [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Your private key')
             [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'The server''s public key; any other is refused')
             [CompletionResult]::new('--fingerprint', '--fingerprint', [CompletionResultType]::ParameterName, 'The fingerprint of the server''s key; any other is refused')
-            [CompletionResult]::new('--room', '--room', [CompletionResultType]::ParameterName, 'The room to be in, or the user to talk to alone; #common if nothing is said')
             [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase from the first line of FILE, or of standard input if FILE is -')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'rsachat;send' {
+            [CompletionResult]::new('--room', '--room', [CompletionResultType]::ParameterName, 'The room to say it in; #common if nothing is said')
+            [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'The user to say it to alone')
+            [CompletionResult]::new('--wait', '--wait', [CompletionResultType]::ParameterName, 'Wait until it is delivered to, or read by, whom it is said to alone')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'How long to wait for the server, and with --wait for the other one')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]')
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Your name on the server')
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'Your private key')
+            [CompletionResult]::new('--server-key', '--server-key', [CompletionResultType]::ParameterName, 'The server''s public key; any other is refused')
+            [CompletionResult]::new('--fingerprint', '--fingerprint', [CompletionResultType]::ParameterName, 'The fingerprint of the server''s key; any other is refused')
+            [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase from the first line of FILE, or of standard input if FILE is -')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--lines', '--lines', [CompletionResultType]::ParameterName, 'Each line of standard input is a message')
+            [CompletionResult]::new('--urgent', '--urgent', [CompletionResultType]::ParameterName, 'Get through to who does not want to be disturbed: for admins, and owners of a room that both are in')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

@@ -36,6 +36,7 @@ complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "keys" -d 'List, add
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "invite" -d 'Let somebody in who has no key yet, by a link'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "serve" -d 'Run the server'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "connect" -d 'Chat'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "send" -d 'Say something, and leave'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "trust" -d 'Look at whose keys you trust, and forget one'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "bench" -d 'Put a server under load, and measure it'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "demo" -d 'Try it: a server, you, and a companion, on this machine'
@@ -156,17 +157,35 @@ never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l check -d 'Check the configuration and the keys, say what is wrong with them, and end'
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l room -d 'The room to be in, or the user to talk to alone; #common if nothing is said' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l user -d 'Your name on the server' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l identity -d 'Your private key' -r -F
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l server-key -d 'The server\'s public key; any other is refused' -r -F
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l fingerprint -d 'The fingerprint of the server\'s key; any other is refused' -r
-complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l room -d 'The room to be in, or the user to talk to alone; #common if nothing is said' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
 never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l room -d 'The room to say it in; #common if nothing is said' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l to -d 'The user to say it to alone' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l wait -d 'Wait until it is delivered to, or read by, whom it is said to alone' -r -f -a "delivered\t'One of the user\'s clients has it'
+read\t'A client has shown it to the user'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l timeout -d 'How long to wait for the server, and with --wait for the other one' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l server -d 'The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]' -r -f -a "(__fish_print_hostnames)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l user -d 'Your name on the server' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l identity -d 'Your private key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l server-key -d 'The server\'s public key; any other is refused' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l fingerprint -d 'The fingerprint of the server\'s key; any other is refused' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l lines -d 'Each line of standard input is a message'
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l urgent -d 'Get through to who does not want to be disturbed: for admins, and owners of a room that both are in'
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and not __fish_seen_subcommand_from list remove" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
 never\t'Nowhere'"

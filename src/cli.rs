@@ -39,7 +39,8 @@ Examples:
   rsachat keygen alice               make a key pair
   rsachat keys add key_alice.pem     let alice in (on the server)
   rsachat serve                      run the server
-  rsachat connect chat.example.org   chat";
+  rsachat connect chat.example.org   chat
+  rsachat send --to bob hello        say something, from a script";
 
 const ROOT_MORE: &str = "\
 Examples:
@@ -48,6 +49,7 @@ Examples:
   rsachat keys add key_alice.pem     let alice in (on the server)
   rsachat serve                      run the server
   rsachat connect chat.example.org   chat
+  rsachat send --to bob hello        say something, from a script
 
 Exit status:
   0     done
@@ -57,6 +59,10 @@ Exit status:
   4     not authenticated, or a key could not be unlocked
   5     a key is not the one that was trusted before
   6     refused by the server, or not delivered
+  7     no such user
+  8     not a member of the room
+  9     the other one does not want to be disturbed
+  10    stored, but not delivered or read in time
   130   interrupted (Ctrl-C)
   143   terminated (SIGTERM)
 
@@ -89,6 +95,7 @@ pub enum Command {
     Invite(InviteArgs),
     Serve(ServeArgs),
     Connect(ConnectArgs),
+    Send(SendArgs),
     Trust(TrustArgs),
     Bench(BenchArgs),
     Demo(DemoArgs),
@@ -314,6 +321,17 @@ pub struct ConnectArgs {
           help = "The server, as HOST, HOST:PORT or [IPV6]:PORT [default port: 5000], or all of an invitation: \
                   rsachat://USER@HOST:PORT/?server=SHA256:...&invite=...")]
     pub server: Option<String>,
+    /// The room to be in, or the user to talk to alone; #common if nothing is said
+    #[arg(long, value_name = "#ROOM|@USER")]
+    pub room: Option<Place>,
+    /// Who connects.
+    #[command(flatten)]
+    pub link: LinkArgs,
+}
+
+/// Who connects to a server, and which keys the two have.
+#[derive(Debug, Args)]
+pub struct LinkArgs {
     /// Your name on the server
     #[arg(long, value_name = "NAME")]
     pub user: Option<UserName>,
@@ -326,9 +344,6 @@ pub struct ConnectArgs {
     /// The fingerprint of the server's key; any other is refused
     #[arg(long, value_name = "SHA256:...")]
     pub fingerprint: Option<Fingerprint>,
-    /// The room to be in, or the user to talk to alone; #common if nothing is said
-    #[arg(long, value_name = "#ROOM|@USER")]
-    pub room: Option<Place>,
     /// Read the passphrase from the first line of FILE, or of standard input if FILE is -
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub passphrase_file: Option<PathBuf>,
@@ -340,6 +355,80 @@ Examples:
   rsachat connect chat.example.org --user alice
   rsachat connect rsachat://alice@chat.example.org:5000
   echo 'the build is green' | rsachat connect chat.example.org --no-input";
+
+/// Say something, and leave
+///
+/// For scripts. Returns when the server has it on its disk; with --wait, when it has come to whom it is for. Prints nothing
+/// if that is so. It shows nobody as present for longer than it takes, reads nothing, and makes nobody a member of a room.
+/// What is said to a user alone or in a private room is sealed, as in the chat.
+#[derive(Debug, Args)]
+#[command(after_help = SEND_EXAMPLES, after_long_help = SEND_MORE)]
+pub struct SendArgs {
+    /// What to say; all of standard input if nothing is given, or -
+    #[arg(value_name = "MESSAGE")]
+    pub message: Vec<String>,
+    /// The room to say it in; #common if nothing is said
+    #[arg(long, value_name = "#ROOM|@USER", conflicts_with = "to")]
+    pub room: Option<Place>,
+    /// The user to say it to alone
+    #[arg(long, value_name = "USER")]
+    pub to: Option<UserName>,
+    /// Each line of standard input is a message
+    #[arg(long, conflicts_with = "message")]
+    pub lines: bool,
+    /// Get through to who does not want to be disturbed: for admins, and owners of a room that both are in
+    #[arg(long)]
+    pub urgent: bool,
+    /// Wait until it is delivered to, or read by, whom it is said to alone
+    #[arg(long, value_enum, value_name = "delivered|read", hide_possible_values = true, conflicts_with = "lines")]
+    pub wait: Option<Wait>,
+    /// How long to wait for the server, and with --wait for the other one
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
+    pub timeout: Duration,
+    /// The server
+    #[arg(long, value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname,
+          help = "The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]")]
+    pub server: Option<String>,
+    /// Who connects.
+    #[command(flatten)]
+    pub link: LinkArgs,
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// One of the user's clients has it
+    Delivered,
+    /// A client has shown it to the user
+    Read,
+}
+
+const SEND_EXAMPLES: &str = "\
+Examples:
+  rsachat send 'the build is green'
+  make 2>&1 | rsachat send --room '#ops'
+  tail -f app.log | rsachat send --lines --room '#logs'
+  rsachat send --to bob --wait read --timeout 10m 'may I deploy?'";
+
+const SEND_MORE: &str = "\
+Examples:
+  rsachat send 'the build is green'
+  make 2>&1 | rsachat send --room '#ops'
+  tail -f app.log | rsachat send --lines --room '#logs'
+  rsachat send --to bob --wait read --timeout 10m 'may I deploy?'
+
+Exit status:
+  0     the server has it; with --wait, so has whom it is for
+  1     failure that none of the others describes
+  2     wrong command line or configuration, or nothing to say
+  3     no connection, or no answer in time
+  4     not authenticated, or a key could not be unlocked
+  5     the server's or the other one's key is not the one that was trusted before
+  6     refused by the server, or perhaps not stored
+  7     no such user
+  8     not a member of the room, or no such room
+  9     the other one does not want to be disturbed
+  10    stored, but not delivered or read in time";
 
 /// Look at whose keys you trust, and forget one
 ///
@@ -417,6 +506,12 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
     let in_range = parse_duration(text).filter(|time| (Duration::from_secs(1)..=LONGEST).contains(time));
     in_range.ok_or_else(|| "a time up to 365d is expected, as 30m, 24h or 7d".to_owned())
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(24 * 3600);
+    let in_range = parse_duration(text).filter(|time| *time <= LONGEST);
+    in_range.ok_or_else(|| "a time up to 24h is expected, as 30s or 10m".to_owned())
 }
 
 fn bits(text: &str) -> Result<Bits, String> {

@@ -23,6 +23,14 @@ pub enum Exit {
     PinMismatch,
     /// 6: the server refused a request, or something was not delivered.
     Refused,
+    /// 7: there is no such user.
+    NoUser,
+    /// 8: the user is not a member of the room.
+    NoMember,
+    /// 9: the other one does not want to be disturbed.
+    DoNotDisturb,
+    /// 10: it is stored, and was not delivered or read in time.
+    TimedOut,
     /// 130: ended by SIGINT (Ctrl-C).
     Interrupted,
     /// 143: ended by SIGTERM.
@@ -41,6 +49,10 @@ impl Exit {
             Self::Authentication => 4,
             Self::PinMismatch => 5,
             Self::Refused => 6,
+            Self::NoUser => 7,
+            Self::NoMember => 8,
+            Self::DoNotDisturb => 9,
+            Self::TimedOut => 10,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
@@ -194,6 +206,10 @@ mod tests {
             (Exit::Authentication, 4),
             (Exit::PinMismatch, 5),
             (Exit::Refused, 6),
+            (Exit::NoUser, 7),
+            (Exit::NoMember, 8),
+            (Exit::DoNotDisturb, 9),
+            (Exit::TimedOut, 10),
             (Exit::Interrupted, 130),
             (Exit::Terminated, 143),
         ];

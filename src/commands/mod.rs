@@ -18,8 +18,11 @@ mod key;
 mod key_files;
 mod keygen;
 mod keys;
+mod link;
 mod man;
+mod send;
 mod serve;
+mod server_key;
 mod throwaway;
 mod trust;
 
@@ -33,6 +36,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Keys(args) => keys::run(&term, &args),
         Command::Invite(args) => invite::run(&term, &args),
         Command::Connect(args) => connect::run(&term, &args),
+        Command::Send(args) => send::run(&term, &args),
         Command::Trust(args) => trust::run(&term, &args),
         Command::Bench(args) => bench::run(&term, &args.command),
         Command::Completions(args) => completions::run(&term, &args),

@@ -123,7 +123,7 @@ impl Hub {
             && !(urgent && self.may_disturb(user, partner))
         {
             let why = status.text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-            return Err(refused(ErrorCode::Forbidden, format!("{partner} does not want to be disturbed{why}")));
+            return Err(refused(ErrorCode::DoNotDisturb, format!("{partner} does not want to be disturbed{why}")));
         }
         let Some(room) = self.rooms.get(&name) else { return Ok(()) };
         let delivered = room.progress.get(&partner).map_or(Seq(0), |progress| progress.delivered);

@@ -110,6 +110,7 @@ impl Hub {
             | ErrorCode::StorageUnavailable
             | ErrorCode::ShuttingDown
             | ErrorCode::Conflict
+            | ErrorCode::DoNotDisturb
             | ErrorCode::Other(_) => false,
         };
         if telling && !asking.logged.contains(&code) {

@@ -113,6 +113,7 @@ class ErrorCode(enum.IntEnum):
     STORAGE_UNAVAILABLE = 7
     SHUTTING_DOWN = 8
     CONFLICT = 9
+    DO_NOT_DISTURB = 10
 
 
 class RequestType(enum.IntEnum):

@@ -2489,7 +2489,7 @@ def direct_do_not_disturb(site: Site) -> None:
         def disturbs(talker: Talker, urgent: bool) -> bool:
             answer = talker.say("a moment?", urgent=urgent)
             if isinstance(answer, Error):
-                same(answer.code, ErrorCode.FORBIDDEN, "the error's code")
+                same(answer.code, ErrorCode.DO_NOT_DISTURB, "the error's code")
                 expect(not answer.retry_after, "a time after which to ask again")
                 talker.own = None  # its number is missing
             return isinstance(answer, Accepted)

@@ -87,8 +87,10 @@ pub struct Settings {
     pub known: Known,
     /// Whether others are told what was read of theirs.
     pub receipts: bool,
-    /// The room to be in, beside those that the server names.
+    /// The room to be in.
     pub room: RoomName,
+    /// Whether to be in all the rooms of the user's, too. Else in that one alone, and only if he is a member of it.
+    pub everywhere: bool,
     /// How long to go on without a connection, without an answer, or with a server whose disk takes nothing; for ever if
     /// not set.
     pub give_up: Option<Duration>,

@@ -96,7 +96,7 @@ impl Session {
     /// We are in a room now, or no longer, whoever brought that about.
     fn membership(&mut self, membership: Membership) {
         if membership.member {
-            if self.may_join(membership.room) {
+            if self.settings.everywhere && self.may_join(membership.room) {
                 self.know(membership.room);
                 self.event(Event::Membership(membership));
             }
@@ -159,13 +159,19 @@ impl Session {
         connection.welcome = Some((welcome.clone(), now));
         self.offline = None;
         self.forget_unnamed(&welcome.rooms);
-        for room in &welcome.rooms {
-            if self.may_join(*room) {
-                self.know(*room);
+        let rooms = if self.settings.everywhere { welcome.rooms.clone() } else { Vec::new() };
+        for room in rooms {
+            if self.may_join(room) {
+                self.know(room);
             }
         }
+        let is_member =
+            self.settings.everywhere || self.settings.room.is_direct() || welcome.rooms.contains(&self.settings.room);
         let waiting = welcome.waiting.clone();
         self.event(Event::Online(welcome));
+        if !is_member {
+            self.is_no_member(self.settings.room);
+        }
         for waiting in &waiting {
             self.waits(waiting);
         }
@@ -179,6 +185,15 @@ impl Session {
         let unnamed: Vec<RoomName> = unnamed.map(|(name, _)| *name).collect();
         for room in unnamed {
             let refused = here(ErrorCode::Forbidden, "you are not in this room any more");
+            self.forget(room, &refused);
+            self.event(Event::NotEntered { room, refused });
+        }
+    }
+
+    /// The room that the session is for is none of the user's: to join it would make it one.
+    fn is_no_member(&mut self, room: RoomName) {
+        if self.rooms.contains_key(&room) {
+            let refused = here(ErrorCode::Forbidden, format!("you are not in {room}"));
             self.forget(room, &refused);
             self.event(Event::NotEntered { room, refused });
         }

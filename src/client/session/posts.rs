@@ -242,7 +242,8 @@ pub(super) fn may_pass(refused: &Refused) -> bool {
         | ErrorCode::Forbidden
         | ErrorCode::NotFound
         | ErrorCode::TooLarge
-        | ErrorCode::Conflict => false,
+        | ErrorCode::Conflict
+        | ErrorCode::DoNotDisturb => false,
         ErrorCode::Other(_) => refused.retry_after_ms.is_some(),
     }
 }

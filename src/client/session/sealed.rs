@@ -269,7 +269,7 @@ impl Session {
     /// Something is new in a direct room.
     pub(super) fn waits(&mut self, waiting: &Waiting) {
         let Waiting { room, last } = *waiting;
-        if room.partner(self.settings.user).is_none() {
+        if room.partner(self.settings.user).is_none() || !self.settings.everywhere {
             return;
         }
         if self.may_join(room) {
@@ -342,6 +342,10 @@ impl Session {
     }
 
     pub(super) fn tell_progress(&mut self, name: RoomName, now: Instant) {
+        if !self.settings.everywhere {
+            // Who is here to say something reads nothing.
+            return;
+        }
         let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
         let progress = &mut sealed.progress;
         let read = progress.read.map(|read| read.min(progress.delivered));

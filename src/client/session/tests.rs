@@ -67,6 +67,7 @@ fn settings() -> Settings {
         invite: None,
         receipts: true,
         room: lobby(),
+        everywhere: true,
         give_up: None,
     }
 }

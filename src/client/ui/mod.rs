@@ -2,7 +2,6 @@
 //!
 //! [`mod@line`] is for a terminal, [`plain`] for pipes and files; both say things in the words of [`render`].
 
-mod gate;
 pub mod line;
 pub mod plain;
 pub mod render;
@@ -16,11 +15,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 use signal_hook::iterator::Signals;
 
-use self::gate::Gate;
 use self::render::{Form, Piece, Renderer};
 use crate::client::address::Address;
 use crate::client::commands::{self, Action, Mistake, Place};
 use crate::client::driver::{Driver, Handle, Target, Told};
+use crate::client::gate::Gate;
 use crate::client::memory::Memory;
 use crate::client::session::{Answer, Ask, Command, Event, Outcome, Preference, Settings, Until};
 use crate::crypto::rsa::PrivateKey;

@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use super::gate::Gate;
 use super::render::Form;
 use super::{About, Ended, News, Stage, commands, event_weight, is_about_the_room, oneself, room_of, show};
 use crate::client::commands::{self as typed, Action, Mistake};
 use crate::client::driver::{Handle, Told};
+use crate::client::gate::Gate;
 use crate::client::session::{Ask, Command, Event};
 use crate::error::{Error, Exit};
 use crate::model::RoomName;

@@ -178,10 +178,10 @@ fn who_does_not_want_to_be_disturbed_is_not_unless_it_is_urgent_and_from_somebod
         SetStatus { availability: Availability::DoNotDisturb, text: Some("on call".to_owned()), seconds: Some(60) };
     town.ask(bob, Request::SetStatus(dnd)).unwrap();
     let refused = town.ask(alice, Request::Post(post(room, 1))).unwrap_err();
-    assert_eq!(refused.code, ErrorCode::Forbidden);
+    assert_eq!(refused.code, ErrorCode::DoNotDisturb);
     assert_eq!(refused.text, "bob does not want to be disturbed: on call");
     let urgent = |room, number| Request::Post(Post { urgent: true, ..post(room, number) });
-    assert_eq!(refusal(town.ask(alice, urgent(room, 1))), ErrorCode::Forbidden);
+    assert_eq!(refusal(town.ask(alice, urgent(room, 1))), ErrorCode::DoNotDisturb);
     // An admin.
     let (admin, office) = (town.comes("admin"), between("admin", "bob"));
     town.ask(admin, join(office)).unwrap();
@@ -329,7 +329,7 @@ fn what_is_stored_already_is_no_new_message_to_one_who_does_not_want_to_be_distu
     town.ask(bob, Request::SetStatus(dnd)).unwrap();
     let retry = Request::Post(Post { retry: true, ..post(room, 1) });
     // It may be stored: it is looked for. It is not, and so it is refused.
-    assert_eq!(refusal(town.ask(alice, retry.clone())), ErrorCode::Forbidden);
+    assert_eq!(refusal(town.ask(alice, retry.clone())), ErrorCode::DoNotDisturb);
     let id = town.begin(alice, retry);
     town.find((Seq(1), Timestamp(5)));
     assert!(matches!(town.answer(alice, id), Some(Ok(Reply::Accepted(_)))));

@@ -154,6 +154,8 @@ pub enum ErrorCode {
     ShuttingDown,
     /// 9: it can't be done as things are: a name is taken, a limit is reached.
     Conflict,
+    /// 10: the other one does not want to be disturbed.
+    DoNotDisturb,
     /// Any other number, from a newer server.
     Other(u64),
 }
@@ -245,6 +247,7 @@ impl ErrorCode {
             Self::StorageUnavailable => 7,
             Self::ShuttingDown => 8,
             Self::Conflict => 9,
+            Self::DoNotDisturb => 10,
             Self::Other(number) => number,
         }
     }
@@ -268,6 +271,7 @@ impl<'b, C> Decode<'b, C> for ErrorCode {
             7 => Self::StorageUnavailable,
             8 => Self::ShuttingDown,
             9 => Self::Conflict,
+            10 => Self::DoNotDisturb,
             number => Self::Other(number),
         })
     }

@@ -150,8 +150,8 @@ fn stored() -> impl Strategy<Value = Stored> {
 
 fn error_code() -> impl Strategy<Value = ErrorCode> {
     use ErrorCode::{
-        Conflict, Forbidden, Malformed, NotFound, Other, RateLimited, ShuttingDown, StorageUnavailable, TooLarge,
-        UnknownRequest,
+        Conflict, DoNotDisturb, Forbidden, Malformed, NotFound, Other, RateLimited, ShuttingDown, StorageUnavailable,
+        TooLarge, UnknownRequest,
     };
     let known = [
         Malformed,
@@ -163,8 +163,9 @@ fn error_code() -> impl Strategy<Value = ErrorCode> {
         StorageUnavailable,
         ShuttingDown,
         Conflict,
+        DoNotDisturb,
     ];
-    prop_oneof![proptest::sample::select(known.to_vec()), (10..u64::MAX).prop_map(Other), Just(Other(0))]
+    prop_oneof![proptest::sample::select(known.to_vec()), (11..u64::MAX).prop_map(Other), Just(Other(0))]
 }
 
 fn info() -> impl Strategy<Value = RoomInfo> {

@@ -3,6 +3,7 @@
 mod invite;
 mod pipes;
 mod sealed;
+mod send;
 mod settings;
 mod terminal;
 

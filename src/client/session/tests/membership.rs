@@ -161,3 +161,56 @@ fn what_is_decided_is_asked_once_and_what_is_asked_again_and_again() {
     world.tell(&[ServerMessage::Reply(id, Reply::Rooms(RoomList { rooms: Vec::new() }))]);
     assert!(matches!(&world.events()[..], [Event::Answered { answer: Ok(Answer::Rooms(_)), .. }]));
 }
+
+fn in_dev_alone(room: RoomName) -> World {
+    World::with(Settings { room, everywhere: false, ..settings() })
+}
+
+#[test]
+fn a_session_of_one_room_is_in_no_other() {
+    let mut world = in_dev_alone(dev());
+    world.rooms = vec![lobby(), dev()];
+    world.run();
+    let (id, request) = world.request();
+    assert_eq!(request, Request::Join(Join { room: dev(), after: None, backlog: false }));
+    world.tell(&[joined_dev(id, 0)]);
+    let ops = "#ops".parse().unwrap();
+    world.tell(&[ServerMessage::Membership(Membership {
+        room: ops,
+        member: true,
+        by: "bob".parse().unwrap(),
+        reason: None,
+    })]);
+    let direct = RoomName::direct("alice".parse().unwrap(), "bob".parse().unwrap()).unwrap();
+    world.tell(&[ServerMessage::Waiting(crate::proto::message::Waiting { room: direct, last: Seq(1) })]);
+    assert_eq!(world.requests, []);
+}
+
+#[test]
+fn a_session_of_one_room_makes_nobody_a_member() {
+    let mut world = in_dev_alone(dev());
+    world.run();
+    assert_eq!(world.requests, []);
+    let is_told = |event: &Event| matches!(event, Event::NotEntered { room, .. } if *room == dev());
+    assert!(world.events().iter().any(is_told));
+    world.command(Command::Post { room: dev(), body: text("hello"), urgent: false });
+    let refused =
+        |event: &Event| matches!(event, Event::Refused { refused, .. } if refused.code == ErrorCode::Forbidden);
+    assert!(world.events().iter().any(refused));
+}
+
+#[test]
+fn a_session_of_one_direct_room_tells_nothing_of_what_came_there() {
+    let direct = RoomName::direct("alice".parse().unwrap(), "bob".parse().unwrap()).unwrap();
+    for everywhere in [true, false] {
+        let mut world = World::with(Settings { room: direct, everywhere, ..settings() });
+        world.rooms.clear();
+        world.run();
+        let (id, _) = world.take(|request| matches!(request, Request::Join(join) if join.room == direct));
+        let message = Stored { room: direct, ..stored(1, "bob", "not even sealed") };
+        let info = RoomInfo::new(direct);
+        let entered = Joined { info, caught_up: true, last: Seq(1), gone: 0, withdrawn_after: None };
+        world.tell(&[ServerMessage::Part(id, message), ServerMessage::Reply(id, Reply::Joined(entered))]);
+        assert_eq!(world.requests.iter().any(|(_, request)| matches!(request, Request::Seen(_))), everywhere);
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 /// A sum with a bound. One thing more gets in while the bound is not reached, however much it weighs.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     most: usize,
     // How much is through; nothing once it stands open for all.
     inside: Mutex<Option<usize>>,
@@ -12,12 +12,12 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { most, inside: Mutex::new(Some(0)), moved: Condvar::new() }
     }
 
     /// Goes through; waits until there is room.
-    pub(super) fn enter(&self, weight: usize) {
+    pub(crate) fn enter(&self, weight: usize) {
         let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |inside: &mut Option<usize>| inside.is_some_and(|sum| sum >= self.most);
         let mut inside = self.moved.wait_while(inside, full).unwrap_or_else(PoisonError::into_inner);
@@ -27,7 +27,7 @@ impl Gate {
     }
 
     /// Something that went through is no longer inside.
-    pub(super) fn leave(&self, weight: usize) {
+    pub(crate) fn leave(&self, weight: usize) {
         if let Some(sum) = self.inside.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             *sum = sum.saturating_sub(weight);
         }
@@ -35,7 +35,7 @@ impl Gate {
     }
 
     /// Nobody waits any more.
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.inside.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.moved.notify_all();
     }

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::FIRST_CONTACT;
-
+use super::link::FIRST_CONTACT;
 use crate::client::address::Server;
 use crate::client::driver::{FirstContactError, fetch_server_key};
 use crate::config::{ClientConfig, ClientPaths};
