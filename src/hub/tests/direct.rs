@@ -185,12 +185,12 @@ fn who_does_not_want_to_be_disturbed_is_not_unless_it_is_urgent_and_from_somebod
     // An admin.
     let (admin, office) = (town.comes("admin"), between("admin", "bob"));
     town.ask(admin, join(office)).unwrap();
-    assert_eq!(refusal(town.ask(admin, Request::Post(post(office, 2)))), ErrorCode::Forbidden);
+    assert_eq!(refusal(town.ask(admin, Request::Post(post(office, 2)))), ErrorCode::DoNotDisturb);
     assert!(town.ask(admin, urgent(office, 2)).is_ok());
     // The owner of a room that both are in.
     let dev: RoomName = "#dev".parse().unwrap();
     town.ask(alice, Request::Create(Create { room: dev, roster: None })).unwrap();
-    assert_eq!(refusal(town.ask(alice, urgent(room, 1))), ErrorCode::Forbidden);
+    assert_eq!(refusal(town.ask(alice, urgent(room, 1))), ErrorCode::DoNotDisturb);
     town.ask(bob, join(dev)).unwrap();
     assert!(town.ask(alice, urgent(room, 1)).is_ok());
     // It passes.
