@@ -59,7 +59,7 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         known,
         receipts: config.read_receipts,
         room: about.room,
-        everywhere: true,
+        listens: true,
         give_up,
     };
     let ended = ui::chat(term, &about, settings, server.target.clone(), key, Some(memory))?;

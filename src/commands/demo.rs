@@ -152,7 +152,7 @@ fn settings(server: &PublicKey, own: &PublicKey, name: &str) -> Result<Settings,
         invite: None,
         receipts: true,
         room,
-        everywhere: true,
+        listens: true,
         give_up: Some(PATIENCE),
     })
 }

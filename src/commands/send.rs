@@ -75,7 +75,7 @@ pub(super) fn run(term: &Term, args: &SendArgs) -> Result<(), Error> {
         known,
         receipts: false,
         room,
-        everywhere: false,
+        listens: false,
         give_up: Some(args.timeout),
     };
     let (sender, news) = channel();

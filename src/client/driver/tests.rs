@@ -61,7 +61,7 @@ impl User {
             invite: None,
             receipts: true,
             room: RoomName::lobby(),
-            everywhere: true,
+            listens: true,
             give_up,
         };
         let (sender, told) = mpsc::channel();
@@ -222,7 +222,7 @@ fn a_wrong_user_key_is_refused() {
         invite: None,
         receipts: true,
         room: RoomName::lobby(),
-        everywhere: true,
+        listens: true,
         give_up: None,
     };
     let (sender, told) = mpsc::channel();

@@ -89,8 +89,9 @@ pub struct Settings {
     pub receipts: bool,
     /// The room to be in.
     pub room: RoomName,
-    /// Whether to be in all the rooms of the user's, too. Else in that one alone, and only if he is a member of it.
-    pub everywhere: bool,
+    /// Whether to be in all the rooms of the user's, too, and to tell what is said there. Else it is in that one alone, if he
+    /// is a member of it, and only to speak.
+    pub listens: bool,
     /// How long to go on without a connection, without an answer, or with a server whose disk takes nothing; for ever if
     /// not set.
     pub give_up: Option<Duration>,

@@ -51,7 +51,7 @@ impl Session {
             (ServerMessage::Message(message), Some(incarnation)) => {
                 let Some(room) = self.rooms.get_mut(&message.room) else { return Ok(()) };
                 let name = message.room;
-                if room.said(&message, incarnation)? {
+                if room.said(&message, incarnation)? && self.settings.listens {
                     let held = self.live(message);
                     self.tell_in(name, held);
                 }
@@ -96,7 +96,7 @@ impl Session {
     /// We are in a room now, or no longer, whoever brought that about.
     fn membership(&mut self, membership: Membership) {
         if membership.member {
-            if self.settings.everywhere && self.may_join(membership.room) {
+            if self.settings.listens && self.may_join(membership.room) {
                 self.know(membership.room);
                 self.event(Event::Membership(membership));
             }
@@ -159,14 +159,14 @@ impl Session {
         connection.welcome = Some((welcome.clone(), now));
         self.offline = None;
         self.forget_unnamed(&welcome.rooms);
-        let rooms = if self.settings.everywhere { welcome.rooms.clone() } else { Vec::new() };
+        let rooms = if self.settings.listens { welcome.rooms.clone() } else { Vec::new() };
         for room in rooms {
             if self.may_join(room) {
                 self.know(room);
             }
         }
         let is_member =
-            self.settings.everywhere || self.settings.room.is_direct() || welcome.rooms.contains(&self.settings.room);
+            self.settings.listens || self.settings.room.is_direct() || welcome.rooms.contains(&self.settings.room);
         let waiting = welcome.waiting.clone();
         self.event(Event::Online(welcome));
         if !is_member {
@@ -310,7 +310,9 @@ impl Session {
         let arrived = match room.joined(&answer, incarnation) {
             Ok(arrived) => arrived,
             Err(broken) => {
-                self.forget_read(name);
+                if self.settings.listens {
+                    self.forget_read(name);
+                }
                 self.event(Event::Notice(format!("{name}: what the server has does not fit to what it had before")));
                 return Err(broken);
             }
@@ -323,17 +325,18 @@ impl Session {
             Visit::First
         };
         room.visited |= arrived.caught_up;
-        if let Some((after, messages)) = arrived.withdrawn {
+        if let Some((after, messages)) = arrived.withdrawn.filter(|_| self.settings.listens) {
             self.lost_read(name, Position { incarnation, seq: after });
             self.tell_in(name, Held::Event(Event::Withdrawn { room: name, after, messages }));
         }
-        if arrived.gone > 0 {
+        if arrived.gone > 0 && self.settings.listens {
             self.tell_in(name, Held::Event(Event::Missed { room: name, gone: arrived.gone }));
         }
         // What nobody has seen yet is no backlog; but what was said before the first visit, to others.
         let read = self.known.read(name).map(|read| read.seq);
         let unread_after = if name.is_direct() { Some(read.unwrap_or_default()) } else { read };
-        for message in arrived.messages {
+        let messages = if self.settings.listens { arrived.messages } else { Vec::new() };
+        for message in messages {
             let backlog = visit != Visit::Again && unread_after.is_none_or(|read| message.seq <= read);
             let arrival = if backlog { Arrival::Backlog } else { Arrival::Missed };
             self.tell_in(name, Held::Message(message, arrival));
@@ -362,6 +365,7 @@ impl Session {
         let Some((welcome, _)) = &connection.welcome else { return };
         let message_bytes = usize::try_from(welcome.message_bytes).unwrap_or(usize::MAX);
         let history_limit = welcome.history_limit;
+        let speaks_only = (!self.settings.listens).then_some(welcome.incarnation);
         let requests = &mut self.requests;
         let next = &mut self.next_request;
         let mut next_id = || {
@@ -376,7 +380,7 @@ impl Session {
                 && !self.asks.is_making(*name)
             {
                 let id = next_id();
-                connection.outgoing.push(&room.join(*name, id));
+                connection.outgoing.push(&room.join(*name, id, speaks_only));
                 requests.insert(id, Asked { by: Asker::Join(*name), at: now });
             }
             if let Entry::Inside = room.entry {

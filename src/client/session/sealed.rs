@@ -269,7 +269,7 @@ impl Session {
     /// Something is new in a direct room.
     pub(super) fn waits(&mut self, waiting: &Waiting) {
         let Waiting { room, last } = *waiting;
-        if room.partner(self.settings.user).is_none() || !self.settings.everywhere {
+        if room.partner(self.settings.user).is_none() || !self.settings.listens {
             return;
         }
         if self.may_join(room) {
@@ -342,8 +342,8 @@ impl Session {
     }
 
     pub(super) fn tell_progress(&mut self, name: RoomName, now: Instant) {
-        if !self.settings.everywhere {
-            // Who is here to say something reads nothing.
+        if !self.settings.listens {
+            // Nobody is told of what comes.
             return;
         }
         let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };

@@ -67,7 +67,7 @@ fn settings() -> Settings {
         invite: None,
         receipts: true,
         room: lobby(),
-        everywhere: true,
+        listens: true,
         give_up: None,
     }
 }

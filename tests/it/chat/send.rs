@@ -106,12 +106,12 @@ fn each_cause_has_its_exit_code() {
 #[test]
 fn it_waits_for_whom_it_is_for() {
     let world = World::new();
-    let wait = |what| ["--to", "bob", "--wait", what, "--timeout", "1s", "are you there?"];
-    world.send("alice", &wait("delivered")).is(10, &["stored, but not delivered within 1 s"]);
+    let wait = |what| ["--to", "bob", "--wait", what, "--timeout", "5s", "are you there?"];
+    world.send("alice", &wait("delivered")).is(10, &["stored, but not delivered within 5 s"]);
     let bob = world.pipe("bob");
     until(|| world.send("alice", &wait("delivered")).code == Some(0));
     // A pipe has it, and nobody has read it.
-    world.send("alice", &wait("read")).is(10, &["stored, but not read within 1 s"]);
+    world.send("alice", &wait("read")).is(10, &["stored, but not read within 5 s"]);
     assert!(bob.end().2.success());
     let mut bob =
         world.terminal("bob", &[world.connect("bob"), vec!["--room".to_owned(), "@alice".to_owned()]].concat());
@@ -156,7 +156,7 @@ fn what_was_for_the_user_stays_new_to_him() {
     world.send("bob", &["--to", "alice", "for you"]).is(0, &[]);
     world.send("alice", &["--to", "bob", "from a script"]).is(0, &[]);
     // It was neither delivered to her nor read by that.
-    let waits = ["--to", "alice", "--wait", "delivered", "--timeout", "1s", "still there?"];
+    let waits = ["--to", "alice", "--wait", "delivered", "--timeout", "5s", "still there?"];
     world.send("bob", &waits).is(10, &["not delivered"]);
     let mut alice = world.chatting("alice");
     alice.expect("@bob 2").unwrap();

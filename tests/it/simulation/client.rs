@@ -100,7 +100,7 @@ impl World {
             invite: None,
             receipts: true,
             room: RoomName::lobby(),
-            everywhere: true,
+            listens: true,
             give_up: self.rng.random_bool(0.1).then_some(Duration::from_secs(20)),
         };
         client.life += 1;

@@ -67,7 +67,7 @@ impl Town {
             known: self.known[&user].clone(),
             receipts: true,
             room: RoomName::lobby(),
-            everywhere: true,
+            listens: true,
             give_up: None,
         };
         let session = Session::new(settings, StdRng::seed_from_u64(self.rng.random()), self.now, self.wall());

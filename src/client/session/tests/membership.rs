@@ -163,7 +163,7 @@ fn what_is_decided_is_asked_once_and_what_is_asked_again_and_again() {
 }
 
 fn in_dev_alone(room: RoomName) -> World {
-    World::with(Settings { room, everywhere: false, ..settings() })
+    World::with(Settings { room, listens: false, ..settings() })
 }
 
 #[test]
@@ -172,8 +172,13 @@ fn a_session_of_one_room_is_in_no_other() {
     world.rooms = vec![lobby(), dev()];
     world.run();
     let (id, request) = world.request();
-    assert_eq!(request, Request::Join(Join { room: dev(), after: None, backlog: false }));
-    world.tell(&[joined_dev(id, 0)]);
+    // From the end: it takes nothing of what was said.
+    let after = Some(Position { incarnation: Incarnation(1), seq: Seq(u64::MAX) });
+    assert_eq!(request, Request::Join(Join { room: dev(), after, backlog: false }));
+    let info = RoomInfo::new(dev());
+    let entered = Joined { info, caught_up: true, last: Seq(7), gone: 0, withdrawn_after: Some(Seq(7)) };
+    world.tell(&[ServerMessage::Reply(id, Reply::Joined(entered)), ServerMessage::Message(in_dev(8, "to others"))]);
+    assert!(matches!(&world.events()[..], [Event::Online(_), Event::Entered { .. }]));
     let ops = "#ops".parse().unwrap();
     world.tell(&[ServerMessage::Membership(Membership {
         room: ops,
@@ -184,6 +189,13 @@ fn a_session_of_one_room_is_in_no_other() {
     let direct = RoomName::direct("alice".parse().unwrap(), "bob".parse().unwrap()).unwrap();
     world.tell(&[ServerMessage::Waiting(crate::proto::message::Waiting { room: direct, last: Seq(1) })]);
     assert_eq!(world.requests, []);
+    // What it missed when it comes back it does without, too.
+    world.come_back();
+    let (id, request) = world.request();
+    let after = Some(Position { incarnation: Incarnation(1), seq: Seq(8) });
+    assert_eq!(request, Request::Join(Join { room: dev(), after, backlog: false }));
+    world.tell(&[ServerMessage::Part(id, in_dev(9, "x")), joined_dev(id, 9)]);
+    assert_eq!(world.shown(), Vec::<String>::new());
 }
 
 #[test]
@@ -202,8 +214,8 @@ fn a_session_of_one_room_makes_nobody_a_member() {
 #[test]
 fn a_session_of_one_direct_room_tells_nothing_of_what_came_there() {
     let direct = RoomName::direct("alice".parse().unwrap(), "bob".parse().unwrap()).unwrap();
-    for everywhere in [true, false] {
-        let mut world = World::with(Settings { room: direct, everywhere, ..settings() });
+    for listens in [true, false] {
+        let mut world = World::with(Settings { room: direct, listens, ..settings() });
         world.rooms.clear();
         world.run();
         let (id, _) = world.take(|request| matches!(request, Request::Join(join) if join.room == direct));
@@ -211,6 +223,6 @@ fn a_session_of_one_direct_room_tells_nothing_of_what_came_there() {
         let info = RoomInfo::new(direct);
         let entered = Joined { info, caught_up: true, last: Seq(1), gone: 0, withdrawn_after: None };
         world.tell(&[ServerMessage::Part(id, message), ServerMessage::Reply(id, Reply::Joined(entered))]);
-        assert_eq!(world.requests.iter().any(|(_, request)| matches!(request, Request::Seen(_))), everywhere);
+        assert_eq!(world.requests.iter().any(|(_, request)| matches!(request, Request::Seen(_))), listens);
     }
 }
