@@ -161,6 +161,8 @@ impl Session {
             }
             (Asker::SenderKeys(name), Reply::SenderKeys(list)) => self.told_sender_keys(name, id, &list),
             (Asker::SenderKeys(name), Reply::Error(refused)) => self.no_sender_keys(name, id, &refused, now),
+            (Asker::Directs, Reply::Rooms(list)) => self.told_directs(&list),
+            (Asker::Directs, Reply::Error(_)) => {}
             (Asker::Seen(name), Reply::Done) => self.progress_told(name, None, now),
             (Asker::Seen(name), Reply::Error(refused)) => self.progress_told(name, Some(&refused), now),
             _ => return Err(BROKEN),

@@ -185,6 +185,8 @@ enum Asker {
     Roster(RoomName),
     /// What the key is of a user who is to be let into a private room.
     Invited(RoomName, UserName),
+    /// In which direct rooms something is unread.
+    Directs,
 }
 
 #[derive(Debug, Clone, Copy)]

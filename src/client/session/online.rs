@@ -7,11 +7,11 @@ use super::posts::{Fate, here};
 use super::room::{Broken, Entry, Room};
 use super::sealed::Held;
 use super::{Answer, Arrival, Ask, Asked, Asker, Event, HeldTicket, Output, Phase, Seal, Session, Trust, Visit};
-use crate::model::RoomName;
+use crate::model::{RoomName, Seq};
 use crate::proto::handshake::client::Resumption;
 use crate::proto::message::{
-    Act, ErrorCode, Joined, Membership, Position, Refused, Reply, Request, RequestId, ServerMessage, Stored, Ticket,
-    Welcome,
+    Act, ErrorCode, Joined, Membership, Position, Refused, Reply, Request, RequestId, Rooms, ServerMessage, Stored,
+    Ticket, Welcome,
 };
 
 /// Most rooms that we are in.
@@ -169,6 +169,10 @@ impl Session {
             self.settings.listens || self.settings.room.is_direct() || welcome.rooms.contains(&self.settings.room);
         let waiting = welcome.waiting.clone();
         self.event(Event::Online(welcome));
+        if self.settings.listens && self.known.has_directs() {
+            // What came to another client of the user's, or to an earlier one, does not wait at the server.
+            self.request(&Request::Rooms(Rooms { people: false }), Asker::Directs, now);
+        }
         if !is_member {
             self.is_no_member(self.settings.room);
         }
@@ -242,7 +246,8 @@ impl Session {
                 | Asker::SenderKeys(_)
                 | Asker::Seen(_)
                 | Asker::Roster(_)
-                | Asker::Invited(..)),
+                | Asker::Invited(..)
+                | Asker::Directs),
             ) => self.keys_replied(by, id, reply, now),
             Some(Asker::Join(name)) => {
                 // We may have left it meanwhile.
@@ -331,6 +336,13 @@ impl Session {
         }
         if arrived.gone > 0 && self.settings.listens {
             self.tell_in(name, Held::Event(Event::Missed { room: name, gone: arrived.gone }));
+        }
+        if name.is_direct() && self.settings.listens && self.known.read(name).is_none() {
+            // Nothing of this is read. The next session is to know that there is such a room.
+            let first = arrived.messages.first().map(|message| Seq(message.seq.0.saturating_sub(1)));
+            let position = Position { incarnation, seq: first.unwrap_or(answer.last) };
+            self.known.has_read(name, position);
+            self.outputs.push_back(Output::HasRead(name, Some(position)));
         }
         // What nobody has seen yet is no backlog; but what was said before the first visit, to others.
         let read = self.known.read(name).map(|read| read.seq);

@@ -14,7 +14,9 @@ use super::vault::{self, Look, Unreadable, Vault};
 use super::{Answer, Arrival, Ask, Asker, Event, Output, Session};
 use crate::crypto::rsa::PublicKey;
 use crate::model::{Fingerprint, MessageId, RoomName, SenderKeyId, Seq, UserName};
-use crate::proto::message::{Body, Position, Receipt, Refused, Reply, Request, RequestId, Seen, Stored, Waiting};
+use crate::proto::message::{
+    Body, Position, Receipt, Refused, Reply, Request, RequestId, RoomList, Seen, Stored, Waiting,
+};
 
 /// Most that waits to be opened; with more, the server withholds what opens it.
 const HELD: usize = 20_000;
@@ -277,6 +279,16 @@ impl Session {
         } else if last > Seq(0) {
             let text = format!("something was said in {room}, and you are in too many rooms to see it: /leave one");
             self.event(Event::Notice(text));
+        }
+    }
+
+    /// In which direct rooms there is something that was not read.
+    pub(super) fn told_directs(&mut self, list: &RoomList) {
+        for info in &list.rooms {
+            let is_unread = self.known.read(info.room).is_some_and(|read| info.last > read.seq);
+            if is_unread && info.room.partner(self.settings.user).is_some() && self.may_join(info.room) {
+                self.know(info.room);
+            }
         }
     }
 

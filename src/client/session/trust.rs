@@ -97,6 +97,12 @@ impl Known {
         self.read.get(&room).copied()
     }
 
+    /// Whether something is known of what was read in direct rooms.
+    #[must_use]
+    pub fn has_directs(&self) -> bool {
+        self.read.keys().any(RoomName::is_direct)
+    }
+
     /// A private room's roster was seen up to this statement.
     pub fn has_roster(&mut self, room: RoomName, head: Head) {
         let known = self.rosters.entry(room).or_insert(head);

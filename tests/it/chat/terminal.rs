@@ -312,6 +312,36 @@ fn whoever_starts_anew_goes_on_where_he_has_read() {
     assert_eq!(end(alice).1, 0);
 }
 
+#[test]
+fn what_was_said_to_one_alone_stays_new_until_it_is_looked_at() {
+    let world = World::new();
+    let mut alice = world.chatting("alice");
+    let mut bob = world.pipe("bob");
+    bob.say("/msg alice psst");
+    assert!(bob.end().2.success());
+    alice.expect("bob says something to you alone").unwrap();
+    alice.expect("[#common] alice> @bob 1").unwrap();
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+    // It has come to her, and she has not looked at it.
+    let mut alice = world.chatting("alice");
+    alice.expect("[#common] alice> @bob 1").unwrap();
+    alice.send(format!("/2{ENTER}")).unwrap();
+    alice.expect("<bob> psst").unwrap();
+    alice.expect("[@bob] alice> ").unwrap();
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+    let mut alice = world.chatting("alice");
+    alice.send(format!("/rooms{ENTER}")).unwrap();
+    let shown = alice.expect("@bob").unwrap();
+    let shown = String::from_utf8_lossy(shown.before()).into_owned();
+    assert!(!shown.contains("to you alone"), "{shown}");
+    let rest = alice.expect("[#common] alice> ").unwrap();
+    assert!(!String::from_utf8_lossy(rest.before()).contains("unread"));
+    alice.send(CTRL_D).unwrap();
+    assert_eq!(end(alice).1, 0);
+}
+
 /// Reads what the terminal shows, until this is among it.
 fn read(session: &mut OsSession, text: &str, shown: &mut String) {
     if !shown.contains(text) {

@@ -1,7 +1,7 @@
 //! What was read, from one session to the next.
 
 use super::*;
-use crate::proto::message::{Join, Leave, Membership};
+use crate::proto::message::{Join, Leave, Membership, RoomList, Rooms};
 
 fn at(incarnation: u64, seq: u64) -> Position {
     Position { incarnation: Incarnation(incarnation), seq: Seq(seq) }
@@ -126,6 +126,7 @@ fn who_leaves_a_room_comes_anew_and_goes_on_in_a_direct_one() {
         known.has_read(room, at(1, 5));
         let mut world = World::with(Settings { known, ..settings() });
         world.run();
+        world.requests.retain(|(_, request)| !matches!(request, Request::Rooms(_)));
         world.let_in(0);
         world.command(Command::Join { room });
         let (id, request) = world.request();
@@ -143,5 +144,41 @@ fn who_leaves_a_room_comes_anew_and_goes_on_in_a_direct_one() {
             world.tell(&[ServerMessage::Reply(id, Reply::Done)]);
         }
         assert_eq!(world.read, if forgotten { vec![(room, None)] } else { vec![] });
+    }
+}
+
+#[test]
+fn what_came_to_an_earlier_client_and_was_not_read_is_fetched() {
+    let direct = |user: &str| RoomName::direct("alice".parse().unwrap(), user.parse().unwrap()).unwrap();
+    let mut known = Known::default();
+    for user in ["bob", "carol"] {
+        known.has_read(direct(user), at(1, 5));
+    }
+    let mut world = World::with(Settings { known, ..settings() });
+    world.run();
+    let (id, _) = world.take(|request| *request == Request::Rooms(Rooms { people: false }));
+    world.let_in(0);
+    let info = |room, last| RoomInfo { last: Seq(last), ..RoomInfo::new(room) };
+    // Of the last one nothing is known here; and one is others'.
+    let others = RoomName::direct("bob".parse().unwrap(), "carol".parse().unwrap()).unwrap();
+    let rooms = vec![info(direct("bob"), 6), info(direct("carol"), 5), info(direct("dave"), 3), info(others, 9)];
+    world.tell(&[ServerMessage::Reply(id, Reply::Rooms(RoomList { rooms }))]);
+    let (_, request) = world.request();
+    assert_eq!(request, Request::Join(Join { room: direct("bob"), after: Some(at(1, 5)), backlog: true }));
+}
+
+#[test]
+fn a_direct_room_in_which_nothing_was_read_is_remembered() {
+    let room = RoomName::direct("alice".parse().unwrap(), "bob".parse().unwrap()).unwrap();
+    for (parts, last, position) in [(vec![4, 5], 5, 3), (vec![], 7, 7)] {
+        let mut world = World::in_lobby(0);
+        world.command(Command::Join { room });
+        let (id, _) = world.request();
+        let part = |seq| ServerMessage::Part(id, Stored { room, ..stored(seq, "bob", "x") });
+        let entered =
+            Joined { info: RoomInfo::new(room), caught_up: true, last: Seq(last), gone: 0, withdrawn_after: None };
+        let answer = [ServerMessage::Reply(id, Reply::Joined(entered))];
+        world.tell(&parts.into_iter().map(part).chain(answer).collect::<Vec<_>>());
+        assert_eq!(world.read, [(room, Some(at(1, position)))]);
     }
 }
