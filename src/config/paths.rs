@@ -58,6 +58,7 @@ pub struct ClientPaths {
     working: PathBuf,
     config: Option<PathBuf>,
     data: Option<PathBuf>,
+    runtime: Option<PathBuf>,
 }
 
 impl ClientPaths {
@@ -70,6 +71,10 @@ impl ClientPaths {
             working: PathBuf::new(),
             config: dirs.map(|dirs| dirs.config_dir().to_owned()),
             data: dirs.map(|dirs| dirs.data_dir().to_owned()),
+            runtime: dirs.and_then(directories::ProjectDirs::runtime_dir).map(Path::to_owned).or_else(|| {
+                let usual = PathBuf::from(format!("/run/user/{}", rustix::process::getuid().as_raw()));
+                usual.is_dir().then(|| usual.join("rsachat"))
+            }),
         }
     }
 
@@ -137,6 +142,13 @@ impl ClientPaths {
         found
     }
 
+    /// Where what ends with the user's session is: a directory of his that goes away with it. cron and the like are not
+    /// told which one it is, but find it where systemd puts it; where there is none, it is in the data directory.
+    #[must_use]
+    pub fn runtime_dir(&self) -> PathBuf {
+        self.runtime.clone().unwrap_or_else(|| self.data.as_ref().unwrap_or(&self.working).join("run"))
+    }
+
     fn known_users_dir(&self) -> PathBuf {
         self.data.as_ref().unwrap_or(&self.working).join("known_users")
     }
@@ -164,13 +176,19 @@ mod tests {
             root.path().join(name)
         };
         let (working, config, data) = (dir("working"), dir("config"), dir("data"));
-        let paths = ClientPaths { working: working.clone(), config: Some(config.clone()), data: Some(data.clone()) };
+        let paths = ClientPaths {
+            working: working.clone(),
+            config: Some(config.clone()),
+            data: Some(data.clone()),
+            runtime: None,
+        };
         let alice: UserName = "alice".parse().unwrap();
         assert_eq!(paths.user_config(), None);
         assert_eq!(paths.identity(&alice), None);
         assert_eq!(paths.server_key(), None);
         assert_eq!(paths.user_config_to_save(), config.join("user_config.json"));
         assert_eq!(paths.known_servers(), data.join("known_servers"));
+        assert_eq!(paths.runtime_dir(), data.join("run"));
 
         // From the last place that is looked at to the first.
         for (dir, name) in [

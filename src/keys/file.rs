@@ -111,6 +111,21 @@ pub fn write(path: &Path, contents: &[u8], access: Access, existing: Existing) -
     File::open(directory)?.sync_all()
 }
 
+/// Makes a directory that is its owner's alone, with those above it, or checks that it is.
+///
+/// # Errors
+/// [`io::ErrorKind::PermissionDenied`] if it is somebody else's, or others may look into it; or what the system says.
+pub fn private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let metadata = fs::metadata(path)?;
+    if metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "the directory is not its owner's alone (chmod 700)"))
+}
+
 /// A temporary file, removed when dropped (in vain where it has been renamed).
 struct Temporary(PathBuf);
 

@@ -71,3 +71,16 @@ fn only_regular_files_within_the_limit_are_read() {
     assert!(matches!(read(&pipe, 9), Err(ReadError::NotRegular)));
     assert!(matches!(read(&directory.path().join("none"), 9), Err(ReadError::Io(_))));
 }
+
+#[test]
+fn a_private_directory_is_made_or_refused_if_others_may_look_into_it() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("run/inner");
+    private_dir(&path).unwrap();
+    for made in [&path, path.parent().unwrap()] {
+        assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+    private_dir(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+    assert_eq!(private_dir(&path).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+}
