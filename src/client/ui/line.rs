@@ -88,11 +88,12 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
             Err(TryRecvError::Empty) => {}
         }
         match read {
-            Err(ReadlineError::Interrupted) if prompt.has_interrupted() => {
+            Err(ReadlineError::Interrupted) if prompt.is_interrupted() => {
                 typed = prompt.typed();
                 // The editor has left its rows behind, and gone to the next.
                 let screen = console::Term::stdout();
                 let _ = screen.clear_last_lines(prompt.rows(&text, screen.size().1.into()));
+                prompt.goes_on();
             }
             // Somebody else's signal.
             Err(ReadlineError::Interrupted) => drop(sender.send(News::Signal(Exit::Interrupted))),
@@ -105,6 +106,7 @@ pub(super) fn run(term: &Term, about: &About, stage: Stage) -> Result<Ended, Err
                     error => (News::Signal(Exit::Terminated), Some(terminal(error))),
                 };
                 let _ = sender.send(last);
+                prompt.goes_on();
                 // The printer may be waiting for the editor to take its text: without an editor it waits no more.
                 drop(editor);
                 let ended = result.recv_timeout(2 * PATIENCE).map_err(|_| Error::quiet(Exit::Terminated));
@@ -158,10 +160,12 @@ struct Face<P> {
 
 impl<P: ExternalPrinter> Face<P> {
     fn run(mut self) -> Result<Ended, Error> {
+        let mut ended = None;
         let result = loop {
             let idle_from = self.about.away.filter(|_| !self.idle).map(|away| self.prompt.touched() + away);
             let due = [self.screen.tabs.current.flow.poll_timeout(), idle_from].into_iter().flatten().min();
-            let first = match due {
+            // What is not shown before the editor goes on is not waited for.
+            let first = match due.filter(|_| !self.prompt.is_interrupted()) {
                 None => self.stage.news.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(due) => self.stage.news.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
@@ -173,18 +177,23 @@ impl<P: ExternalPrinter> Face<P> {
                 }
             };
             let news: Vec<News> = first.into_iter().chain(self.stage.news.try_iter().take(BATCH)).collect();
-            let mut ended = None;
             for news in news {
                 self.stage.seen(&news);
                 ended = self.take(news).or(ended);
             }
             self.be_idle(Instant::now());
+            if self.prompt.is_interrupted() {
+                continue;
+            }
             let elsewhere_changed = self.prompt.set_elsewhere(self.screen.elsewhere());
             self.screen.show(Instant::now(), elsewhere_changed);
-            self.prompt.set(self.screen.tabs.current.room);
             self.tell_read();
             if let Some(ended) = ended {
                 break ended;
+            }
+            if self.prompt.room() != self.screen.tabs.current.room {
+                self.screen.settle();
+                self.prompt.set(self.screen.tabs.current.room);
             }
         };
         self.screen.settle();
@@ -198,14 +207,15 @@ impl<P: ExternalPrinter> Face<P> {
             }
             News::Told(Told::Event(event)) => self.told(event, Instant::now()),
             // Whoever insists does not wait.
-            News::Signal(Exit::Interrupted) if self.prompt.has_interrupted() => self.prompt.catch_up(),
+            News::Signal(Exit::Interrupted) if self.prompt.is_interrupted() => self.prompt.catch_up(),
             News::Signal(exit) if self.signal.is_some() => return Some(Err(Error::quiet(exit))),
             News::Signal(exit) => {
                 self.signal = Some(exit);
                 self.stage.handle.send(Command::Leave { patience: Duration::ZERO });
             }
             News::Typed(action) => self.typed(&action),
-            News::LooksAt(_) => {}
+            // What comes after this sees it.
+            News::GoesOn | News::LooksAt(_) => {}
             News::Back => {
                 self.idle = false;
                 self.tell_idle();

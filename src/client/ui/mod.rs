@@ -57,6 +57,8 @@ enum News {
     Mistyped(Mistake),
     /// Something is typed again after a long silence. Only from a terminal.
     Back,
+    /// The line editor begins anew. Only from a terminal.
+    GoesOn,
     /// From now on this room is looked at. Only without a terminal.
     LooksAt(RoomName),
     /// The program is to end.

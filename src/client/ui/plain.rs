@@ -128,7 +128,7 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
                 stage.handle.send(Command::Leave { patience: Duration::ZERO });
             }
             // Those come from a terminal.
-            News::Typed(_) | News::Mistyped(_) | News::Back => {}
+            News::Typed(_) | News::Mistyped(_) | News::Back | News::GoesOn => {}
         }
     }
     Err(Error::failure("the connection's thread has ended"))

@@ -21,7 +21,7 @@ struct State {
     room: Mutex<RoomName>,
     // The room that the editor shows.
     shown: Mutex<RoomName>,
-    // Whether the editor was told to end because of that, and nobody has noticed yet.
+    // Whether the editor was told to end because of that, and has not done so yet.
     interrupted: AtomicBool,
     // What was not seen in other rooms.
     elsewhere: Mutex<String>,
@@ -55,12 +55,11 @@ impl Prompt {
         format!("[{}] {}> ", room.seen_by(self.0.user), self.0.user)
     }
 
-    /// Another room is looked at from now on.
+    /// Another room is looked at from now on. Until the editor has begun anew nothing is to be given to its printer, which
+    /// would keep that behind what comes later.
     pub(super) fn set(&self, room: RoomName) {
-        let before = std::mem::replace(&mut *self.0.room.lock().unwrap_or_else(PoisonError::into_inner), room);
-        if before != room {
-            self.interrupt();
-        }
+        *self.0.room.lock().unwrap_or_else(PoisonError::into_inner) = room;
+        self.interrupt();
     }
 
     /// What was not seen in other rooms, for behind the prompt. Returns whether it has changed.
@@ -80,7 +79,8 @@ impl Prompt {
         text.split('\n').map(|row| row.width() / columns.max(1) + 1).sum()
     }
 
-    fn room(&self) -> RoomName {
+    /// The room that is looked at.
+    pub(super) fn room(&self) -> RoomName {
         *self.0.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -92,13 +92,21 @@ impl Prompt {
         }
     }
 
-    /// Whether it was we who interrupted. Asked once for each signal, wherever that came.
-    pub(super) fn has_interrupted(&self) -> bool {
-        self.0.interrupted.swap(false, Ordering::AcqRel)
+    /// Whether the editor is about to end because of us.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.0.interrupted.load(Ordering::Acquire)
+    }
+
+    /// The editor has ended, and is about to begin anew.
+    pub(super) fn goes_on(&self) {
+        self.0.interrupted.store(false, Ordering::Release);
+        // Nobody listens any more once the chat has ended.
+        let _ = self.0.news.send(News::GoesOn);
     }
 
     /// The signal has missed the editor, which may have begun to show what is no longer so.
     pub(super) fn catch_up(&self) {
+        self.0.interrupted.store(false, Ordering::Release);
         if *self.0.shown.lock().unwrap_or_else(PoisonError::into_inner) != self.room() {
             self.interrupt();
         }
