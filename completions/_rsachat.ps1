@@ -203,6 +203,7 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase from the first line of FILE, or of standard input if FILE is -')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
             [CompletionResult]::new('--lines', '--lines', [CompletionResultType]::ParameterName, 'Each line of standard input is a message')
+            [CompletionResult]::new('--code', '--code', [CompletionResultType]::ParameterName, 'It is a program''s output: every space counts, and no line is broken at one')
             [CompletionResult]::new('--urgent', '--urgent', [CompletionResultType]::ParameterName, 'Get through to who does not want to be disturbed: for admins, and owners of a room that both are in')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

@@ -791,7 +791,7 @@ _rsachat() {
             return 0
             ;;
         rsachat__subcmd__send)
-            opts="-h --room --to --lines --urgent --wait --timeout --server --user --identity --server-key --fingerprint --passphrase-file --color --no-input --help"
+            opts="-h --room --to --lines --code --urgent --wait --timeout --server --user --identity --server-key --fingerprint --passphrase-file --color --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -183,6 +183,7 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l color -d 'When 
 always\t'In pipes and files too'
 never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l lines -d 'Each line of standard input is a message'
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l code -d 'It is a program\'s output: every space counts, and no line is broken at one'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l urgent -d 'Get through to who does not want to be disturbed: for admins, and owners of a room that both are in'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'

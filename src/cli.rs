@@ -376,6 +376,9 @@ pub struct SendArgs {
     /// Each line of standard input is a message
     #[arg(long, conflicts_with = "message")]
     pub lines: bool,
+    /// It is a program's output: every space counts, and no line is broken at one
+    #[arg(long)]
+    pub code: bool,
     /// Get through to who does not want to be disturbed: for admins, and owners of a room that both are in
     #[arg(long)]
     pub urgent: bool,
@@ -406,14 +409,14 @@ pub enum Wait {
 const SEND_EXAMPLES: &str = "\
 Examples:
   rsachat send 'the build is green'
-  make 2>&1 | rsachat send --room '#ops'
+  make 2>&1 | rsachat send --code --room '#ops'
   tail -f app.log | rsachat send --lines --room '#logs'
   rsachat send --to bob --wait read --timeout 10m 'may I deploy?'";
 
 const SEND_MORE: &str = "\
 Examples:
   rsachat send 'the build is green'
-  make 2>&1 | rsachat send --room '#ops'
+  make 2>&1 | rsachat send --code --room '#ops'
   tail -f app.log | rsachat send --lines --room '#logs'
   rsachat send --to bob --wait read --timeout 10m 'may I deploy?'
 

@@ -4,12 +4,16 @@
 //! This module does no input or output but to read the clock, where it is asked to, and knows nothing of keys, sockets or
 //! storage.
 
+mod choices;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::CryptoRng;
+
+pub use self::choices::{CHOICE_BYTES, CHOICES, Choice, Choices, ChoicesError, QuestionHash};
 
 /// Longest user or room name, in bytes (the room's `#` not counted).
 pub const NAME_BYTES: usize = 32;

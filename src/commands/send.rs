@@ -333,7 +333,8 @@ impl Sending<'_> {
             && let Some(text) = self.waiting.pop_front()
         {
             self.open += 1;
-            self.handle.send(Command::Post { room: self.room, body: Body::Text { text }, urgent: self.args.urgent });
+            let body = if self.args.code { Body::Code { text } } else { Body::Text { text } };
+            self.handle.send(Command::Post { room: self.room, body, urgent: self.args.urgent });
         }
         if !self.waiting.is_empty() {
             return;

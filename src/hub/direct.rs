@@ -107,10 +107,10 @@ impl Hub {
 
     /// Whether something is sealed where it has to be, and nowhere else.
     pub(super) fn check_sealed(&self, room: RoomName, body: &Body) -> Result<(), Refused> {
-        match (self.rooms.get(&room).is_some_and(Room::is_sealed), body) {
-            (true, Body::Sealed { .. }) | (false, Body::Text { .. } | Body::Action { .. }) => Ok(()),
-            (true, _) => Err(refused(ErrorCode::Malformed, "what is said in this room is sealed")),
-            (false, _) => Err(refused(ErrorCode::Malformed, "what is said in this room is not sealed")),
+        match (self.rooms.get(&room).is_some_and(Room::is_sealed), matches!(body, Body::Sealed { .. })) {
+            (true, false) => Err(refused(ErrorCode::Malformed, "what is said in this room is sealed")),
+            (false, true) => Err(refused(ErrorCode::Malformed, "what is said in this room is not sealed")),
+            (true, true) | (false, false) => Ok(()),
         }
     }
 

@@ -17,6 +17,7 @@
 //! message without its prefix. This module never keeps state and never looks at who sent what.
 
 mod answer;
+mod body;
 mod encoded;
 mod people;
 mod request;
@@ -30,9 +31,10 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 pub use self::answer::{
     Accepted, Done, ErrorCode, HistoryEnd, Joined, PeopleList, Person, Refused, Stored, Ticket, UserInfo, Welcome,
 };
+pub use self::body::Body;
 pub use self::encoded::{Encoded, Sighting};
 pub use self::people::{Availability, Changed, InviteUser, Invited, Presence, SetIdle, SetStatus, Status};
-pub use self::request::{Body, History, Join, People, Position, Post, Shutdown, Whois};
+pub use self::request::{History, Join, People, Position, Post, Shutdown, Whois};
 pub use self::rooms::{
     Act, Acted, Ban, Create, HandOver, Invite, Kick, Leave, Membership, Mute, RoomInfo, RoomList, Rooms, SetTopic,
     Unban, Unmute,

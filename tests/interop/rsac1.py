@@ -28,6 +28,7 @@ import os
 import re
 import socket
 import time
+import unicodedata
 import urllib.parse
 from collections import deque
 from dataclasses import dataclass, field, fields
@@ -1037,7 +1038,7 @@ class Body:
         return cls(*values)
 
 
-SAID, DONE, SEALED = 0, 1, 2
+SAID, DONE, SEALED, CODE, QUESTION, ANSWER = range(6)
 
 
 @dataclass(frozen=True)
@@ -1055,23 +1056,71 @@ class Sealed(Body):
     sealed: bytes = required(1, as_bytes)
 
 
+def as_choice(raw: bytes) -> str:
+    choice = as_text(raw)
+    has_control = any(unicodedata.category(character) == "Cc" for character in choice)
+    if not 1 <= len(choice.encode()) <= 64 or choice.strip() != choice or has_control:
+        raise ProtocolError("a choice that can't be one")
+    return choice
+
+
+def as_choices(raw: bytes) -> tuple[str, ...]:
+    choices = as_array(as_choice)(raw)
+    if not 2 <= len(choices) <= 9 or len(set(choices)) != len(choices):
+        raise ProtocolError("a question with choices that can't be its")
+    return choices
+
+
+@dataclass(frozen=True)
+class Question(Body):
+    """The map in a what that asks."""
+
+    text: str = required(0, as_text)
+    choices: tuple[str, ...] = required(1, as_choices)
+
+    def asked(self) -> bytes:
+        """What names it in an answer (QUESTIONS)."""
+        return hashlib.sha256(cbor2.dumps([QUESTION, {0: self.text, 1: list(self.choices)}], canonical=True)).digest()
+
+
+@dataclass(frozen=True)
+class Answer(Body):
+    """The map in a what that answers."""
+
+    question: bytes = required(0, as_bytes_of(16))
+    asked: bytes = required(1, as_bytes_of(32))
+    choice: str = required(2, as_choice)
+
+
 @dataclass(frozen=True)
 class What:
-    """What a message says (MESSAGES, Types of fields).  There is neither text nor sealed if the kind is not known."""
+    """What a message says (MESSAGES, Types of fields).  There is nothing but the kind if that is not known."""
 
     kind: int
     text: Optional[str]
     sealed: Optional[Sealed] = None
+    question: Optional[Question] = None
+    answer: Optional[Answer] = None
 
     def encode(self) -> list:
-        return [self.kind, {0: self.text} if self.sealed is None else {0: self.sealed.key, 1: self.sealed.sealed}]
+        if self.sealed is not None:
+            return [self.kind, {0: self.sealed.key, 1: self.sealed.sealed}]
+        if self.question is not None:
+            return [self.kind, {0: self.question.text, 1: list(self.question.choices)}]
+        if self.answer is not None:
+            return [self.kind, {0: self.answer.question, 1: self.answer.asked, 2: self.answer.choice}]
+        return [self.kind, {0: self.text}]
 
     @classmethod
     def decode(cls, raw: bytes) -> "What":
         kind, body = as_variant(raw)
         if kind == SEALED:
-            return cls(kind, None, Sealed.decode(body))
-        return cls(kind, Text.decode(body).text if kind in (SAID, DONE) else None)
+            return cls(kind, None, sealed=Sealed.decode(body))
+        if kind == QUESTION:
+            return cls(kind, None, question=Question.decode(body))
+        if kind == ANSWER:
+            return cls(kind, None, answer=Answer.decode(body))
+        return cls(kind, Text.decode(body).text if kind in (SAID, DONE, CODE) else None)
 
 
 @dataclass(frozen=True)

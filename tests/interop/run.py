@@ -558,7 +558,8 @@ def client_decoding(site: Site) -> None:
 def as_vector(value: Any) -> Any:
     """A decoded body in the form in which it stands in the vectors."""
     if isinstance(value, What):
-        return [value.kind, {"0": value.text} if value.sealed is None else as_vector(value.sealed)]
+        body = value.sealed or value.question or value.answer
+        return [value.kind, {"0": value.text} if body is None else as_vector(body)]
     if isinstance(value, Act):
         return [value.kind, as_vector(value.body)]
     if isinstance(value, rsac1.Body):
@@ -2113,11 +2114,15 @@ def vectors_sealed(site: Site) -> None:
         id_, head, part = (bytes.fromhex(text) for text in (made["id"], made["head"], each["part"]))
         key = sealed.open_sender_key(room, epoch, sender, id_, head, part, reader, pinned)
         same(key.membership, membership, "the membership")
+        question = None
         for message in vectors["messages"]:
             id_, data = bytes.fromhex(message["message_id"]), bytes.fromhex(message["sealed"])
             number, what = sealed.open_message(key, sender, id_, data)
             same(number, message["index"], f"the number of {message['name']}")
             same(cbor2.dumps(what.encode(), canonical=True).hex(), message["body"], message["name"])
+            question = what.question or question
+            if what.answer is not None:
+                same(what.answer.asked, question.asked(), "what was asked")
             same(key.take(number), 0, "what is missing before it")
     everybody = set(users)
     for each in vectors["sender_keys_that_do_not_open"]:
@@ -2296,7 +2301,7 @@ def sealed_checked(site: Site) -> None:
         "padding that is too short": (own, body + b"\x80"),
         "nothing but zeros": (own, bytes(128)),
         "no what": (own, b"\x80".ljust(128, b"\0")),
-        "another kind": (own, sealed.pad(cbor2.dumps([3, {0: "hi"}]))),
+        "another kind": (own, sealed.pad(cbor2.dumps([31, {0: "hi"}]))),
         "something sealed in it": (own, sealed.pad(cbor2.dumps([2, {0: bytes(32), 1: b""}]))),
         "bytes behind the what": (own, sealed.pad(body + b"\0")),
         "a what in another encoding": (own, sealed.pad(bytes.fromhex("9802") + body[1:])),

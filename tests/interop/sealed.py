@@ -42,7 +42,7 @@ from pycose.messages import Enc0Message, EncMessage, Sign1Message
 from pycose.messages.recipient import KeyWrap
 
 from rsac1 import (
-    DONE, SAID, Body, ProtocolError, What, as_array, as_bytes, as_bytes_of, as_integer, as_name, as_whole,
+    ANSWER, CODE, DONE, QUESTION, SAID, Body, ProtocolError, What, as_array, as_bytes, as_bytes_of, as_integer, as_name, as_whole,
     decode_public_key, direct_users, encode_public_key, fingerprint, oaep_decrypt_or_random, required,
 )
 
@@ -433,7 +433,7 @@ def open_message(key: SenderKey, sender: str, id_: bytes, sealed: bytes) -> tupl
         what = What.decode(unpad(payload))
     except WRONG as error:
         raise DoesNotOpen(f"no message: {error!r}") from error
-    if what.kind not in (SAID, DONE):
+    if what.kind not in (SAID, DONE, CODE, QUESTION, ANSWER):
         raise DoesNotOpen("something sealed of another kind")
     return number, what
 

@@ -88,6 +88,8 @@ pub enum Action {
     Hush(bool),
     /// Say this to who has last said something to the user alone.
     Answer(Body),
+    /// Answer a question: the number that was shown with the choice.
+    Choose(usize),
     /// Trust the key that a user has now.
     Trust(UserName),
     /// Show what to compare with a user, to know his key; or, if it was compared, note that.

@@ -262,6 +262,15 @@ pub const TABLE: &[Entry] = &[
         },
     },
     Entry {
+        name: "answer",
+        aliases: &[],
+        arguments: "N",
+        help: "answer a question with the choice of this number",
+        details: "Who has asked gets it as something that you say to him alone, sealed and signed by you, wherever he asked.",
+        role: Role::Everyone,
+        parse: |arguments| arguments.parse().map(Action::Choose).map_err(|_| "the number of a choice".to_owned()),
+    },
+    Entry {
         name: "verify",
         aliases: &[],
         arguments: "USER [yes]",

@@ -152,7 +152,7 @@ impl Session {
                     sealed.vault.open(*key, sender, id, bytes).map(|opened| (*key, opened))
                 }
             },
-            Some(Body::Text { .. } | Body::Action { .. }) => Err(Unreadable::Unsealed),
+            Some(_) => Err(Unreadable::Unsealed),
             None => Err(Unreadable::UnknownKind),
         };
         let seal = match opened {
@@ -217,7 +217,7 @@ impl Session {
                 Look::Missing => Err(Unreadable::NoKey),
                 Look::Open(opened) => vault::open(opened, sender, id, bytes).map(|(_, body)| (*key, body)),
             },
-            Some(Body::Text { .. } | Body::Action { .. }) => Err(Unreadable::Unsealed),
+            Some(_) => Err(Unreadable::Unsealed),
             None => Err(Unreadable::UnknownKind),
         };
         let seal = match opened {

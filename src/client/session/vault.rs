@@ -190,8 +190,8 @@ pub(super) fn open(
     }
     let (index, payload) = key.open_message(message, sealed).map_err(|_| Unreadable::NotSealedSo)?;
     match Body::from_cbor(&payload) {
-        Ok(body @ (Body::Text { .. } | Body::Action { .. })) => Ok((index, body)),
         Ok(Body::Sealed { .. }) => Err(Unreadable::NotSealedSo),
+        Ok(body) => Ok((index, body)),
         Err(_) => Err(Unreadable::UnknownKind),
     }
 }

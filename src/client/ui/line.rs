@@ -26,7 +26,7 @@ use self::prompt::Prompt;
 use self::recall::Recall;
 use self::screen::Screen;
 use super::render::Form;
-use super::{About, Ended, News, PATIENCE, Stage, commands, oneself};
+use super::{About, Ended, News, PATIENCE, Stage, choose, commands, oneself};
 use crate::client::commands::{self as typed, Action, Mistake};
 use crate::client::driver::Told;
 use crate::client::session::{Answer, Ask, Command, Event};
@@ -378,6 +378,10 @@ impl<P: ExternalPrinter> Face<P> {
                     text: "nobody has said anything to you alone".to_owned(),
                     hint: "/msg USER TEXT".to_owned(),
                 }),
+            },
+            Action::Choose(number) => match choose(&self.screen.questions(), *number) {
+                Ok(action) => self.typed(&action),
+                Err(mistake) => self.screen.mistake(&mistake),
             },
             Action::Preferences => {
                 let lines = self.screen.preferences();

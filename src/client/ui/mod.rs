@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 use signal_hook::iterator::Signals;
 
-use self::render::{Form, Piece, Renderer};
+use self::render::{Form, Piece, Questions, Renderer};
 use crate::client::address::Address;
 use crate::client::commands::{self, Action, Mistake, Place};
 use crate::client::driver::{Driver, Handle, Target, Told};
@@ -250,6 +250,7 @@ fn commands(action: &Action, room: RoomName, me: UserName) -> Option<Vec<Command
         }))),
         Action::ShutDown => Command::Ask(Ask::Do(Request::Shutdown(Shutdown {}))),
         Action::Nothing
+        | Action::Choose(_)
         | Action::Answer(_)
         | Action::Verify { .. }
         | Action::Preferences
@@ -275,6 +276,17 @@ fn is_about_the_room(action: &Action) -> bool {
             | Action::Part(None)
             | Action::Decide(_)
     )
+}
+
+/// The answer that a number stands for, to whom it is said.
+fn choose(questions: &Questions, number: usize) -> Result<Action, Mistake> {
+    match questions.answer(number) {
+        Some((user, body)) => Ok(Action::Tell { user, body, urgent: false }),
+        None => Err(Mistake {
+            text: format!("no question was shown here that /answer {number} answers"),
+            hint: "what can be answered stands below each question".to_owned(),
+        }),
+    }
 }
 
 /// What is wrong with talking to oneself.

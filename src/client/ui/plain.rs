@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use super::render::Form;
-use super::{About, Ended, News, Stage, commands, event_weight, is_about_the_room, oneself, room_of, show};
+use super::render::{Form, Questions};
+use super::{About, Ended, News, Stage, choose, commands, event_weight, is_about_the_room, oneself, room_of, show};
 use crate::client::commands::{self as typed, Action, Mistake};
 use crate::client::driver::{Handle, Told};
 use crate::client::gate::Gate;
@@ -69,6 +69,7 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
         about: about.clone(),
         news: stage.sender.clone(),
         handle: stage.handle.clone(),
+        questions: renderer.questions(),
         unanswered: Arc::clone(&unanswered),
         made,
         refused: Arc::clone(&refused),
@@ -162,6 +163,7 @@ struct Feeder {
     about: About,
     news: Sender<News>,
     handle: Handle,
+    questions: Questions,
     unanswered: Arc<Gate>,
     // Whether the room is there that was to be made.
     made: Receiver<bool>,
@@ -207,7 +209,11 @@ impl Feeder {
 
     /// Does what a line asks for; says whether to go on.
     fn take(&self, room: &mut Option<RoomName>, line: &str) -> Result<bool, Error> {
-        let action = match typed::parse(line) {
+        let chosen = |action| match action {
+            Action::Choose(number) => choose(&self.questions, number),
+            action => Ok(action),
+        };
+        let action = match typed::parse(line).and_then(chosen) {
             Ok(action) => action,
             Err(mistake) => {
                 self.mistaken(&mistake);

@@ -3,20 +3,23 @@
 //! Every remote text passes the sanitiser here, and nowhere else on its way to the screen. Nothing here writes anything.
 
 mod rooms;
+mod said;
 mod wrap;
 
 pub use self::rooms::Mark;
+pub use self::said::Questions;
 
 use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
 
+use self::wrap::Breaks;
 use crate::client::address::Address;
 use crate::client::commands::Mistake;
-use crate::client::session::{Answer, Arrival, Ask, Event, Preference, Seal, Trust, Unreadable, Until, Visit};
+use crate::client::session::{Answer, Arrival, Ask, Event, Preference, Trust, Until, Visit};
 use crate::model::{Fingerprint, RoomName, Timestamp, UserName};
-use crate::proto::message::{Availability, Body, Changed, ErrorCode, Refused, Status, Stored};
-use crate::term::{Look, Paint, sanitise, sanitise_lines};
+use crate::proto::message::{Availability, Changed, ErrorCode, Refused, Status};
+use crate::term::{Look, Paint, sanitise};
 use crate::time;
 
 /// A piece of output, of one line or several, without the last line's end.
@@ -63,6 +66,7 @@ pub struct Renderer {
     address: Option<Address>,
     // The preferences that were remembered are no news.
     online: bool,
+    questions: Questions,
 }
 
 impl Renderer {
@@ -82,6 +86,7 @@ impl Renderer {
             presence: true,
             address: None,
             online: false,
+            questions: Questions::default(),
         }
     }
 
@@ -171,11 +176,11 @@ impl Renderer {
                 vec![self.refusal("not stored yet, trying on", refused)]
             }
             Event::Refused { body, refused, .. } => {
-                let text = sanitise_lines(body.text(), "");
+                let text = self.words(body);
                 vec![self.refusal("not sent", refused), self.notice(&format!("it was: {text}"))]
             }
             Event::Undelivered { body, .. } => {
-                let text = sanitise_lines(body.text(), "");
+                let text = self.words(body);
                 vec![self.notice(&format!("not acknowledged: {text}"))]
             }
             Event::Withdrawn { messages, .. } => self.withdrawn(messages),
@@ -251,43 +256,6 @@ impl Renderer {
         self.online.then(|| self.notice(&text))
     }
 
-    /// A message as everyone sees it, or why it can't be seen.
-    pub fn message(&mut self, message: &Stored, seal: Seal) -> Vec<Piece> {
-        self.delayed &= message.sender != self.me;
-        let mut pieces = self.new_day(message.time);
-        let body = match seal {
-            Seal::Open | Seal::Sealed(_) => message.body.as_ref().ok_or(Unreadable::UnknownKind),
-            Seal::Unreadable(why) => Err(why),
-        };
-        let mark = match seal {
-            Seal::Sealed(Trust::Verified) => "+",
-            Seal::Sealed(Trust::Changed) => "?",
-            Seal::Sealed(Trust::Own | Trust::Pinned | Trust::Earlier) | Seal::Open | Seal::Unreadable(_) => "",
-        };
-        pieces.push(Piece::Chat(self.said(message.time, message.sender, mark, body)));
-        pieces
-    }
-
-    /// A message of the user's own, as everyone sees it.
-    pub fn own(&mut self, time: Timestamp, body: &Body) -> Vec<Piece> {
-        self.delayed = false;
-        let mut pieces = self.new_day(time);
-        pieces.push(Piece::Chat(self.said(time, self.me, "", Ok(body))));
-        pieces
-    }
-
-    /// A message of the user's own that the server does not have yet.
-    #[must_use]
-    pub fn pending(&self, body: &Body) -> Piece {
-        let text = format!("{} (not on the server's disk yet)", sanitise_lines(body.text(), ""));
-        Piece::Notice(self.paint.with(Look::Dim, &format!("  ... {}", self.rows(&text, 6))))
-    }
-
-    /// Whether a message mentions the user.
-    fn mentions(&self, message: &Stored) -> bool {
-        message.sender != self.me && message.body.as_ref().is_some_and(|body| mentions(body.text(), self.me))
-    }
-
     /// A line of the program's own. `text` is safe to show.
     #[must_use]
     pub fn notice(&self, text: &str) -> Piece {
@@ -315,28 +283,15 @@ impl Renderer {
             Form::Screen => {
                 // The last column stays free: some terminals go on to the next row when it is full, others don't.
                 let room = self.width.saturating_sub(1);
-                wrap::wrap(text, room.saturating_sub(before), room.saturating_sub(INDENT.len()), INDENT)
+                wrap::wrap(
+                    text,
+                    room.saturating_sub(before),
+                    room.saturating_sub(INDENT.len()),
+                    INDENT,
+                    Breaks::AtSpaces,
+                )
             }
         }
-    }
-
-    /// `mark` says how far the sender's key is trusted.
-    fn said(&self, time: Timestamp, sender: UserName, mark: &str, body: Result<&Body, Unreadable>) -> String {
-        let clock = self.local(time).strftime(match self.form {
-            Form::Screen => "%H:%M",
-            Form::Lines => "%Y-%m-%d %H:%M",
-        });
-        let clock = clock.to_string();
-        let (open, close) = if let Ok(Body::Action { .. }) = body { ("* ", " ") } else { ("<", "> ") };
-        let before = clock.len() + 1 + open.len() + sender.as_str().len() + mark.len() + close.len();
-        let text = match body {
-            Ok(body) => sanitise_lines(body.text(), "").into_owned(),
-            Err(why) => format!("(can't be read: {why})"),
-        };
-        let mentioned = sender != self.me && body.is_ok() && mentions(&text, self.me);
-        let text = self.rows(&text, before);
-        let text = if mentioned { self.paint.with(Look::Strong, &text) } else { text };
-        format!("{} {open}{}{mark}{close}{text}", self.paint.with(Look::Dim, &clock), self.paint.name(sender))
     }
 
     fn new_day(&mut self, time: Timestamp) -> Vec<Piece> {
@@ -493,14 +448,6 @@ fn names(users: &[&UserName]) -> String {
 
 fn count(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-/// Whether `text` has the user's name as a word, with or without an `@`.
-fn mentions(text: &str, user: UserName) -> bool {
-    let part_of_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
-    text.split(|c| !part_of_name(c))
-        .map(|word| word.trim_matches(['.', '-']))
-        .any(|word| word.eq_ignore_ascii_case(user.as_str()))
 }
 
 #[cfg(test)]

@@ -110,7 +110,11 @@ fn list(roff: &mut Roff, settings: &[Setting]) {
 }
 
 const EVENTS: &[(&str, &str)] = &[
-    ("message, action", "A user said something in a room: text. An action is what /me says."),
+    (
+        "message, action, code",
+        "A user said something in a room: text. An action is what /me says, code a program's output.",
+    ),
+    ("question, answer", "A user asked something: text, choices. A user answered: text, question."),
     ("sealed", "A user said something in a private room, or to one user alone: sha256."),
     ("connect, disconnect", "A session of a user began or ended: session; client when it began."),
     ("create", "A user made a room: private."),
@@ -129,6 +133,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("user, target", "Who did it, and to whom it was done."),
     ("seq, id", "A message's number in its room, and its identifier, 32 hexadecimal digits."),
     ("sha256", "Of what the server holds of a sealed message: its ciphertext's SHA-256, in hexadecimal digits."),
+    ("choices", "What a question can be answered with."),
+    ("question", "The id of the message that asked."),
     ("until", "When a ban, a mute or a status ends, if it ends by itself (RFC 3339, UTC)."),
     (
         "session, client",

@@ -1,10 +1,9 @@
 //! The bodies of requests.
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode, Encoder};
+use minicbor::{Decode, Encode};
 
-use super::{Malformed, decode_whole};
-use crate::model::{Incarnation, MessageId, RoomName, SenderKeyId, Seq, UserName};
+use super::Body;
+use crate::model::{Incarnation, MessageId, RoomName, Seq, UserName};
 
 /// Body of request 1: be a member of a room, and get what is said there. Answered by [`Joined`](super::Joined) after the
 /// missed messages as parts, at most 256 KiB of them, but one at least. When that says it is not caught up, the client
@@ -61,73 +60,6 @@ pub struct Post {
     #[n(5)]
     #[cbor(default)]
     pub urgent: bool,
-}
-
-/// What a message says. Kinds that come later join here.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub enum Body {
-    /// Something said.
-    #[n(0)]
-    Text {
-        /// What is said.
-        #[n(0)]
-        text: String,
-    },
-    /// Something done, as `/me` tells it: the text continues the sender's name.
-    #[n(1)]
-    Action {
-        /// What is done.
-        #[n(0)]
-        text: String,
-    },
-    /// Something that only the room's members can read ([`crate::e2e`]): one of the others, sealed.
-    #[n(2)]
-    Sealed {
-        /// The sender key that opens it.
-        #[n(0)]
-        key: SenderKeyId,
-        /// COSE_Encrypt0.
-        #[n(1)]
-        sealed: ByteVec,
-    },
-}
-
-impl Body {
-    /// The text, whatever kind it is; none of a sealed one.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Text { text } | Self::Action { text } => text,
-            Self::Sealed { .. } => "",
-        }
-    }
-
-    /// How much it says, or how much it is, sealed; bytes.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        match self {
-            Self::Text { text } | Self::Action { text } => text.len(),
-            Self::Sealed { sealed, .. } => sealed.len(),
-        }
-    }
-
-    /// The body alone, as the database keeps it.
-    #[must_use]
-    pub fn to_cbor(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.text().len() + 8);
-        // Writing into a Vec can't fail, and no encoder here refuses a value.
-        let _ = Encoder::new(&mut out).encode(self);
-        out
-    }
-
-    /// Reads what [`Body::to_cbor`] wrote.
-    ///
-    /// # Errors
-    /// [`Malformed`] for anything but one body of a kind that this version knows.
-    pub fn from_cbor(bytes: &[u8]) -> Result<Self, Malformed> {
-        decode_whole(bytes)
-    }
 }
 
 /// Body of request 3. Answered by [`HistoryEnd`](super::HistoryEnd) after the messages as parts, oldest first: the latest of those that

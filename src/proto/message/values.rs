@@ -6,7 +6,8 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use crate::crypto::invite::{InviteToken, TOKEN_BYTES};
 use crate::model::{
-    Epoch, Fingerprint, Incarnation, MessageId, RoomName, RosterHash, SenderKeyId, Seq, Timestamp, UserName,
+    CHOICES, Choice, Choices, Epoch, Fingerprint, Incarnation, MessageId, QuestionHash, RoomName, RosterHash,
+    SenderKeyId, Seq, Timestamp, UserName,
 };
 
 macro_rules! as_text {
@@ -83,6 +84,22 @@ impl<'b, C> Decode<'b, C> for InviteToken {
     }
 }
 
-as_text!(UserName, RoomName);
-as_bytes!(MessageId(16), Fingerprint(32), SenderKeyId(32), RosterHash(32), Epoch(32));
+as_text!(UserName, RoomName, Choice);
+as_bytes!(MessageId(16), Fingerprint(32), SenderKeyId(32), RosterHash(32), Epoch(32), QuestionHash(32));
 as_number!(Seq, Incarnation, Timestamp);
+
+impl<C> Encode<C> for Choices {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, ctx: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.array(self.iter().len() as u64)?;
+        self.iter().try_for_each(|choice| choice.encode(e, ctx))
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Choices {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let bad = || minicbor::decode::Error::message("bad choices");
+        let count = d.array()?.and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= CHOICES);
+        let choices: Result<Vec<Choice>, _> = (0..count.ok_or_else(bad)?).map(|_| Choice::decode(d, ctx)).collect();
+        Self::new(choices?).map_err(|_| bad())
+    }
+}

@@ -29,6 +29,12 @@ pub(super) struct Line {
     id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+    /// What a question can be answered with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choices: Option<Vec<String>>,
+    /// The message that an answer is to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    question: Option<String>,
     /// Of what is sealed: SHA-256 over the ciphertext.
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
@@ -121,6 +127,14 @@ impl Line {
         Some(match said.body {
             Some(Body::Text { text }) => Self { text: Some(text), ..line("message") },
             Some(Body::Action { text }) => Self { text: Some(text), ..line("action") },
+            Some(Body::Code { text }) => Self { text: Some(text), ..line("code") },
+            Some(Body::Question { text, choices }) => {
+                let choices = choices.iter().map(|choice| choice.as_str().to_owned()).collect();
+                Self { text: Some(text), choices: Some(choices), ..line("question") }
+            }
+            Some(Body::Answer { question, choice, .. }) => {
+                Self { text: Some(choice.as_str().to_owned()), question: Some(question.to_string()), ..line("answer") }
+            }
             Some(Body::Sealed { sealed, .. }) => Self { sha256: Some(hex(&kdf::digest(&sealed))), ..line("sealed") },
             None => line("message"),
         })

@@ -195,6 +195,14 @@ fn of_rooms() -> Vec<(&'static str, ServerMessage)> {
     ]
 }
 
+fn question() -> Body {
+    Body::Question { text: "deploy?".to_owned(), choices: "yes,no".parse().unwrap() }
+}
+
+fn answer() -> Body {
+    Body::Answer { question: id(), asked: question().hash(), choice: "yes".parse().unwrap() }
+}
+
 fn requests() -> Vec<Message> {
     let position = Position { incarnation: Incarnation(3), seq: Seq(41) };
     let post =
@@ -206,6 +214,9 @@ fn requests() -> Vec<Message> {
         ("something said", 1, post(text("hi"), false)),
         ("something said again, in all of Unicode", 65_536, post(text("Grüße, 世界 👋"), true)),
         ("something done", 24, post(Body::Action { text: "waves".to_owned() }, false)),
+        ("a program's output", 25, post(Body::Code { text: "  a\n\tb".to_owned() }, false)),
+        ("a question", 26, post(question(), false)),
+        ("the answer to a question", 27, post(answer(), false)),
         ("the latest messages", 5, Request::History(History { room: lobby(), before: None, limit: 20 })),
         ("those before them", 6, Request::History(History { room: lobby(), before: Some(Seq(1000)), limit: u32::MAX })),
         ("who is here", 7, Request::People(People { room: lobby() })),
@@ -293,6 +304,7 @@ fn replies() -> Vec<(&'static str, ServerMessage)> {
         ),
         ("something said", ServerMessage::Message(stored(43, Some(text("hello"))))),
         ("something done", ServerMessage::Message(stored(44, Some(Body::Action { text: "waves".to_owned() })))),
+        ("a question from bob", ServerMessage::Message(stored(46, Some(question())))),
         ("something of a kind that the server does not know", ServerMessage::Message(stored(45, None))),
         (
             "people come and go",
@@ -391,6 +403,7 @@ fn malformed() -> [Vec<Bad>; 2] {
         ("a type over 64 bits", b"\x83\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\xa0".to_vec()),
         ("cut", b"\x83\x06\x01\xa1\x00".to_vec()),
     ];
+    let said = |body: &[u8]| post(&[&b"\x01\x50"[..], &[7; 16], b"\x02", body].concat());
     let client = vec![
         ("a missing key", b"\x83\x04\x01\xa0".to_vec()),
         ("text as bytes", b"\x83\x04\x01\xa1\x00\x46common".to_vec()),
@@ -402,7 +415,21 @@ fn malformed() -> [Vec<Bad>; 2] {
         ("a room with its #", b"\x83\x04\x01\xa1\x00\x67#common".to_vec()),
         ("a message id of 15 bytes", post(&[&b"\x01\x4f"[..], &[7; 15], b"\x02\x82\x00\xa1\x00\x62hi"].concat())),
         ("a message id of 17 bytes", post(&[&b"\x01\x51"[..], &[7; 17], b"\x02\x82\x00\xa1\x00\x62hi"].concat())),
-        ("a kind that does not exist", post(&[&b"\x01\x50"[..], &[7; 16], b"\x02\x82\x03\xa1\x00\x62hi"].concat())),
+        ("a kind that does not exist", said(b"\x82\x18\x1f\xa1\x00\x62hi")),
+        ("a question with one choice", said(b"\x82\x04\xa2\x00\x62hi\x01\x81\x63yes")),
+        (
+            "a question with ten choices",
+            said(b"\x82\x04\xa2\x00\x62hi\x01\x8a\x610\x611\x612\x613\x614\x615\x616\x617\x618\x619"),
+        ),
+        ("a question with a choice twice", said(b"\x82\x04\xa2\x00\x62hi\x01\x82\x63yes\x63yes")),
+        ("a choice of nothing", said(b"\x82\x04\xa2\x00\x62hi\x01\x82\x63yes\x60")),
+        ("a choice with a line's end", said(b"\x82\x04\xa2\x00\x62hi\x01\x82\x63yes\x63n\no")),
+        ("a choice with a space before it", said(b"\x82\x04\xa2\x00\x62hi\x01\x82\x63yes\x63 no")),
+        ("a choice of 65 bytes", said(&[&b"\x82\x04\xa2\x00\x62hi\x01\x82\x63yes\x78\x41"[..], &[b'n'; 65]].concat())),
+        (
+            "an answer to a hash of 31 bytes",
+            said(&[&b"\x82\x05\xa3\x00\x50"[..], &[7; 16], b"\x01\x58\x1f", &[7; 31], b"\x02\x63yes"].concat()),
+        ),
         ("a kind without its text", post(&[&b"\x01\x50"[..], &[7; 16], b"\x02\x82\x00\xa0"].concat())),
         ("a limit over 32 bits", b"\x83\x03\x01\xa2\x00\x66common\x02\x1b\x00\x00\x00\x01\x00\x00\x00\x00".to_vec()),
     ];

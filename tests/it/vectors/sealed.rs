@@ -194,9 +194,13 @@ fn made(random: &'static str) -> (SenderKey, Package) {
 }
 
 fn messages(sender_key: &mut SenderKey) -> Vec<Opening> {
+    let question = Body::Question { text: "deploy?".to_owned(), choices: "yes,no".parse().unwrap() };
     let bodies = [
         ("something said", Body::Text { text: "hi".to_owned() }),
         ("something done", Body::Action { text: "waves".to_owned() }),
+        ("a program's output", Body::Code { text: "  a\n\tb".to_owned() }),
+        ("a question", question.clone()),
+        ("its answer", Body::Answer { question: id(3), asked: question.hash(), choice: "yes".parse().unwrap() }),
         ("as long as the least padding", Body::Text { text: "x".repeat(121) }),
         ("a byte longer", Body::Text { text: "x".repeat(122) }),
         ("something long", Body::Text { text: "long ".repeat(200) }),

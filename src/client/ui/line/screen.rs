@@ -11,10 +11,9 @@ use super::tabs::Tabs;
 use crate::client::commands::Mistake;
 use crate::client::session::{Arrival, Event, Preference, Visit};
 use crate::client::ui::About;
-use crate::client::ui::render::{Mark, Piece, Renderer};
+use crate::client::ui::render::{Mark, Piece, Questions, Renderer};
 use crate::model::{RoomName, Seq, UserName};
 use crate::proto::message::{Act, Body, RoomList};
-use crate::term::sanitise_lines;
 
 /// A text that shows nothing: the printer ends one without a line's end with one.
 const NOTHING: &str = "\x1b[A\n";
@@ -115,8 +114,14 @@ impl<P: ExternalPrinter> Screen<P> {
         let Some(room) = RoomName::direct(self.me, user) else { return };
         self.tabs.enter(room, "");
         if room != self.tabs.current.room {
-            self.notice(&format!("to @{user}: {}", sanitise_lines(body.text(), "")));
+            let words = self.renderer.words(body);
+            self.notice(&format!("to @{user}: {words}"));
         }
+    }
+
+    /// The questions that were shown.
+    pub(super) fn questions(&self) -> Questions {
+        self.renderer.questions()
     }
 
     /// The last message of each room that was shown, or is nothing new to the user. Told once.

@@ -7,10 +7,19 @@ use unicode_width::UnicodeWidthStr as _;
 /// Rows narrower than this are of no use; a terminal that is narrower breaks them by itself.
 const NARROWEST: usize = 6;
 
+/// Where rows break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Breaks {
+    /// At spaces, where there are some.
+    AtSpaces,
+    /// Between any two characters.
+    Anywhere,
+}
+
 /// `text`, already safe to show, in rows: the first of at most `first` columns, all others of at most `rest`, and these
-/// after `indent`. Breaks at spaces where there are some, else anywhere between characters. If the first row is too
+/// after `indent`. If the first row is too
 /// narrow for anything, it stays empty.
-pub(super) fn wrap(text: &str, first: usize, rest: usize, indent: &str) -> String {
+pub(super) fn wrap(text: &str, first: usize, rest: usize, indent: &str, breaks: Breaks) -> String {
     let mut out = String::with_capacity(text.len());
     let rest = rest.max(NARROWEST);
     let mut room = first;
@@ -27,7 +36,7 @@ pub(super) fn wrap(text: &str, first: usize, rest: usize, indent: &str) -> Strin
         }
         // Spaces at the end would only make empty rows.
         let mut line = line.trim_end_matches(' ');
-        while let Some((row, next)) = split(line, room) {
+        while let Some((row, next)) = split(line, room, breaks) {
             out.push_str(row);
             out.push('\n');
             out.push_str(indent);
@@ -40,7 +49,7 @@ pub(super) fn wrap(text: &str, first: usize, rest: usize, indent: &str) -> Strin
 }
 
 /// The first row of a line that is wider than `room`, and what comes after it.
-fn split(line: &str, room: usize) -> Option<(&str, &str)> {
+fn split(line: &str, room: usize, breaks: Breaks) -> Option<(&str, &str)> {
     // No character has fewer bytes than columns.
     if line.len() <= room {
         return None;
@@ -48,7 +57,7 @@ fn split(line: &str, room: usize) -> Option<(&str, &str)> {
     let mut width = 0;
     let mut space = None;
     for (at, grapheme) in line.grapheme_indices(true) {
-        if grapheme == " " && at > 0 {
+        if breaks == Breaks::AtSpaces && grapheme == " " && at > 0 {
             space = Some(at);
         }
         width += grapheme.width();
@@ -72,22 +81,25 @@ mod tests {
 
     #[test]
     fn rows_break_at_spaces_or_else_anywhere() {
-        assert_eq!(wrap("short", 20, 20, "> "), "short");
-        assert_eq!(wrap("one two three four", 12, 12, "> "), "one two\n> three four");
-        assert_eq!(wrap("one two three four", 13, 20, "> "), "one two three\n> four");
-        assert_eq!(wrap("abcdefghijklmnopqrstuvwxyz", 12, 13, "> "), "abcdefghijkl\n> mnopqrstuvwxy\n> z");
-        assert_eq!(wrap("a\nb c", 12, 12, "> "), "a\n> b c");
+        assert_eq!(wrap("short", 20, 20, "> ", Breaks::AtSpaces), "short");
+        assert_eq!(wrap("one two three four", 12, 12, "> ", Breaks::AtSpaces), "one two\n> three four");
+        assert_eq!(wrap("one two three four", 13, 20, "> ", Breaks::AtSpaces), "one two three\n> four");
+        assert_eq!(
+            wrap("abcdefghijklmnopqrstuvwxyz", 12, 13, "> ", Breaks::AtSpaces),
+            "abcdefghijkl\n> mnopqrstuvwxy\n> z"
+        );
+        assert_eq!(wrap("a\nb c", 12, 12, "> ", Breaks::AtSpaces), "a\n> b c");
         // Two columns each.
-        assert_eq!(wrap("漢字漢字漢字漢", 12, 12, "> "), "漢字漢字漢字\n> 漢");
-        assert_eq!(wrap(&" ".repeat(30), 12, 12, "> "), "");
-        assert_eq!(wrap("word", 3, 12, "> "), "\n> word");
-        assert_eq!(wrap("", 0, 12, "> "), "");
+        assert_eq!(wrap("漢字漢字漢字漢", 12, 12, "> ", Breaks::AtSpaces), "漢字漢字漢字\n> 漢");
+        assert_eq!(wrap(&" ".repeat(30), 12, 12, "> ", Breaks::AtSpaces), "");
+        assert_eq!(wrap("word", 3, 12, "> ", Breaks::AtSpaces), "\n> word");
+        assert_eq!(wrap("", 0, 12, "> ", Breaks::AtSpaces), "");
     }
 
     proptest! {
         #[test]
         fn no_row_is_too_wide_and_nothing_but_spaces_is_lost(text in "[a-z \u{4e00}-\u{4e10}\n]{0,200}", room in 12usize..40) {
-            let wrapped = wrap(&text, room, room, "");
+            let wrapped = wrap(&text, room, room, "", Breaks::AtSpaces);
             for row in wrapped.split('\n') {
                 prop_assert!(row.width() <= room, "{:?} in {}", row, room);
             }
