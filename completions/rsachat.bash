@@ -367,7 +367,7 @@ _rsachat() {
             return 0
             ;;
         rsachat__subcmd__connect)
-            opts="-h --room --user --identity --server-key --fingerprint --passphrase-file --color --no-input --help"
+            opts="-h --room --json --user --identity --server-key --fingerprint --passphrase-file --color --no-input --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

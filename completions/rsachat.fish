@@ -166,6 +166,7 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l passphrase-f
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
 never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l json -d 'Take commands and tell what happens as JSON, an object a line: see rsachat-json(5)'
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l room -d 'The room to say it in; #common if nothing is said' -r

@@ -324,6 +324,9 @@ pub struct ConnectArgs {
     /// The room to be in, or the user to talk to alone; #common if nothing is said
     #[arg(long, value_name = "#ROOM|@USER")]
     pub room: Option<Place>,
+    /// Take commands and tell what happens as JSON, an object a line: see rsachat-json(5)
+    #[arg(long)]
+    pub json: bool,
     /// Who connects.
     #[command(flatten)]
     pub link: LinkArgs,

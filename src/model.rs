@@ -256,6 +256,35 @@ impl fmt::Display for MessageId {
     }
 }
 
+/// A text that is not so many hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{digits} hexadecimal digits are expected")]
+pub struct HexError {
+    digits: usize,
+}
+
+/// Reads the bytes that so many hexadecimal digits stand for.
+fn from_hex<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
+    let error = HexError { digits: 2 * N };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or(error);
+    let mut bytes = [0; N];
+    let (pairs, []) = text.as_bytes().as_chunks() else { return Err(error) };
+    if pairs.len() != N {
+        return Err(error);
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Ok(bytes)
+}
+
+impl FromStr for MessageId {
+    type Err = HexError;
+    fn from_str(text: &str) -> Result<Self, HexError> {
+        from_hex(text).map(Self)
+    }
+}
+
 impl fmt::Debug for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MessageId({self})")

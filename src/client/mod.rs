@@ -7,6 +7,7 @@ pub mod address;
 pub mod commands;
 pub mod driver;
 pub(crate) mod gate;
+pub(crate) mod json;
 pub mod memory;
 pub mod session;
 pub mod ui;

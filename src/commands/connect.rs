@@ -11,7 +11,7 @@ use crate::cli::{ConnectArgs, KeygenArgs};
 use crate::client::address::{Address, Server};
 use crate::client::memory::Memory;
 use crate::client::session::{Outcome, Settings};
-use crate::client::ui::{self, About, Ended};
+use crate::client::ui::{self, About, Audience, Ended};
 use crate::config::ClientPaths;
 use crate::crypto::rsa::{Bits, PrivateKey};
 use crate::error::{Error, Exit};
@@ -48,7 +48,7 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         presence: config.presence,
         away: config.away,
     };
-    let give_up = (!term.chats()).then_some(GIVE_UP);
+    let give_up = (!term.chats() && !args.json).then_some(GIVE_UP);
     let file = paths.known_users(&user, about.own, about.server);
     let (memory, known) = Memory::open(&file, &key, &mut rand::rng())?;
     let settings = Settings {
@@ -62,7 +62,8 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         listens: true,
         give_up,
     };
-    let ended = ui::chat(term, &about, settings, server.target.clone(), key, Some(memory))?;
+    let audience = if args.json { Audience::Programs } else { Audience::People };
+    let ended = ui::chat(term, &about, audience, settings, server.target.clone(), key, Some(memory))?;
     judge(ended, &about, &server, &trusted)
 }
 

@@ -15,7 +15,7 @@ use crate::client::address;
 use crate::client::driver::{Driver, Handle, Target, Told};
 use crate::client::session::{Arrival, Command, Event, Known, Outcome, Seal, Settings};
 use crate::client::ui::render::Form;
-use crate::client::ui::{self, About};
+use crate::client::ui::{self, About, Audience};
 use crate::config::{ServerConfig, ServerFlags, ServerPaths};
 use crate::crypto::rsa::{PrivateKey, PublicKey};
 use crate::error::Error;
@@ -117,7 +117,7 @@ impl Stage {
             away: None,
         };
         if term.chats() {
-            ui::chat(term, &about, settings, self.target.clone(), alice, None).map(|_| ())
+            ui::chat(term, &about, Audience::People, settings, self.target.clone(), alice, None).map(|_| ())
         } else {
             script(term, &about, settings, self.target.clone(), alice)
         }

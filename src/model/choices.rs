@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::HexError;
+
 /// Most choices of a question: a person reads them all.
 pub const CHOICES: usize = 9;
 /// Longest choice, bytes.
@@ -99,6 +101,19 @@ impl FromStr for Choices {
 /// A question with its choices: SHA-256 over the body that asks it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QuestionHash(pub [u8; 32]);
+
+impl fmt::Display for QuestionHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for QuestionHash {
+    type Err = HexError;
+    fn from_str(text: &str) -> Result<Self, HexError> {
+        super::from_hex(text).map(Self)
+    }
+}
 
 impl fmt::Debug for QuestionHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

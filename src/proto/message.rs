@@ -34,7 +34,7 @@ pub use self::answer::{
 pub use self::body::Body;
 pub use self::encoded::{Encoded, Sighting};
 pub use self::people::{Availability, Changed, InviteUser, Invited, Presence, SetIdle, SetStatus, Status};
-pub use self::request::{History, Join, People, Position, Post, Shutdown, Whois};
+pub use self::request::{History, Join, People, Position, PositionError, Post, Shutdown, Whois};
 pub use self::rooms::{
     Act, Acted, Ban, Create, HandOver, Invite, Kick, Leave, Membership, Mute, RoomInfo, RoomList, Rooms, SetTopic,
     Unban, Unmute,

@@ -26,7 +26,7 @@ mod sanitise;
 
 pub use paint::{Look, Paint};
 pub use prompt::passphrase_file;
-pub use sanitise::{sanitise, sanitise_lines};
+pub use sanitise::{is_hidden, sanitise, sanitise_lines};
 
 /// Whether to use colour: the value of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

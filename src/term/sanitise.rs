@@ -72,6 +72,12 @@ pub fn sanitise_lines<'a>(text: &'a str, indent: &str) -> Cow<'a, str> {
     Cow::Owned(out)
 }
 
+/// Whether a terminal would obey a character, or not show it.
+#[must_use]
+pub fn is_hidden(char: char) -> bool {
+    matches!(class(char), Class::Hidden)
+}
+
 struct Writer {
     text: String,
     // The last character written, and how many characters without width end the text. Decisions look at what was

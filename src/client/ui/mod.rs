@@ -1,7 +1,10 @@
 //! Faces of the client: what a person or a script sees of a session, which they know by its events and commands alone.
 //!
-//! [`mod@line`] is for a terminal, [`plain`] for pipes and files; both say things in the words of [`render`].
+//! [`mod@line`] is for a terminal, [`plain`] for pipes and files; both say things in the words of [`render`]. `json` is for
+//! programs.
 
+mod input;
+mod json;
 pub mod line;
 pub mod plain;
 pub mod render;
@@ -32,6 +35,15 @@ use crate::term::{Paint, Term};
 const WAITING: usize = 4 << 20;
 /// How long what was said has to be stored after the face has gone.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For whom a chat is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// People: [`mod@line`] on a terminal, [`plain`] elsewhere.
+    People,
+    /// Programs.
+    Programs,
+}
 
 /// How a chat ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,13 +99,14 @@ impl Stage {
     }
 }
 
-/// Runs a session with the face that fits: [`mod@line`] on a terminal, [`plain`] elsewhere.
+/// Runs a session with the face that fits.
 ///
 /// # Errors
 /// What the terminal or the pipe meets.
 pub fn chat(
     term: &Term,
     about: &About,
+    audience: Audience,
     settings: Settings,
     target: Target,
     identity: PrivateKey,
@@ -109,8 +122,12 @@ pub fn chat(
     })
     .map_err(|error| Error::failure(error).context("can't start the connection's thread"))?;
     let stage = Stage { handle: driver.handle(), sender, news, told: Arc::clone(&told) };
-    let result = watch_signals(stage.sender.clone(), term.chats())
-        .and_then(|()| if term.chats() { line::run(term, about, stage) } else { plain::run(term, about, &stage) });
+    let on_terminal = audience == Audience::People && term.chats();
+    let result = watch_signals(stage.sender.clone(), on_terminal).and_then(|()| match audience {
+        Audience::People if on_terminal => line::run(term, about, stage),
+        Audience::People => plain::run(term, about, &stage),
+        Audience::Programs => json::run(term, about, &stage),
+    });
     if result.is_err() {
         driver.handle().send(Command::Leave { patience: PATIENCE });
     }

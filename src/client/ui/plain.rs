@@ -7,12 +7,12 @@
 //! reader that has gone away ends it quietly.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, BufRead, Read as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use super::input::{LINE_BYTES, Line, UNANSWERED, read_line};
 use super::render::{Form, Questions};
 use super::{About, Ended, News, Stage, choose, commands, event_weight, is_about_the_room, oneself, room_of, show};
 use crate::client::commands::{self as typed, Action, Mistake};
@@ -23,11 +23,6 @@ use crate::error::{Error, Exit};
 use crate::model::RoomName;
 use crate::proto::message::Membership;
 use crate::term::Term;
-
-/// Messages and commands that are not answered; with more, no more is read from the input.
-const UNANSWERED: usize = 24;
-/// Bytes of one line of input, at most; servers take less.
-const LINE_BYTES: usize = 1 << 20;
 
 /// Most messages that a room gathers while nobody looks, and most bytes of them; older ones are in the history.
 const GATHERED: usize = 200;
@@ -133,28 +128,6 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
         }
     }
     Err(Error::failure("the connection's thread has ended"))
-}
-
-/// What reading a line gave.
-#[derive(Debug, PartialEq, Eq)]
-enum Line {
-    Whole,
-    /// It was skipped.
-    TooLong,
-    End,
-}
-
-/// Reads a line with its end, if it has one, behind what is in `line`.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
-    let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
-    if input.by_ref().take(most).read_until(b'\n', line)? == 0 {
-        return Ok(Line::End);
-    }
-    if line.len() < LINE_BYTES || line.ends_with(b"\n") {
-        return Ok(Line::Whole);
-    }
-    input.skip_until(b'\n')?;
-    Ok(Line::TooLong)
 }
 
 /// Reads the input.
@@ -314,21 +287,5 @@ mod tests {
         }
         assert!(gathered.bytes <= GATHERED_BYTES && gathered.events.len() > 10);
         assert_eq!(gathered.bytes, gathered.events.iter().map(event_weight).sum::<usize>());
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_skipped_whole() {
-        let text = format!("one\n{}\ntwo\n{}\nthree", "x".repeat(3 * LINE_BYTES), "y".repeat(LINE_BYTES - 1));
-        let mut input = text.as_bytes();
-        let mut lines = Vec::new();
-        loop {
-            let mut line = Vec::new();
-            match read_line(&mut input, &mut line).unwrap() {
-                Line::End => break,
-                Line::Whole => lines.push(line.len()),
-                Line::TooLong => lines.push(0),
-            }
-        }
-        assert_eq!(lines, [4, 0, 4, LINE_BYTES, 5]);
     }
 }

@@ -14,14 +14,20 @@ use crate::client::commands::{Role, TABLE};
 use crate::error::{Context as _, Error};
 
 mod config;
+mod json;
 
 pub(super) fn run(args: &ManArgs) -> Result<(), Error> {
     fs::create_dir_all(&args.dir).context(|| format!("can't make {}", args.dir.display()))?;
     let mut root = Cli::command();
     root.build();
-    // The one page that is written by hand.
+    // Written by hand, as the schema is.
     let protocol = include_bytes!("../../../man/rsachat-protocol.7").to_vec();
-    let mut pages = vec![("rsachat-config.5".to_owned(), config::page()), ("rsachat-protocol.7".to_owned(), protocol)];
+    let mut pages = vec![
+        ("rsachat-config.5".to_owned(), config::page()),
+        ("rsachat-json.5".to_owned(), json::page()),
+        ("rsachat-json.schema.json".to_owned(), json::SCHEMA.into()),
+        ("rsachat-protocol.7".to_owned(), protocol),
+    ];
     add_pages(&root, &mut pages).context(|| "can't make the man pages")?;
     for (name, page) in pages {
         let path = args.dir.join(name);

@@ -1,5 +1,8 @@
 //! The bodies of requests.
 
+use std::fmt;
+use std::str::FromStr;
+
 use minicbor::{Decode, Encode};
 
 use super::Body;
@@ -33,6 +36,27 @@ pub struct Position {
     /// The message's number.
     #[n(1)]
     pub seq: Seq,
+}
+
+/// `INCARNATION-SEQ`.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.incarnation.0, self.seq.0)
+    }
+}
+
+/// A text that is not two numbers with a hyphen in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a place in a room is two numbers, as 3-17")]
+pub struct PositionError;
+
+impl FromStr for Position {
+    type Err = PositionError;
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let (incarnation, seq) = text.split_once('-').ok_or(PositionError)?;
+        let number = |text: &str| text.parse().map_err(|_| PositionError);
+        Ok(Self { incarnation: Incarnation(number(incarnation)?), seq: Seq(number(seq)?) })
+    }
 }
 
 /// Body of request 2. Answered by [`Accepted`](super::Accepted) when the message is on disk.
