@@ -1,6 +1,7 @@
 //! The client against a real server: on a (pseudo-)terminal and in pipes.
 
 mod invite;
+mod json;
 mod pipes;
 mod sealed;
 mod send;
