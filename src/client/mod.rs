@@ -1,5 +1,5 @@
 //! The client: what a user's chat is ([`session`]), the socket under it ([`driver`]),
-//! what it remembers ([`memory`]), and its faces ([`ui`]).
+//! what outlives it ([`memory`], [`tickets`]), and its faces ([`ui`]).
 //!
 //! A face knows the session's events and commands, and nothing of connections.
 
@@ -9,5 +9,6 @@ pub mod driver;
 pub(crate) mod gate;
 pub mod memory;
 pub mod session;
+pub mod tickets;
 pub mod ui;
 pub mod verification;

@@ -9,6 +9,7 @@ use super::link::{self, messages};
 use super::server_key::{self, Trusted};
 use crate::cli::{ConnectArgs, KeygenArgs};
 use crate::client::address::{Address, Server};
+use crate::client::driver::Kept;
 use crate::client::memory::Memory;
 use crate::client::session::{Outcome, Settings};
 use crate::client::ui::{self, About, Ended};
@@ -62,7 +63,8 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         listens: true,
         give_up,
     };
-    let ended = ui::chat(term, &about, settings, server.target.clone(), key, Some(memory))?;
+    let kept = Kept { memory: Some(memory), tickets: link::tickets(&config, &paths, user, about.own, about.server) };
+    let ended = ui::chat(term, &about, settings, server.target.clone(), key, kept)?;
     judge(ended, &about, &server, &trusted)
 }
 

@@ -120,7 +120,8 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
 
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let metadata = fs::metadata(path)?;
-    if metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0 {
+    let others = metadata.mode() & 0o077;
+    if metadata.uid() == rustix::process::geteuid().as_raw() && others == 0 {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::PermissionDenied, "the directory is not its owner's alone (chmod 700)"))

@@ -18,9 +18,8 @@ use signal_hook::iterator::Signals;
 use self::render::{Form, Piece, Renderer};
 use crate::client::address::Address;
 use crate::client::commands::{self, Action, Mistake, Place};
-use crate::client::driver::{Driver, Handle, Target, Told};
+use crate::client::driver::{Driver, Handle, Kept, Target, Told};
 use crate::client::gate::Gate;
-use crate::client::memory::Memory;
 use crate::client::session::{Answer, Ask, Command, Event, Outcome, Preference, Settings, Until};
 use crate::crypto::rsa::PrivateKey;
 use crate::error::{Error, Exit};
@@ -95,12 +94,12 @@ pub fn chat(
     settings: Settings,
     target: Target,
     identity: PrivateKey,
-    memory: Option<Memory>,
+    kept: Kept,
 ) -> Result<Ended, Error> {
     let (sender, news) = channel();
     let told = Arc::new(Gate::new(WAITING));
     let (tell, gate) = (sender.clone(), Arc::clone(&told));
-    let driver = Driver::start(settings, target, identity, memory, move |news| {
+    let driver = Driver::start(settings, target, identity, kept, move |news| {
         gate.enter(weight(&news));
         // A face that is gone needs to know nothing.
         let _ = tell.send(News::Told(news));
