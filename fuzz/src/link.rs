@@ -177,7 +177,7 @@ fn opened(now: Instant) -> (End<Client>, End<Server>) {
         secret: Secret::random(&mut rng),
         issued: Timestamp(0),
     };
-    let ticket = CONTEXT.tickets.seal(&contents, &mut rng).unwrap();
+    let ticket = CONTEXT.tickets.seal(&contents, CONTEXT.key.public().fingerprint(), &mut rng).unwrap();
     let mut client = client(client::Job::Resume(Resumption { ticket, secret: contents.secret }), now);
     let mut server = server(now);
     for _ in 0..2 {

@@ -24,6 +24,7 @@ use rand::rngs::StdRng;
 use self::dial::{Dial, Dialed};
 use super::memory::{Memory, MemoryError};
 use super::session::{Attempt, Command, Event, Input, Known, Network, Outcome, Output, Session, Settings};
+use super::tickets::Tickets;
 use crate::crypto::rsa::PrivateKey;
 use crate::model::{RoomName, Timestamp};
 use crate::proto::message::Position;
@@ -63,6 +64,15 @@ pub enum Told {
     },
 }
 
+/// What outlives a session, as far as anything does.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// What is remembered; else it forgets whom it has met.
+    pub memory: Option<Memory>,
+    /// Tickets; else the first connection begins with a full handshake.
+    pub tickets: Option<Tickets>,
+}
+
 /// A running session.
 #[derive(Debug)]
 pub struct Driver {
@@ -88,7 +98,7 @@ impl Handle {
 }
 
 impl Driver {
-    /// Starts a session. `tell` is called on its thread. Without a memory, it forgets whom it has met.
+    /// Starts a session. `tell` is called on its thread.
     ///
     /// # Errors
     /// What the system says if it has no thread or no poll to give.
@@ -96,20 +106,28 @@ impl Driver {
         settings: Settings,
         target: Target,
         identity: PrivateKey,
-        memory: Option<Memory>,
+        kept: Kept,
         tell: impl FnMut(Told) + Send + 'static,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (sender, commands) = mpsc::channel();
         let handle = Handle { commands: sender, waker: Arc::clone(&waker) };
-        let session = Session::new(settings, StdRng::from_rng(&mut rand::rng()), Instant::now(), Timestamp::now());
+        let Kept { memory, tickets } = kept;
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        // Who comes by an invitation wants to be registered: no ticket helps him.
+        let ticket = tickets.as_ref().filter(|_| settings.invite.is_none()).and_then(|tickets| tickets.take(wall));
+        let mut session = Session::new(settings, StdRng::from_rng(&mut rand::rng()), now, wall);
+        if let Some(ticket) = ticket {
+            session.handle(Input::Ticket(ticket), now);
+        }
         let shell = Shell {
             session,
             poll,
             commands,
             identity,
             memory,
+            tickets,
             recalled: Instant::now(),
             read: BTreeMap::new(),
             tell,
@@ -144,6 +162,7 @@ struct Shell<F> {
     // What is remembered for later sessions, if anything is; and when it was looked whether another client has written.
     memory: Option<Memory>,
     recalled: Instant,
+    tickets: Option<Tickets>,
     // What was read, and is not written yet.
     read: BTreeMap<RoomName, Position>,
     tell: F,
@@ -268,6 +287,12 @@ impl<F: FnMut(Told)> Shell<F> {
                 }
                 Output::Decide(user, pin) => {
                     self.remember(|memory| memory.decide(user, &pin, &mut rand::rng()).map(|()| None));
+                }
+                Output::Ticket(ticket) => {
+                    if let Some(tickets) = &self.tickets {
+                        // It can be done without.
+                        let _ = tickets.put(&ticket, Timestamp::now());
+                    }
                 }
                 Output::Disconnect => self.hang_up(),
                 Output::Event(event) => (self.tell)(Told::Event(event)),

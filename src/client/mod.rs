@@ -1,5 +1,5 @@
 //! The client: what a user's chat is ([`session`]), the socket under it ([`driver`]),
-//! what it remembers ([`memory`]), and its faces ([`ui`]).
+//! what outlives it ([`memory`], [`tickets`]), and its faces ([`ui`]).
 //!
 //! A face knows the session's events and commands, and nothing of connections.
 
@@ -10,5 +10,6 @@ pub(crate) mod gate;
 pub(crate) mod json;
 pub mod memory;
 pub mod session;
+pub mod tickets;
 pub mod ui;
 pub mod verification;

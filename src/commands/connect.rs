@@ -9,6 +9,7 @@ use super::link::{self, messages};
 use super::server_key::{self, Trusted};
 use crate::cli::{ConnectArgs, KeygenArgs};
 use crate::client::address::{Address, Server};
+use crate::client::driver::Kept;
 use crate::client::memory::Memory;
 use crate::client::session::{Outcome, Settings};
 use crate::client::ui::{self, About, Audience, Ended};
@@ -39,6 +40,7 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
     let server_key = args.link.server_key.as_deref();
     let trusted = server_key::find(term, server_key, fingerprint, &config, &paths, &server)?;
     let about = About {
+        audience: if args.json { Audience::Programs } else { Audience::People },
         me: user,
         room,
         address: server.clone().into(),
@@ -62,8 +64,8 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         listens: true,
         give_up,
     };
-    let audience = if args.json { Audience::Programs } else { Audience::People };
-    let ended = ui::chat(term, &about, audience, settings, server.target.clone(), key, Some(memory))?;
+    let kept = Kept { memory: Some(memory), tickets: link::tickets(&config, &paths, user, about.own, about.server) };
+    let ended = ui::chat(term, &about, settings, server.target.clone(), key, kept)?;
     judge(ended, &about, &server, &trusted)
 }
 

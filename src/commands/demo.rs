@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::throwaway;
 use crate::cli::DemoArgs;
 use crate::client::address;
-use crate::client::driver::{Driver, Handle, Target, Told};
+use crate::client::driver::{Driver, Handle, Kept, Target, Told};
 use crate::client::session::{Arrival, Command, Event, Known, Outcome, Seal, Settings};
 use crate::client::ui::render::Form;
 use crate::client::ui::{self, About, Audience};
@@ -107,6 +107,7 @@ impl Stage {
     fn play(&self, term: &Term, alice: PrivateKey) -> Result<(), Error> {
         let settings = settings(&self.public, alice.public(), "alice")?;
         let about = About {
+            audience: Audience::People,
             me: settings.user,
             room: settings.room,
             address: address::Server::new(&self.target.host, self.target.port)?.into(),
@@ -117,7 +118,7 @@ impl Stage {
             away: None,
         };
         if term.chats() {
-            ui::chat(term, &about, Audience::People, settings, self.target.clone(), alice, None).map(|_| ())
+            ui::chat(term, &about, settings, self.target.clone(), alice, Kept::default()).map(|_| ())
         } else {
             script(term, &about, settings, self.target.clone(), alice)
         }
@@ -186,7 +187,7 @@ fn companion(settings: Settings, target: Target, key: PrivateKey) -> Result<Driv
 }
 
 fn start(settings: Settings, target: Target, key: PrivateKey, tell: Sender<Told>) -> Result<Driver, Error> {
-    Driver::start(settings, target, key, None, move |news| {
+    Driver::start(settings, target, key, Kept::default(), move |news| {
         // Whoever listened may have left already.
         let _ = tell.send(news);
     })

@@ -9,6 +9,7 @@ use crate::cli::LinkArgs;
 use crate::client::address::{Address, Server};
 use crate::client::driver::{FirstContactError, fetch_server_key};
 use crate::client::session::Outcome;
+use crate::client::tickets::Tickets;
 use crate::config::{ClientConfig, ClientPaths};
 use crate::error::{Error, Exit};
 use crate::keys::registry;
@@ -99,6 +100,17 @@ fn ask<T>(term: &Term, question: &str, flag: &str, parse: impl Fn(&str) -> Resul
 /// The file of the user's private key, if there is one.
 pub(super) fn identity(args: &LinkArgs, config: &ClientConfig, paths: &ClientPaths, user: UserName) -> Option<PathBuf> {
     args.identity.clone().or_else(|| config.identity.clone()).or_else(|| paths.identity(&user))
+}
+
+/// The tickets of earlier sessions, if they may be kept. Nothing depends on them, so that what is in their way is not told.
+pub(super) fn tickets(
+    config: &ClientConfig,
+    paths: &ClientPaths,
+    user: UserName,
+    own: Fingerprint,
+    server: Fingerprint,
+) -> Option<Tickets> {
+    config.tickets.then(|| Tickets::open(&paths.tickets(), user, own, server).ok()).flatten()
 }
 
 /// The user has no private key, and nobody can be asked.

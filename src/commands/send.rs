@@ -12,7 +12,7 @@ use super::key_files::unlock;
 use super::{link, server_key};
 use crate::cli::{SendArgs, Wait};
 use crate::client::address::Address;
-use crate::client::driver::{Driver, Handle, Told};
+use crate::client::driver::{Driver, Handle, Kept, Told};
 use crate::client::gate::Gate;
 use crate::client::memory::Memory;
 use crate::client::session::{Command, Event, Outcome, Settings};
@@ -67,6 +67,7 @@ pub(super) fn run(term: &Term, args: &SendArgs) -> Result<(), Error> {
     let own = key.public().fingerprint();
     let file = paths.known_users(&user, own, trusted.key.fingerprint());
     let (memory, known) = Memory::open(&file, &key, &mut rand::rng())?;
+    let tickets = link::tickets(&config, &paths, user, own, trusted.key.fingerprint());
     let settings = Settings {
         server: trusted.key.clone(),
         user,
@@ -80,7 +81,8 @@ pub(super) fn run(term: &Term, args: &SendArgs) -> Result<(), Error> {
     };
     let (sender, news) = channel();
     let tell = sender.clone();
-    let driver = Driver::start(settings, server.target.clone(), key, Some(memory), move |told| {
+    let kept = Kept { memory: Some(memory), tickets };
+    let driver = Driver::start(settings, server.target.clone(), key, kept, move |told| {
         // Nobody listens any more where it has failed.
         let _ = tell.send(News::Told(told));
     })

@@ -18,6 +18,7 @@ const AWAY: u64 = 10;
 
 /// The client's settings, all valid. rsachat-config(5) explains each.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting that a user turns on or off")]
 pub struct ClientConfig {
     /// The user's name.
     pub username: Option<UserName>,
@@ -39,6 +40,8 @@ pub struct ClientConfig {
     pub presence: bool,
     /// Whether those who write to the user alone are told what he has read.
     pub read_receipts: bool,
+    /// Whether a session leaves a ticket to the next one.
+    pub tickets: bool,
     /// Who types nothing for so long is away; never, if nothing.
     pub away: Option<Duration>,
 }
@@ -105,6 +108,7 @@ impl ClientConfig {
         put("bell", (self.bell != default.bell).then(|| json!(self.bell)));
         put("presence", (self.presence != default.presence).then(|| json!(self.presence)));
         put("read_receipts", (self.read_receipts != default.read_receipts).then(|| json!(self.read_receipts)));
+        put("tickets", (self.tickets != default.tickets).then(|| json!(self.tickets)));
         fields
     }
 
@@ -190,6 +194,14 @@ impl ClientConfig {
             json!(true),
             "Whether who writes to you alone is told what you have read. That it has come to you he is told in any case.",
         );
+        let tickets = setting(
+            "tickets",
+            "true or false",
+            json!(true),
+            json!(true),
+            "Whether to keep, for a day at most, what lets you in again without your key's arithmetic: rsachat send then takes a \
+             fraction of the time. Who can read your files can come in with it as you until then.",
+        );
         let minutes = |value: &Value| value.as_u64().filter(|minutes| *minutes <= 1440);
         Self {
             username: reader.read(username, |value| value.as_str()?.parse().ok()),
@@ -209,6 +221,7 @@ impl ClientConfig {
             bell: reader.read(bell, Value::as_bool).unwrap_or(true),
             presence: reader.read(presence, Value::as_bool).unwrap_or(true),
             read_receipts: reader.read(read_receipts, Value::as_bool).unwrap_or(true),
+            tickets: reader.read(tickets, Value::as_bool).unwrap_or(true),
             away: Some(Duration::from_secs(60 * reader.read(away, minutes).unwrap_or(AWAY)))
                 .filter(|away| !away.is_zero()),
         }

@@ -149,6 +149,12 @@ impl ClientPaths {
         self.runtime.clone().unwrap_or_else(|| self.data.as_ref().unwrap_or(&self.working).join("run"))
     }
 
+    /// What one session leaves to the next one, to be let in by.
+    #[must_use]
+    pub fn tickets(&self) -> PathBuf {
+        self.runtime_dir().join("tickets")
+    }
+
     fn known_users_dir(&self) -> PathBuf {
         self.data.as_ref().unwrap_or(&self.working).join("known_users")
     }

@@ -268,6 +268,7 @@ fn a_saved_client_configuration_reads_back() {
         room: "#ops".parse().unwrap(),
         bell: false,
         away: None,
+        tickets: false,
         ..config
     };
     config.save(&path).unwrap();

@@ -440,7 +440,7 @@ fn envelope(bytes: &[u8]) -> Result<(u64, RequestId, Decoder<'_>), Malformed> {
 }
 
 /// Reads one value, and nothing after it.
-pub(super) fn decode_whole<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, Malformed> {
+pub(crate) fn decode_whole<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, Malformed> {
     let mut decoder = Decoder::new(bytes);
     let value = decoder.decode()?;
     finish(&decoder)?;

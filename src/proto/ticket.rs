@@ -3,7 +3,11 @@
 //!
 //! ```text
 //! key id (4) | nonce (12) | AES-256-GCM( CBOR {0: user, 1: fingerprint, 2: secret, 3: issued}, padded ) | tag (16)
+//!                           associated data: key id (4) | fingerprint of the server's RSA key (32)
 //! ```
+//!
+//! Who resumes is not shown the server's RSA key. So a ticket is good only with the one that the server had when it issued
+//! it: when that key is replaced, and the ticket keys are not, every client makes a full handshake, and notices.
 //!
 //! The nonce is random: at one key a day, 2^32 tickets of one key are out of reach. Whoever has the ticket keys can
 //! resume as any user whose ticket he has recorded, and pose as the server to a client that presents one, but can't read
@@ -114,11 +118,16 @@ impl TicketKeys {
         })
     }
 
-    /// A ticket with `contents`.
+    /// A ticket with `contents`, from the `server` with this key.
     ///
     /// # Errors
     /// [`wire::LayoutError`] never, for contents of this version's size.
-    pub fn seal(&self, contents: &Contents, rng: &mut dyn CryptoRng) -> Result<Vec<u8>, wire::LayoutError> {
+    pub fn seal(
+        &self,
+        contents: &Contents,
+        server: Fingerprint,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Vec<u8>, wire::LayoutError> {
         let inside = Inside {
             user: contents.user,
             fingerprint: contents.fingerprint,
@@ -131,21 +140,21 @@ impl TicketKeys {
         let mut block = Zeroizing::new(wire::pad(&cbor, BLOCK)?);
         let mut nonce = [0; NONCE_BYTES];
         rng.fill_bytes(&mut nonce);
-        let tag = self.newest.key.seal(&nonce, &self.newest.id, &mut block);
+        let tag = self.newest.key.seal(&nonce, &associated_data(self.newest.id, server), &mut block);
         Ok([&self.newest.id[..], &nonce, &block, &tag].concat())
     }
 
-    /// Reads a ticket.
+    /// Reads a ticket, for the `server` with this key.
     ///
     /// # Errors
-    /// [`BadTicket`] if it was not sealed by one of these keys, or more than [`LIFETIME_S`] ago.
-    pub fn open(&self, ticket: &[u8], now: Timestamp) -> Result<Contents, BadTicket> {
+    /// [`BadTicket`] if it was not sealed by one of these keys, for that server, or more than [`LIFETIME_S`] ago.
+    pub fn open(&self, ticket: &[u8], server: Fingerprint, now: Timestamp) -> Result<Contents, BadTicket> {
         let (id, rest) = ticket.split_first_chunk::<KEY_ID_BYTES>().ok_or(BadTicket)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(BadTicket)?;
         let (block, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(BadTicket)?;
         let key = std::iter::once(&self.newest).chain(&self.previous).find(|key| key.id == *id).ok_or(BadTicket)?;
         let mut block = Zeroizing::new(block.to_vec());
-        key.key.open(nonce, id, &mut block, tag).map_err(|_| BadTicket)?;
+        key.key.open(nonce, &associated_data(*id, server), &mut block, tag).map_err(|_| BadTicket)?;
         let inside: Inside = decode_whole(wire::unpad(&block).map_err(|_| BadTicket)?).map_err(|_| BadTicket)?;
         if now.0.abs_diff(inside.issued.0) > ROTATE_MS {
             return Err(BadTicket);
@@ -179,6 +188,14 @@ impl TicketKeys {
     }
 }
 
+fn associated_data(id: [u8; KEY_ID_BYTES], Fingerprint(server): Fingerprint) -> [u8; KEY_ID_BYTES + 32] {
+    let mut data = [0; KEY_ID_BYTES + 32];
+    let (first, rest) = data.split_at_mut(KEY_ID_BYTES);
+    first.copy_from_slice(&id);
+    rest.copy_from_slice(&server);
+    data
+}
+
 #[derive(Encode, Decode)]
 #[cbor(map)]
 struct Kept {
@@ -201,13 +218,14 @@ impl Kept {
     }
 }
 
-mod secret_bytes {
+/// A secret as a byte string of CBOR.
+pub(crate) mod secret_bytes {
     use minicbor::encode::Write;
     use minicbor::{Decoder, Encoder};
 
     use crate::crypto::secret::Secret;
 
-    pub(super) fn encode<C, W: Write>(
+    pub(crate) fn encode<C, W: Write>(
         secret: &Secret,
         e: &mut Encoder<W>,
         _: &mut C,
@@ -215,7 +233,7 @@ mod secret_bytes {
         e.bytes(secret.expose())?.ok()
     }
 
-    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Secret, minicbor::decode::Error> {
+    pub(crate) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Secret, minicbor::decode::Error> {
         let bytes: &[u8; 32] = d.bytes()?.try_into().map_err(|_| minicbor::decode::Error::message("not 32 bytes"))?;
         Ok(Secret::filled_by(|secret| secret.copy_from_slice(bytes)))
     }
@@ -224,6 +242,8 @@ mod secret_bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SERVER: Fingerprint = Fingerprint([7; 32]);
 
     fn contents(issued: u64) -> Contents {
         Contents {
@@ -238,12 +258,12 @@ mod tests {
     fn a_ticket_opens_with_kept_keys_until_it_is_too_old() {
         let mut rng = rand::rng();
         let keys = TicketKeys::generate(Timestamp(0), &mut rng);
-        let ticket = keys.seal(&contents(5), &mut rng).unwrap();
+        let ticket = keys.seal(&contents(5), SERVER, &mut rng).unwrap();
         let kept = TicketKeys::from_bytes(&keys.to_bytes()).unwrap();
-        let opened = kept.open(&ticket, Timestamp(5 + ROTATE_MS)).unwrap();
+        let opened = kept.open(&ticket, SERVER, Timestamp(5 + ROTATE_MS)).unwrap();
         assert_eq!(opened.user, contents(5).user);
         assert_eq!(opened.secret.expose(), &[2; 32]);
-        assert_eq!(kept.open(&ticket, Timestamp(6 + ROTATE_MS)).unwrap_err(), BadTicket);
+        assert_eq!(kept.open(&ticket, SERVER, Timestamp(6 + ROTATE_MS)).unwrap_err(), BadTicket);
     }
 
     #[test]
@@ -251,23 +271,32 @@ mod tests {
         let mut rng = rand::rng();
         let first = TicketKeys::generate(Timestamp(0), &mut rng);
         assert!(first.rotated(Timestamp(ROTATE_MS - 1), &mut rng).is_none());
-        let ticket = first.seal(&contents(ROTATE_MS - 1), &mut rng).unwrap();
+        let ticket = first.seal(&contents(ROTATE_MS - 1), SERVER, &mut rng).unwrap();
         let second = first.rotated(Timestamp(ROTATE_MS), &mut rng).unwrap();
-        assert!(second.open(&ticket, Timestamp(ROTATE_MS)).is_ok());
+        assert!(second.open(&ticket, SERVER, Timestamp(ROTATE_MS)).is_ok());
         let third = second.rotated(Timestamp(2 * ROTATE_MS), &mut rng).unwrap();
-        assert_eq!(third.open(&ticket, Timestamp(ROTATE_MS)).unwrap_err(), BadTicket);
+        assert_eq!(third.open(&ticket, SERVER, Timestamp(ROTATE_MS)).unwrap_err(), BadTicket);
+    }
+
+    #[test]
+    fn a_server_with_another_key_takes_no_old_ticket() {
+        let mut rng = rand::rng();
+        let keys = TicketKeys::generate(Timestamp(0), &mut rng);
+        let ticket = keys.seal(&contents(0), SERVER, &mut rng).unwrap();
+        assert_eq!(keys.open(&ticket, Fingerprint([8; 32]), Timestamp(0)).unwrap_err(), BadTicket);
+        assert!(keys.open(&ticket, SERVER, Timestamp(0)).is_ok());
     }
 
     #[test]
     fn a_changed_ticket_is_refused() {
         let mut rng = rand::rng();
         let keys = TicketKeys::generate(Timestamp(0), &mut rng);
-        let ticket = keys.seal(&contents(0), &mut rng).unwrap();
+        let ticket = keys.seal(&contents(0), SERVER, &mut rng).unwrap();
         for at in 0..ticket.len() {
             let mut changed = ticket.clone();
             changed[at] ^= 1;
-            assert_eq!(keys.open(&changed, Timestamp(0)).unwrap_err(), BadTicket, "byte {at}");
-            assert_eq!(keys.open(&ticket[..at], Timestamp(0)).unwrap_err(), BadTicket, "{at} bytes");
+            assert_eq!(keys.open(&changed, SERVER, Timestamp(0)).unwrap_err(), BadTicket, "byte {at}");
+            assert_eq!(keys.open(&ticket[..at], SERVER, Timestamp(0)).unwrap_err(), BadTicket, "{at} bytes");
         }
         assert_eq!(TicketKeys::from_bytes(b"garbage").unwrap_err(), BadKeys);
     }

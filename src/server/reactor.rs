@@ -323,10 +323,10 @@ impl Reactor {
 
     fn opened(&mut self, slot: usize, peer: Peer) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
-        let Peer { user, fingerprint, client, ticket } = peer;
+        let Peer { user, fingerprint, client, resumed, ticket } = peer;
         let session = connection.id;
         let shown = &*sanitise(&client);
-        tracing::info!(session = session.0, address = %connection.address, %user, client = shown, "authenticated");
+        tracing::info!(session = session.0, address = %connection.address, %user, client = shown, resumed, "authenticated");
         connection.user = Some(user);
         let ticket = ServerMessage::Ticket(Ticket { ticket: ticket.into(), lifetime_s: ticket::LIFETIME_S });
         self.deliver(slot, ticket.encode().into());

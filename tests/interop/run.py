@@ -4879,7 +4879,7 @@ class Program:
         else:
             passphrase.write_text(f"{self.PASSPHRASE}\n")
             command += ["--passphrase-file", passphrase, *arguments]
-        places = {name: str(self.home) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+        places = {name: str(self.home) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.home,
             env={**os.environ, **places},

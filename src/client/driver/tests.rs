@@ -66,7 +66,7 @@ impl User {
         };
         let (sender, told) = mpsc::channel();
         let tell = move |what| drop(sender.send(what));
-        Self { driver: Driver::start(settings, target, key_copy(name), None, tell).unwrap(), told }
+        Self { driver: Driver::start(settings, target, key_copy(name), Kept::default(), tell).unwrap(), told }
     }
 
     /// What comes next of which `wanted` holds.
@@ -227,7 +227,8 @@ fn a_wrong_user_key_is_refused() {
     };
     let (sender, told) = mpsc::channel();
     let driver =
-        Driver::start(settings, target(port), key_copy("bob"), None, move |what| drop(sender.send(what))).unwrap();
+        Driver::start(settings, target(port), key_copy("bob"), Kept::default(), move |what| drop(sender.send(what)))
+            .unwrap();
     let over = User { driver, told }.over();
     assert_eq!(over, (Outcome::AuthenticationFailed { invited: false }, 0));
     server.end();

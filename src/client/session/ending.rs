@@ -131,6 +131,8 @@ impl Session {
             state.posts.drain().map(move |(id, body)| Event::Undelivered { id, room, body })
         });
         self.outputs.extend(left.map(Output::Event));
+        let ticket = self.leave_ticket();
+        self.outputs.extend(ticket.map(Output::Ticket));
         self.outputs.push_back(Output::Over { outcome, undelivered });
     }
 }

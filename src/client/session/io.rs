@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::private::BadRoster;
+use super::ticket::KeptTicket;
 use super::trust::{Known, Pin, Trust};
 use super::vault::Unreadable;
 use crate::e2e::{self, Head};
@@ -30,6 +31,8 @@ pub enum Input<'a> {
     Worked(WorkId, e2e::Answer),
     /// Another client of the user has remembered this.
     Recalled(Known),
+    /// An earlier session has left this ticket, for the first connection.
+    Ticket(KeptTicket),
     /// The time that [`poll_timeout`](super::Session::poll_timeout) named has come.
     Tick,
 }
@@ -213,6 +216,8 @@ pub enum Output {
     HasRoster(RoomName, Option<Head>),
     /// Hang up, once the bytes before this are sent; or stop trying to connect.
     Disconnect,
+    /// Keep this for a later session: at the end, if there is a ticket that was not used.
+    Ticket(KeptTicket),
     /// Tell the user.
     Event(Event),
     /// The session has ended. Nothing follows.

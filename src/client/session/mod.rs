@@ -34,6 +34,7 @@ mod room;
 mod sealed;
 mod sealer;
 mod signing;
+mod ticket;
 mod trust;
 mod vault;
 
@@ -50,12 +51,13 @@ use self::outgoing::Outgoing;
 use self::posts::Fate;
 use self::room::{Broken, Entry, Room};
 use self::signing::Signing;
+use self::ticket::HeldTicket;
 use crate::crypto::invite::InviteToken;
 use crate::crypto::rsa::PublicKey;
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, MessageId, RoomName, Timestamp, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
-use crate::proto::handshake::client::{Job, Resumption};
+use crate::proto::handshake::client::Job;
 use crate::proto::link::{self, Client, Limits, Link};
 use crate::proto::message::{ErrorCode, MESSAGE_BYTES, RequestId, Welcome};
 
@@ -64,6 +66,7 @@ pub use self::io::{
     Until, Visit, WorkId,
 };
 pub use self::private::BadRoster;
+pub use self::ticket::KeptTicket;
 pub use self::trust::{Known, Pin, Trust};
 pub use self::vault::Unreadable;
 
@@ -153,12 +156,6 @@ struct Connection {
     outgoing: Outgoing,
     // We have said goodbye.
     bye: bool,
-}
-
-#[derive(Debug)]
-struct HeldTicket {
-    resumption: Resumption,
-    until: Instant,
 }
 
 /// A request that waits for its answer.
@@ -255,6 +252,7 @@ impl Session {
             Input::Command(command) => self.command(command, now),
             Input::Worked(id, answer) => self.worked(id, answer),
             Input::Recalled(known) => self.known.merge(known),
+            Input::Ticket(kept) => self.begin_with(kept),
         }
         self.advance(now);
     }
@@ -313,11 +311,14 @@ impl Session {
         offline.or_else(unanswered)?.checked_add(self.settings.give_up?)
     }
 
-    fn new_id(&mut self, now: Instant) -> MessageId {
+    /// The time of this machine's clock.
+    fn wall(&self, now: Instant) -> Timestamp {
         let (began, wall) = self.began;
-        let elapsed = now.saturating_duration_since(began).as_millis();
-        let time = Timestamp(wall.0.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX)));
-        MessageId::new(time, &mut self.rng)
+        wall.after(now.saturating_duration_since(began))
+    }
+
+    fn new_id(&mut self, now: Instant) -> MessageId {
+        MessageId::new(self.wall(now), &mut self.rng)
     }
 
     fn event(&mut self, event: Event) {
@@ -403,19 +404,15 @@ impl Session {
 
     /// A connection is there: the first message of a handshake goes out, with a ticket if there is one.
     fn greet(&mut self, now: Instant) {
-        if self.ticket.as_ref().is_some_and(|ticket| ticket.until <= now) {
-            self.ticket = None;
-        }
+        let ticket = self.present_ticket(now);
+        let resuming = ticket.is_some();
         let Settings { server, user, invite, .. } = &self.settings;
         let (server, user) = (server.clone(), *user);
-        let first = match (&self.ticket, invite.clone()) {
-            (Some(HeldTicket { resumption: Resumption { ticket, secret }, .. }), _) => {
-                Job::Resume(Resumption { ticket: ticket.clone(), secret: secret.duplicate() })
-            }
+        let first = match (ticket, invite.clone()) {
+            (Some(resumption), _) => Job::Resume(resumption),
             (None, Some(token)) => Job::InvitedHello { server, user, token },
             (None, None) => Job::Hello { server, user },
         };
-        let resuming = self.ticket.is_some();
         self.phase = Phase::Linked(Box::new(Connection {
             link: Link::client(first, Arc::clone(&self.limits), now),
             resuming,

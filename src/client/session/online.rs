@@ -1,23 +1,20 @@
 //! What is said on a connection after its handshake: what the server says, and what is asked of it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::asks::Answered;
 use super::posts::{Fate, here};
 use super::room::{Broken, Entry, Room};
 use super::sealed::Held;
-use super::{Answer, Arrival, Ask, Asked, Asker, Event, HeldTicket, Output, Phase, Seal, Session, Trust, Visit};
+use super::{Answer, Arrival, Ask, Asked, Asker, Event, Output, Phase, Seal, Session, Trust, Visit};
 use crate::model::{RoomName, Seq};
-use crate::proto::handshake::client::Resumption;
 use crate::proto::message::{
     Act, ErrorCode, Joined, Membership, Position, Refused, Reply, Request, RequestId, Rooms, ServerMessage, Stored,
-    Ticket, Welcome,
+    Welcome,
 };
 
 /// Most rooms that we are in.
 const ROOMS: usize = 64;
-/// The longest ticket that is kept.
-const TICKET_BYTES: usize = 4096;
 
 impl Session {
     pub(super) fn message(&mut self, message: ServerMessage, now: Instant) -> Result<(), Broken> {
@@ -134,18 +131,6 @@ impl Session {
     pub(super) fn show(&mut self, message: Stored, arrival: Arrival, seal: Seal) {
         let own = message.sender == self.settings.user;
         self.event(Event::Message { message, arrival, own, seal });
-    }
-
-    pub(super) fn take_ticket(&mut self, ticket: &Ticket, now: Instant) {
-        let Phase::Linked(connection) = &mut self.phase else { return };
-        let Some(secret) = &connection.secret else { return };
-        let until = now.checked_add(Duration::from_secs(u64::from(ticket.lifetime_s)));
-        if let Some(until) = until
-            && ticket.ticket.len() <= TICKET_BYTES
-        {
-            let resumption = Resumption { ticket: ticket.ticket.to_vec(), secret: secret.duplicate() };
-            self.ticket = Some(HeldTicket { resumption, until });
-        }
     }
 
     pub(super) fn welcome(&mut self, welcome: Welcome, now: Instant) -> Result<(), Broken> {

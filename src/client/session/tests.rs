@@ -83,6 +83,8 @@ struct World {
     attempt: Attempt,
     // Whether there is a server to connect to.
     listening: bool,
+    // Whether it says anything after the handshake.
+    welcoming: bool,
     incarnation: u64,
     rooms: Vec<RoomName>,
     message_bytes: u32,
@@ -95,6 +97,7 @@ struct World {
     // How the handshakes were opened.
     resumed: Vec<bool>,
     closed_by_session: Option<CloseReason>,
+    kept: Option<KeptTicket>,
 }
 
 impl World {
@@ -114,6 +117,7 @@ impl World {
             link: None,
             attempt: Attempt(0),
             listening: true,
+            welcoming: true,
             incarnation: 1,
             rooms: vec![lobby()],
             message_bytes: 8192,
@@ -124,6 +128,7 @@ impl World {
             over: None,
             resumed: Vec::new(),
             closed_by_session: None,
+            kept: None,
         }
     }
 
@@ -208,6 +213,7 @@ impl World {
             }
             Output::HasRead(room, position) => self.read.push((room, position)),
             Output::Prefer(_) | Output::HasRoster(..) => {}
+            Output::Ticket(ticket) => self.kept = Some(ticket),
             Output::Meet(user, pin) | Output::Decide(user, pin) => self.remembered.push((user, pin)),
             Output::Disconnect => {
                 while let Some(output) = self.link.as_mut().and_then(Link::poll) {
@@ -232,6 +238,7 @@ impl World {
                 let answer = job.run(&self.context, &mut self.rng);
                 self.link.as_mut().unwrap().handle(link::Input::Answer(answer), self.now);
             }
+            link::Output::Opened(_) if !self.welcoming => {}
             link::Output::Opened(peer) => {
                 let ticket = Ticket { ticket: peer.ticket.into(), lifetime_s: 3600 };
                 let welcome = Welcome {

@@ -21,9 +21,8 @@ use signal_hook::iterator::Signals;
 use self::render::{Form, Piece, Questions, Renderer};
 use crate::client::address::Address;
 use crate::client::commands::{self, Action, Mistake, Place};
-use crate::client::driver::{Driver, Handle, Target, Told};
+use crate::client::driver::{Driver, Handle, Kept, Target, Told};
 use crate::client::gate::Gate;
-use crate::client::memory::Memory;
 use crate::client::session::{Answer, Ask, Command, Event, Outcome, Preference, Settings, Until};
 use crate::crypto::rsa::PrivateKey;
 use crate::error::{Error, Exit};
@@ -106,24 +105,23 @@ impl Stage {
 pub fn chat(
     term: &Term,
     about: &About,
-    audience: Audience,
     settings: Settings,
     target: Target,
     identity: PrivateKey,
-    memory: Option<Memory>,
+    kept: Kept,
 ) -> Result<Ended, Error> {
     let (sender, news) = channel();
     let told = Arc::new(Gate::new(WAITING));
     let (tell, gate) = (sender.clone(), Arc::clone(&told));
-    let driver = Driver::start(settings, target, identity, memory, move |news| {
+    let driver = Driver::start(settings, target, identity, kept, move |news| {
         gate.enter(weight(&news));
         // A face that is gone needs to know nothing.
         let _ = tell.send(News::Told(news));
     })
     .map_err(|error| Error::failure(error).context("can't start the connection's thread"))?;
     let stage = Stage { handle: driver.handle(), sender, news, told: Arc::clone(&told) };
-    let on_terminal = audience == Audience::People && term.chats();
-    let result = watch_signals(stage.sender.clone(), on_terminal).and_then(|()| match audience {
+    let on_terminal = about.audience == Audience::People && term.chats();
+    let result = watch_signals(stage.sender.clone(), on_terminal).and_then(|()| match about.audience {
         Audience::People if on_terminal => line::run(term, about, stage),
         Audience::People => plain::run(term, about, &stage),
         Audience::Programs => json::run(term, about, &stage),
@@ -196,6 +194,8 @@ fn text_bytes(message: &Stored) -> usize {
 /// What a face knows of the session that it shows.
 #[derive(Debug, Clone)]
 pub struct About {
+    /// For whom it is shown.
+    pub audience: Audience,
     /// The user.
     pub me: UserName,
     /// The room that what is typed goes to.

@@ -166,4 +166,9 @@ const FILES: &[(&str, &str)] = &[
          refused.",
     ),
     ("~/.local/share/rsachat/known_servers", "The keys of servers that were trusted when there was no such file."),
+    (
+        "$XDG_RUNTIME_DIR/rsachat/tickets",
+        "What lets the user in again without his key, if tickets says so; where there is no such directory, in \
+         ~/.local/share/rsachat/run. Can be removed at any time.",
+    ),
 ];

@@ -72,8 +72,18 @@ pub struct ExpectFinish {
     ticket: Vec<u8>,
     user: UserName,
     fingerprint: Fingerprint,
-    // False for whoever got a decoy: no finish can then be right.
-    registered: bool,
+    proof: Proof,
+}
+
+/// By what the client's finish is to prove who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// The private key to the one that is registered.
+    Key,
+    /// The secret that belongs to a ticket.
+    Ticket,
+    /// A key that nobody but the server has: no finish can then be right.
+    Decoy,
 }
 
 /// A client that has proved who it is.
@@ -85,6 +95,8 @@ pub struct Authenticated {
     pub fingerprint: Fingerprint,
     /// Its software, as it says.
     pub client: String,
+    /// It came by a ticket, without a look at its key.
+    pub resumed: bool,
     /// A ticket to come back with.
     pub ticket: Vec<u8>,
     /// The keys of the connection.
@@ -159,7 +171,8 @@ fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<
     let mut hello = ServerHello::head(&kem_ciphertext, block.len() + TAG_BYTES);
     seal(&secret, Label::ServerHello, &mut transcript, &mut hello, &block);
     let auth = mix(&secret, &k_c);
-    accept(hello, auth, transcript, &identity, registered.is_some(), context, rng)
+    let proof = if registered.is_some() { Proof::Key } else { Proof::Decoy };
+    accept(hello, auth, transcript, &identity, proof, context, rng)
 }
 
 /// Who a hello is from, by its block. Who comes with an invitation is registered by it here, before he has proved that the
@@ -177,7 +190,8 @@ fn identify(block: &[u8], context: &Context) -> Option<Identity> {
 
 fn run_resume(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<Box<Accepted>, RefusalCode> {
     let hello = ResumeHello::parse(supported(frame)?)?;
-    let ticket = context.tickets.open(hello.ticket, context.now).map_err(|_| RefusalCode::TicketRefused)?;
+    let server = context.key.public().fingerprint();
+    let ticket = context.tickets.open(hello.ticket, server, context.now).map_err(|_| RefusalCode::TicketRefused)?;
     let early = extract(&zeros(), &ticket.secret);
     let mut transcript = transcript();
     open(&early, Label::Binder, &mut transcript, frame, hello.sealed).map_err(|_| RefusalCode::TicketRefused)?;
@@ -193,7 +207,7 @@ fn run_resume(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Resul
     seal(&secret, Label::ServerHello, &mut transcript, &mut hello, &[]);
     let auth = mix(&secret, &zeros());
     let identity = Identity { user: ticket.user, fingerprint: ticket.fingerprint };
-    accept(hello, auth, transcript, &identity, true, context, rng)
+    accept(hello, auth, transcript, &identity, Proof::Ticket, context, rng)
 }
 
 fn accept(
@@ -201,14 +215,15 @@ fn accept(
     auth: Secret,
     transcript: Transcript,
     identity: &Identity,
-    registered: bool,
+    proof: Proof,
     context: &Context,
     rng: &mut dyn CryptoRng,
 ) -> Result<Box<Accepted>, RefusalCode> {
     let &Identity { user, fingerprint } = identity;
     let secret = expand(&auth, Label::Resumption, &transcript.hash());
-    let ticket = context.tickets.seal(&Contents { user, fingerprint, secret, issued: context.now }, rng)?;
-    let expect = ExpectFinish { auth, transcript, ticket, user, fingerprint, registered };
+    let contents = Contents { user, fingerprint, secret, issued: context.now };
+    let ticket = context.tickets.seal(&contents, context.key.public().fingerprint(), rng)?;
+    let expect = ExpectFinish { auth, transcript, ticket, user, fingerprint, proof };
     Ok(Box::new(Accepted { hello, expect }))
 }
 
@@ -222,7 +237,7 @@ impl ExpectFinish {
         let sealed = frame.get(HEADER_BYTES..).unwrap_or_default();
         let block = open(&self.auth, Label::ClientFinish, &mut self.transcript, frame, sealed).map_err(|_| ERROR)?;
         let finish: Finish = decode_whole(wire::unpad(&block).map_err(|_| ERROR)?).map_err(|_| ERROR)?;
-        if !self.registered || block.len() != wire::SHORT_BLOCK || finish.client.len() > CLIENT_BYTES {
+        if self.proof == Proof::Decoy || block.len() != wire::SHORT_BLOCK || finish.client.len() > CLIENT_BYTES {
             return Err(ERROR);
         }
         let (receive, send) = traffic_secrets(&self.auth, &self.transcript);
@@ -230,6 +245,7 @@ impl ExpectFinish {
             user: self.user,
             fingerprint: self.fingerprint,
             client: finish.client,
+            resumed: self.proof == Proof::Ticket,
             ticket: self.ticket,
             traffic: Box::new(Traffic { send, receive }),
         })

@@ -93,6 +93,8 @@ pub struct Peer {
     pub fingerprint: crate::model::Fingerprint,
     /// The client's software, as it says.
     pub client: String,
+    /// Whether it came by a ticket.
+    pub resumed: bool,
     /// A ticket for the client to come back with.
     pub ticket: Vec<u8>,
 }
@@ -148,8 +150,8 @@ impl Handshake<Server> for ServerHandshake {
             }
             (Self::ExpectFinish(expect), Kind::ClientFinish) => {
                 let done = expect.finish(bytes).map_err(Failure::Refuse)?;
-                let server::Authenticated { user, fingerprint, client, ticket, traffic } = done;
-                let opened = Peer { user, fingerprint, client, ticket };
+                let server::Authenticated { user, fingerprint, client, resumed, ticket, traffic } = done;
+                let opened = Peer { user, fingerprint, client, resumed, ticket };
                 Ok(Step::Open { traffic, transmit: None, opened, confirmed: true })
             }
             (Self::ExpectHello { .. } | Self::AwaitAnswer | Self::ExpectFinish(_), _) => {

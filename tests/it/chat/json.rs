@@ -291,12 +291,12 @@ fn a_reader_that_is_slow_is_waited_for_and_one_that_has_gone_ends_it_quietly() {
         assert!(out.read_line(&mut line).unwrap() > 0);
     }
     // More than the pipe holds, while nobody reads.
-    let text: String = (0..MESSAGES).map(|number| format!("{number} {}\n", "x".repeat(8000))).collect();
+    let lines: Vec<String> = (0..MESSAGES).map(|number| format!("{number} {}\n", "x".repeat(8000))).collect();
     let mut bob = world.command("bob", PROGRAM);
     let key = data("test_server.pem");
     bob.args(["send", "--lines", "--server", &world.address(), "--user", "bob", "--server-key"]).arg(key);
     let mut bob = bob.stdin(Stdio::piped()).spawn().unwrap();
-    bob.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    bob.stdin.take().unwrap().write_all(lines.concat().as_bytes()).unwrap();
     assert!(bob.wait().unwrap().success());
     for number in 0..MESSAGES {
         loop {

@@ -7,8 +7,9 @@ mod sealed;
 mod send;
 mod settings;
 mod terminal;
+mod tickets;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ impl World {
         let server = dir.path().join("server");
         fs::create_dir_all(server.join("keys")).unwrap();
         fs::create_dir(dir.path().join("home")).unwrap();
+        fs::create_dir(dir.path().join("run")).unwrap();
         fs::write(server.join("config.json"), r#"{"server_ip": "127.0.0.1", "server_port": 0, "admins": ["alice"]}"#)
             .unwrap();
         copy_private(&data("test_server.private.pem"), &server.join("server_private_key.pem"));
@@ -62,12 +64,13 @@ impl World {
 
     /// Starts the server, on the port that it had before.
     fn start_server(&mut self) {
+        let log = OpenOptions::new().create(true).append(true).open(self.path("server/log")).unwrap();
         let mut server = Command::new(PROGRAM)
-            .args(["serve", "--server-port", &self.port.to_string()])
+            .args(["serve", "--server-port", &self.port.to_string(), "--log-format", "json"])
             .current_dir(self.path("server"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut out = BufReader::new(server.stdout.take().unwrap());
@@ -101,6 +104,7 @@ impl World {
             .env("TERM", "xterm")
             .env("TZ", "UTC")
             .env("NO_COLOR", "1")
+            .env("XDG_RUNTIME_DIR", self.path("run"))
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("XDG_DATA_HOME")
             .env_remove("XDG_STATE_HOME");

@@ -2,13 +2,13 @@
 
 use super::*;
 
-struct Sent {
-    code: Option<i32>,
+pub(super) struct Sent {
+    pub(super) code: Option<i32>,
     err: String,
 }
 
 impl World {
-    fn sender(&self, user: &str, arguments: &[&str]) -> Command {
+    pub(super) fn sender(&self, user: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(user, PROGRAM);
         let key = data("test_server.pem");
         command.args(["send", "--server", &self.address(), "--user", user, "--server-key"]).arg(key).args(arguments);
@@ -25,7 +25,7 @@ impl World {
         Sent { code: output.status.code(), err: String::from_utf8(output.stderr).unwrap() }
     }
 
-    fn send(&self, user: &str, arguments: &[&str]) -> Sent {
+    pub(super) fn send(&self, user: &str, arguments: &[&str]) -> Sent {
         self.send_from(user, arguments, b"")
     }
 
@@ -38,7 +38,7 @@ impl World {
 
 impl Sent {
     #[track_caller]
-    fn is(&self, code: i32, parts: &[&str]) {
+    pub(super) fn is(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, Some(code), "{}", self.err);
         for part in parts {
             assert!(self.err.contains(part), "no {part:?} in: {}", self.err);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rsachat::client::session::{
-    Answer, Ask, Attempt, Command, Event, Input, Known, Network, Outcome, Output, Session, Settings, Until,
+    Answer, Ask, Attempt, Command, Event, Input, KeptTicket, Known, Network, Outcome, Output, Session, Settings, Until,
 };
 use rsachat::crypto::rsa::PrivateKey;
 use rsachat::model::{RoomName, Seq, UserName};
@@ -26,6 +26,8 @@ pub(super) struct Client {
     /// How often it was started.
     life: u64,
     alive: Option<Alive>,
+    /// What its last life left to the next one, and the key it is for.
+    kept: Option<(Arc<PrivateKey>, KeptTicket)>,
     /// Its connection.
     pub(super) wire: Option<WireId>,
     /// How often it was woken since time last passed.
@@ -50,7 +52,7 @@ fn last_questions() -> [Ask; 2] {
 
 impl Client {
     pub(super) fn new(user: UserName) -> Self {
-        Self { user, life: 0, alive: None, wire: None, spins: 0 }
+        Self { user, life: 0, alive: None, kept: None, wire: None, spins: 0 }
     }
 
     /// When its session wants to be woken.
@@ -104,8 +106,12 @@ impl World {
             give_up: self.rng.random_bool(0.1).then_some(Duration::from_secs(20)),
         };
         client.life += 1;
+        let mut session = Session::new(settings, StdRng::seed_from_u64(self.rng.random()), self.now, wall);
+        if let Some((_, ticket)) = client.kept.take().filter(|(whose, _)| Arc::ptr_eq(whose, key)) {
+            session.handle(Input::Ticket(ticket), self.now);
+        }
         client.alive = Some(Alive {
-            session: Session::new(settings, StdRng::seed_from_u64(self.rng.random()), self.now, wall),
+            session,
             key: Arc::clone(key),
             screen: Screen::new(client.user, key.public().fingerprint()),
             leaving: None,
@@ -171,6 +177,9 @@ impl World {
                 | Output::Prefer(_)
                 | Output::HasRoster(..) => {
                     panic!("nobody says anything to one alone")
+                }
+                Output::Ticket(ticket) => {
+                    client.kept = client.alive.as_ref().map(|alive| (Arc::clone(&alive.key), ticket));
                 }
                 Output::Disconnect => self.hang_up(number),
                 Output::Event(event) => self.see(number, event),

@@ -313,7 +313,7 @@ impl World {
                     self.at_in(late, Happening::ServerJob { run, session, job });
                 }
                 link::Output::Opened(peer) => {
-                    let Peer { user, fingerprint, client, ticket } = peer;
+                    let Peer { user, fingerprint, client, ticket, .. } = peer;
                     served.user = Some(user);
                     let ticket = Ticket { ticket: ticket.into(), lifetime_s: ticket::LIFETIME_S };
                     served.deliver(&ServerMessage::Ticket(ticket).encode().into());

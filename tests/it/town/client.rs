@@ -133,6 +133,8 @@ impl Town {
                     known.forget_roster(room);
                     alive.known.forget_roster(room);
                 }
+                // A later session of the user's is another client: each comes by its key.
+                Output::Ticket(_) => {}
                 Output::Disconnect => self.cut(number),
                 Output::Event(event) => self.see(number, event),
                 Output::Over { outcome, .. } => panic!("client {number} ends: {outcome:?}"),

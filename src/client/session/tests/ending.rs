@@ -148,6 +148,54 @@ fn a_refused_ticket_leads_to_a_full_handshake_at_once() {
     assert_eq!(offline, 1);
 }
 
+/// A session that an earlier one has left its ticket, and what it left.
+fn after_another(change: impl FnOnce(&mut World)) -> World {
+    let mut earlier = World::in_lobby(0);
+    earlier.command(leave(0));
+    let ticket = earlier.kept.take().unwrap();
+    let mut world = World::with(settings());
+    change(&mut world);
+    world.handle(Input::Ticket(ticket));
+    world.run();
+    world
+}
+
+#[test]
+fn an_earlier_sessions_ticket_is_used_once_and_another_one_left() {
+    let mut world = after_another(|_| ());
+    assert_eq!(world.resumed, [true]);
+    let request = world.request();
+    assert!(matches!(request.1, Request::Join(_)), "it was let in: {request:?}");
+    world.tell(&[joined(request.0, 0)]);
+    world.command(leave(0));
+    assert_eq!(world.over, Some((Outcome::Left, 0)));
+    assert!(world.kept.is_some());
+
+    // It was shown, and answered by nothing: no other session may show it.
+    let mut world = after_another(|world| world.welcoming = false);
+    assert_eq!(world.resumed, [true]);
+    world.command(leave(0));
+    assert!(world.over.is_some() && world.kept.is_none());
+
+    // There was nobody to show it to.
+    let mut world = after_another(|world| world.listening = false);
+    world.command(leave(0));
+    assert!(world.resumed.is_empty() && world.kept.is_some());
+}
+
+#[test]
+fn a_ticket_of_an_earlier_session_changes_nothing_of_what_ends_this_one() {
+    // The server has another key since, and all the rest of what it had.
+    let other = Arc::new(PrivateKey::from_pem(&test_keys::bob().to_pem().unwrap(), None).unwrap());
+    let world = after_another(|world| world.context.key = other);
+    assert_eq!(world.resumed, [true, false]);
+    assert_eq!(outcome(&world), Some(&Outcome::ServerKeyChanged));
+
+    let world = after_another(|world| world.context.directory = Arc::new(Registered(None)));
+    assert_eq!(world.resumed, [true, false]);
+    assert_eq!(outcome(&world), Some(&Outcome::AuthenticationFailed { invited: false }));
+}
+
 #[test]
 fn an_old_ticket_is_not_presented() {
     let mut world = World::in_lobby(0);
@@ -157,6 +205,12 @@ fn an_old_ticket_is_not_presented() {
     world.listening = true;
     world.come_back();
     assert_eq!(world.resumed, [false, false]);
+
+    let world = after_another(|world| {
+        let (now, rng) = (world.now, StdRng::seed_from_u64(7));
+        world.session = Session::new(settings(), rng, now, Timestamp(3_600_000));
+    });
+    assert_eq!(world.resumed, [false]);
 }
 
 #[test]

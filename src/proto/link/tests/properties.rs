@@ -24,7 +24,7 @@ fn opened(now: Instant) -> (Link<Client>, Link<Server>) {
         secret: Secret::random(&mut rng),
         issued: Timestamp(0),
     };
-    let ticket = context.tickets.seal(&contents, &mut rng).unwrap();
+    let ticket = context.tickets.seal(&contents, context.key.public().fingerprint(), &mut rng).unwrap();
     let mut client: Link<Client> =
         Link::client(client::Job::Resume(Resumption { ticket, secret: contents.secret }), limits(), now);
     let mut server = Link::server(Arc::new([]), limits(), now);
