@@ -176,6 +176,7 @@ fn opened(now: Instant) -> (End<Client>, End<Server>) {
         fingerprint: ALICE.public().fingerprint(),
         secret: Secret::random(&mut rng),
         issued: Timestamp(0),
+        proved: Timestamp(0),
     };
     let ticket = CONTEXT.tickets.seal(&contents, CONTEXT.key.public().fingerprint(), &mut rng).unwrap();
     let mut client = client(client::Job::Resume(Resumption { ticket, secret: contents.secret }), now);

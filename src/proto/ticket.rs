@@ -2,7 +2,8 @@
 //! keeps no state for those who are away.
 //!
 //! ```text
-//! key id (4) | nonce (12) | AES-256-GCM( CBOR {0: user, 1: fingerprint, 2: secret, 3: issued}, padded ) | tag (16)
+//! key id (4) | nonce (12) | AES-256-GCM( CBOR {0: user, 1: fingerprint, 2: secret, 3: issued, 4: proved},
+//!     padded ) | tag (16)
 //!                           associated data: key id (4) | fingerprint of the server's RSA key (32)
 //! ```
 //!
@@ -28,6 +29,8 @@ use crate::proto::message::decode_whole;
 pub const LIFETIME_S: u32 = 24 * 60 * 60;
 // A key seals for one lifetime and opens for one more.
 const ROTATE_MS: u64 = LIFETIME_S as u64 * 1000;
+// Each ticket brings another: without this, whoever gets hold of one could come back for ever.
+const PROVED_MS: u64 = 7 * ROTATE_MS;
 const BLOCK: usize = 160;
 const KEY_ID_BYTES: usize = 4;
 
@@ -42,6 +45,8 @@ pub struct Contents {
     pub secret: Secret,
     /// When.
     pub issued: Timestamp,
+    /// When the user has last proved to have that key.
+    pub proved: Timestamp,
 }
 
 #[derive(Encode, Decode)]
@@ -56,6 +61,8 @@ struct Inside {
     secret: Secret,
     #[n(3)]
     issued: Timestamp,
+    #[n(4)]
+    proved: Timestamp,
 }
 
 /// A ticket that this server did not issue, or not lately.
@@ -133,6 +140,7 @@ impl TicketKeys {
             fingerprint: contents.fingerprint,
             secret: contents.secret.duplicate(),
             issued: contents.issued,
+            proved: contents.proved,
         };
         let mut cbor = Zeroizing::new(Vec::with_capacity(BLOCK));
         // Writing into a Vec can't fail.
@@ -147,7 +155,8 @@ impl TicketKeys {
     /// Reads a ticket, for the `server` with this key.
     ///
     /// # Errors
-    /// [`BadTicket`] if it was not sealed by one of these keys, for that server, or more than [`LIFETIME_S`] ago.
+    /// [`BadTicket`] if it was not sealed by one of these keys, for that server, or more than [`LIFETIME_S`] ago, or if the
+    /// user has not proved to have the key for a week.
     pub fn open(&self, ticket: &[u8], server: Fingerprint, now: Timestamp) -> Result<Contents, BadTicket> {
         let (id, rest) = ticket.split_first_chunk::<KEY_ID_BYTES>().ok_or(BadTicket)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(BadTicket)?;
@@ -156,7 +165,7 @@ impl TicketKeys {
         let mut block = Zeroizing::new(block.to_vec());
         key.key.open(nonce, &associated_data(*id, server), &mut block, tag).map_err(|_| BadTicket)?;
         let inside: Inside = decode_whole(wire::unpad(&block).map_err(|_| BadTicket)?).map_err(|_| BadTicket)?;
-        if now.0.abs_diff(inside.issued.0) > ROTATE_MS {
+        if now.0.abs_diff(inside.issued.0) > ROTATE_MS || now.0.abs_diff(inside.proved.0) > PROVED_MS {
             return Err(BadTicket);
         }
         Ok(Contents {
@@ -164,6 +173,7 @@ impl TicketKeys {
             fingerprint: inside.fingerprint,
             secret: inside.secret,
             issued: inside.issued,
+            proved: inside.proved,
         })
     }
 
@@ -251,6 +261,7 @@ mod tests {
             fingerprint: Fingerprint([1; 32]),
             secret: Secret::filled_by(|bytes| bytes.fill(2)),
             issued: Timestamp(issued),
+            proved: Timestamp(issued),
         }
     }
 
@@ -264,6 +275,16 @@ mod tests {
         assert_eq!(opened.user, contents(5).user);
         assert_eq!(opened.secret.expose(), &[2; 32]);
         assert_eq!(kept.open(&ticket, SERVER, Timestamp(6 + ROTATE_MS)).unwrap_err(), BadTicket);
+    }
+
+    #[test]
+    fn who_has_not_proved_his_key_for_a_week_does_it_again() {
+        let mut rng = rand::rng();
+        let keys = TicketKeys::generate(Timestamp(0), &mut rng);
+        let renewed = Contents { proved: Timestamp(5), ..contents(6 * ROTATE_MS) };
+        let ticket = keys.seal(&renewed, SERVER, &mut rng).unwrap();
+        assert_eq!(keys.open(&ticket, SERVER, Timestamp(5 + PROVED_MS)).unwrap().proved, Timestamp(5));
+        assert_eq!(keys.open(&ticket, SERVER, Timestamp(6 + PROVED_MS)).unwrap_err(), BadTicket);
     }
 
     #[test]

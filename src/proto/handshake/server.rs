@@ -172,7 +172,7 @@ fn run_full(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Result<
     seal(&secret, Label::ServerHello, &mut transcript, &mut hello, &block);
     let auth = mix(&secret, &k_c);
     let proof = if registered.is_some() { Proof::Key } else { Proof::Decoy };
-    accept(hello, auth, transcript, &identity, proof, context, rng)
+    accept(hello, auth, transcript, &identity, (proof, context.now), context, rng)
 }
 
 /// Who a hello is from, by its block. Who comes with an invitation is registered by it here, before he has proved that the
@@ -207,7 +207,7 @@ fn run_resume(frame: &[u8], context: &Context, rng: &mut dyn CryptoRng) -> Resul
     seal(&secret, Label::ServerHello, &mut transcript, &mut hello, &[]);
     let auth = mix(&secret, &zeros());
     let identity = Identity { user: ticket.user, fingerprint: ticket.fingerprint };
-    accept(hello, auth, transcript, &identity, Proof::Ticket, context, rng)
+    accept(hello, auth, transcript, &identity, (Proof::Ticket, ticket.proved), context, rng)
 }
 
 fn accept(
@@ -215,13 +215,13 @@ fn accept(
     auth: Secret,
     transcript: Transcript,
     identity: &Identity,
-    proof: Proof,
+    (proof, proved): (Proof, Timestamp),
     context: &Context,
     rng: &mut dyn CryptoRng,
 ) -> Result<Box<Accepted>, RefusalCode> {
     let &Identity { user, fingerprint } = identity;
     let secret = expand(&auth, Label::Resumption, &transcript.hash());
-    let contents = Contents { user, fingerprint, secret, issued: context.now };
+    let contents = Contents { user, fingerprint, secret, issued: context.now, proved };
     let ticket = context.tickets.seal(&contents, context.key.public().fingerprint(), rng)?;
     let expect = ExpectFinish { auth, transcript, ticket, user, fingerprint, proof };
     Ok(Box::new(Accepted { hello, expect }))

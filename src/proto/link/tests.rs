@@ -238,6 +238,25 @@ fn a_session_resumes_without_rsa_and_again() {
 }
 
 #[test]
+fn who_comes_back_every_day_proves_his_key_once_a_week() {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let first = Pair::alice().run();
+    let mut ticket = first.seen.peer.unwrap().ticket;
+    let mut secret = first.seen.resumption.unwrap();
+    for day in 1..=8 {
+        let mut pair = Pair::new(client::Job::Resume(Resumption { ticket, secret }), "alice");
+        pair.context.now = Timestamp(day * DAY_MS);
+        let pair = pair.run();
+        if day == 8 {
+            assert_eq!(refused(pair.seen.client_ended), RefusalCode::TicketRefused);
+            return;
+        }
+        ticket = pair.seen.peer.unwrap_or_else(|| panic!("day {day}")).ticket;
+        secret = pair.seen.resumption.unwrap();
+    }
+}
+
+#[test]
 fn whoever_is_not_who_he_says_fails_in_one_way() {
     for (user, identity) in [("alice", "bob"), ("bob", "bob"), ("nobody", "alice")] {
         let pair = Pair::new(hello(user), identity).run();

@@ -23,6 +23,7 @@ fn opened(now: Instant) -> (Link<Client>, Link<Server>) {
         fingerprint: alice().public().fingerprint(),
         secret: Secret::random(&mut rng),
         issued: Timestamp(0),
+        proved: Timestamp(0),
     };
     let ticket = context.tickets.seal(&contents, context.key.public().fingerprint(), &mut rng).unwrap();
     let mut client: Link<Client> =
