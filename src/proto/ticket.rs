@@ -281,7 +281,7 @@ mod tests {
     fn who_has_not_proved_his_key_for_a_week_does_it_again() {
         let mut rng = rand::rng();
         let keys = TicketKeys::generate(Timestamp(0), &mut rng);
-        let renewed = Contents { proved: Timestamp(5), ..contents(6 * ROTATE_MS) };
+        let renewed = Contents { proved: Timestamp(5), ..contents(6 * ROTATE_MS + 10) };
         let ticket = keys.seal(&renewed, SERVER, &mut rng).unwrap();
         assert_eq!(keys.open(&ticket, SERVER, Timestamp(5 + PROVED_MS)).unwrap().proved, Timestamp(5));
         assert_eq!(keys.open(&ticket, SERVER, Timestamp(6 + PROVED_MS)).unwrap_err(), BadTicket);
