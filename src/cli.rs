@@ -2,6 +2,7 @@
 //!
 //! Declarations only. What a command does is in the file of its name in [`crate::commands`].
 
+mod agent;
 mod bench;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub use self::agent::AgentArgs;
 pub use self::bench::{BenchArgs, BenchCommand, FanOutArgs, IdleArgs, LoadArgs, StormArgs};
 use crate::client::commands::Place;
 use crate::config::ServerFlags;
@@ -96,6 +98,7 @@ pub enum Command {
     Serve(ServeArgs),
     Connect(ConnectArgs),
     Send(SendArgs),
+    Agent(AgentArgs),
     Trust(TrustArgs),
     Bench(BenchArgs),
     Demo(DemoArgs),
