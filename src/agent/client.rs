@@ -98,8 +98,17 @@ pub fn stop(socket: &Path) -> Result<(), AskError> {
     match stream.read(&mut [0]) {
         Ok(0) => Ok(()),
         Ok(_) => Err(Malformed.into()),
-        Err(error) => Err(AskError::Silent(error)),
+        Err(error) => Err(silent(error)),
     }
+}
+
+/// What the system says of a time that is over is of no help.
+fn silent(error: io::Error) -> AskError {
+    AskError::Silent(match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "it takes too long"),
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "it has hung up"),
+        _ => error,
+    })
 }
 
 impl OwnKey for RemoteKey {
@@ -131,15 +140,15 @@ fn ask(socket: &Path, request: Request<'_>) -> Result<(Answer, UnixStream), AskE
     if !is_own(peer(&stream)) {
         return Err(AskError::Foreign(socket.to_owned()));
     }
-    stream.write_all(&wire::frame(&request)).map_err(AskError::Silent)?;
+    stream.write_all(&wire::frame(&request)).map_err(silent)?;
     let mut frame = Zeroizing::new(vec![0; HEADER_BYTES + CONTENT_BYTES]);
     let mut filled = 0;
     loop {
         match stream.read(frame.get_mut(filled..).unwrap_or_default()) {
-            Ok(0) => return Err(AskError::Silent(io::ErrorKind::UnexpectedEof.into())),
+            Ok(0) => return Err(silent(io::ErrorKind::UnexpectedEof.into())),
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(AskError::Silent(error)),
+            Err(error) => return Err(silent(error)),
         }
         if let Some(content) = wire::content(frame.get(..filled).unwrap_or_default())? {
             return match wire::read(content)? {
@@ -161,6 +170,6 @@ fn connect(socket: &Path) -> Result<UnixStream, AskError> {
     };
     connect().map_err(|error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NotRunning,
-        _ => AskError::Silent(error),
+        _ => silent(error),
     })
 }

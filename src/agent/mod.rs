@@ -39,3 +39,5 @@ fn peer(_: impl AsFd) -> Option<Uid> {
 fn is_own(peer: Option<Uid>) -> bool {
     peer == Some(rustix::process::geteuid())
 }
+#[cfg(test)]
+mod tests;
