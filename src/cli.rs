@@ -72,7 +72,8 @@ Environment:
   NO_COLOR          if set, no colour
   TERM              if dumb, no colour
   XDG_CONFIG_HOME   where the client's user_config.json is, in rsachat/ (~/.config)
-  XDG_DATA_HOME     where the client's keys are, in rsachat/ (~/.local/share)";
+  XDG_DATA_HOME     where the client's keys are, in rsachat/ (~/.local/share)
+  XDG_RUNTIME_DIR   where the agent listens, in rsachat/ (/run/user/UID)";
 
 /// What applies to every command.
 #[derive(Debug, Clone, Args)]

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 
 use crate::model::UserName;
 
-/// Hold unlocked keys, so that passphrases work from cron
+/// Hold unlocked keys, so that they work from cron
 ///
 /// Asks once for the passphrase of your key, and then works with it for whatever you start on this machine as the same user:
 /// connect, send and trust find the agent by themselves, and need no passphrase as long as it runs. The key itself never
