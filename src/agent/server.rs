@@ -24,7 +24,7 @@ const LISTEN: Token = Token(1);
 /// Most connections at once.
 const VISITORS: usize = 64;
 /// How long a connection may take from its first moment to its last.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the clock on the wall is looked at: the other one stands still while a machine sleeps.
 const GLANCE: Duration = Duration::from_secs(60);
 /// When to try again to take a connection for which the system had no means.

@@ -44,7 +44,7 @@ fn keyring() -> Keyring {
 struct Running {
     socket: PathBuf,
     thread: Option<JoinHandle<Ended>>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Running {
@@ -52,7 +52,7 @@ impl Running {
         let directory = TempDir::new().unwrap();
         let socket = directory.path().join("run/agent.sock");
         let agent = Agent::start(Place::take(&socket).unwrap(), keyring, lifetime).unwrap();
-        Self { socket, thread: Some(std::thread::spawn(|| agent.run())), _directory: directory }
+        Self { socket, thread: Some(std::thread::spawn(|| agent.run())), directory }
     }
 
     fn new() -> Self {
@@ -234,6 +234,19 @@ fn nobody_is_kept_waiting_for_long_by_those_who_say_nothing() {
 }
 
 #[test]
+fn more_than_there_is_room_for_are_all_served() {
+    let agent = Running::new();
+    let key = agent.key();
+    let ask = || key.sign(b"rsachat client memory 1\0", &mut rand::rng()).unwrap();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..150).map(|_| scope.spawn(ask)).collect();
+        for thread in threads {
+            key.public().verify(b"rsachat client memory 1\0", &thread.join().unwrap()).unwrap();
+        }
+    });
+}
+
+#[test]
 fn its_place_is_the_users_alone_and_taken_once() {
     let mut agent = Running::new();
     let socket = agent.socket.clone();
@@ -305,7 +318,7 @@ fn only_the_same_user_is_talked_to() {
     // With a door that is open to all, which it never is.
     let agent = Running::new();
     for (path, mode) in
-        [(agent._directory.path(), 0o755), (agent.socket.parent().unwrap(), 0o755), (&agent.socket, 0o666)]
+        [(agent.directory.path(), 0o755), (agent.socket.parent().unwrap(), 0o755), (&agent.socket, 0o666)]
     {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }

@@ -48,25 +48,22 @@ pub(super) fn own_key(
     from_file: Option<&Path>,
 ) -> Result<Box<dyn OwnKey>, Error> {
     let file = KeyFile::read(path)?;
-    let how = if file.is_encrypted() && from_file.is_none() {
-        match client::find(&paths.agent_socket(), file.digest()) {
-            Ok(Some(key)) => return Ok(Box::new(key)),
-            Ok(None) => {
-                "--passphrase-file FILE, or an rsachat agent that has read this file: the one that runs has not"
-            }
-            Err(AskError::NotRunning) => "--passphrase-file FILE, or have rsachat agent hold the key",
-            Err(error) => {
-                term.warn(error);
-                PASSPHRASE_FILE
-            }
+    if let Some(from_file) = from_file {
+        return Ok(Box::new(open_with(&file, from_file)?));
+    }
+    if !file.is_encrypted() {
+        return Ok(Box::new(file.open(None)?));
+    }
+    let how = match client::find(&paths.agent_socket(), file.digest()) {
+        Ok(Some(key)) => return Ok(Box::new(key)),
+        Ok(None) => "--passphrase-file FILE, or an rsachat agent that has read this file: the one that runs has not",
+        Err(AskError::NotRunning) => "--passphrase-file FILE, or have rsachat agent hold the key",
+        Err(error) => {
+            term.warn(error);
+            PASSPHRASE_FILE
         }
-    } else {
-        PASSPHRASE_FILE
     };
-    Ok(Box::new(match from_file {
-        Some(from_file) => open_with(&file, from_file)?,
-        None => open(term, &file, how)?,
-    }))
+    Ok(Box::new(open(term, &file, how)?))
 }
 
 /// Opens a private key. Its passphrase, if it has one, comes from `from_file` or from the person at the terminal.
