@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 use crate::crypto::rsa::Label;
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, Timestamp};
+use crate::proto::message::decode_whole;
+use crate::proto::ticket::secret_bytes;
 
 /// What both sides have to speak.
 pub const VERSION: u8 = 1;
@@ -111,7 +113,7 @@ pub enum Answer {
     Secret {
         /// It.
         #[n(0)]
-        #[cbor(with = "secret")]
+        #[cbor(with = "secret_bytes")]
         secret: Secret,
     },
     /// The signature.
@@ -207,28 +209,5 @@ pub fn frame(content: &impl Encode<()>) -> Zeroizing<Vec<u8>> {
 /// # Errors
 /// [`Malformed`] if it is something else than one `T`.
 pub fn read<'a, T: Decode<'a, ()>>(content: &'a [u8]) -> Result<T, Malformed> {
-    let mut decoder = minicbor::Decoder::new(content);
-    let value = decoder.decode().map_err(|_| Malformed)?;
-    if decoder.position() == content.len() { Ok(value) } else { Err(Malformed) }
-}
-
-/// How a secret is written: as bytes, of which no copy is made on the way.
-mod secret {
-    use minicbor::encode::Write;
-    use minicbor::{Decoder, Encoder};
-
-    use super::Secret;
-
-    pub(super) fn encode<C, W: Write>(
-        secret: &Secret,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(secret.expose())?.ok()
-    }
-
-    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Secret, minicbor::decode::Error> {
-        let bytes: &[u8; 32] = d.bytes()?.try_into().map_err(|_| minicbor::decode::Error::message("no secret"))?;
-        Ok(Secret::filled_by(|secret| secret.copy_from_slice(bytes)))
-    }
+    decode_whole(content).map_err(|_| Malformed)
 }

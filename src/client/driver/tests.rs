@@ -227,7 +227,7 @@ fn a_wrong_user_key_is_refused() {
     };
     let (sender, told) = mpsc::channel();
     let driver = Driver::start(settings, target(port), Box::new(key_copy("bob")), Kept::default(), move |what| {
-        drop(sender.send(what))
+        drop(sender.send(what));
     })
     .unwrap();
     let over = User { driver, told }.over();
