@@ -34,6 +34,7 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Run the server')
             [CompletionResult]::new('connect', 'connect', [CompletionResultType]::ParameterValue, 'Chat')
             [CompletionResult]::new('send', 'send', [CompletionResultType]::ParameterValue, 'Say something, and leave')
+            [CompletionResult]::new('agent', 'agent', [CompletionResultType]::ParameterValue, 'Hold unlocked keys, so that they work from cron')
             [CompletionResult]::new('trust', 'trust', [CompletionResultType]::ParameterValue, 'Look at whose keys you trust, and forget one')
             [CompletionResult]::new('bench', 'bench', [CompletionResultType]::ParameterValue, 'Put a server under load, and measure it')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Try it: a server, you, and a companion, on this machine')
@@ -206,6 +207,19 @@ Register-ArgumentCompleter -Native -CommandName 'rsachat' -ScriptBlock {
             [CompletionResult]::new('--lines', '--lines', [CompletionResultType]::ParameterName, 'Each line of standard input is a message')
             [CompletionResult]::new('--code', '--code', [CompletionResultType]::ParameterName, 'It is a program''s output: every space counts, and no line is broken at one')
             [CompletionResult]::new('--urgent', '--urgent', [CompletionResultType]::ParameterName, 'Get through to who does not want to be disturbed: for admins, and owners of a room that both are in')
+            [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'rsachat;agent' {
+            [CompletionResult]::new('--identity', '--identity', [CompletionResultType]::ParameterName, 'A private key to hold; can be given more than once [default: the one that connect takes]')
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'Your name on the server, by which your key is found')
+            [CompletionResult]::new('--passphrase-file', '--passphrase-file', [CompletionResultType]::ParameterName, 'Read the passphrase, of all keys, from the first line of FILE, or of standard input if FILE is -')
+            [CompletionResult]::new('--lifetime', '--lifetime', [CompletionResultType]::ParameterName, 'How long to hold them, as 30m, 8h or 7d')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always, never')
+            [CompletionResult]::new('--list', '--list', [CompletionResultType]::ParameterName, 'Print the fingerprints of the keys that the running agent holds')
+            [CompletionResult]::new('--stop', '--stop', [CompletionResultType]::ParameterName, 'End the running agent')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask nothing: fail, and name the option that was missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

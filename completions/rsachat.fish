@@ -37,6 +37,7 @@ complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "invite" -d 'Let som
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "serve" -d 'Run the server'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "connect" -d 'Chat'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "send" -d 'Say something, and leave'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "agent" -d 'Hold unlocked keys, so that they work from cron'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "trust" -d 'Look at whose keys you trust, and forget one'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "bench" -d 'Put a server under load, and measure it'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "demo" -d 'Try it: a server, you, and a companion, on this machine'
@@ -188,6 +189,17 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l code -d 'It is 
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l urgent -d 'Get through to who does not want to be disturbed: for admins, and owners of a room that both are in'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l identity -d 'A private key to hold; can be given more than once [default: the one that connect takes]' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l user -d 'Your name on the server, by which your key is found' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l passphrase-file -d 'Read the passphrase, of all keys, from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l lifetime -d 'How long to hold them, as 30m, 8h or 7d' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l list -d 'Print the fingerprints of the keys that the running agent holds'
+complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l stop -d 'End the running agent'
+complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rsachat -n "__fish_rsachat_using_subcommand trust; and not __fish_seen_subcommand_from list remove" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
 never\t'Nowhere'"

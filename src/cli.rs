@@ -2,6 +2,7 @@
 //!
 //! Declarations only. What a command does is in the file of its name in [`crate::commands`].
 
+mod agent;
 mod bench;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub use self::agent::AgentArgs;
 pub use self::bench::{BenchArgs, BenchCommand, FanOutArgs, IdleArgs, LoadArgs, StormArgs};
 use crate::client::commands::Place;
 use crate::config::ServerFlags;
@@ -70,7 +72,8 @@ Environment:
   NO_COLOR          if set, no colour
   TERM              if dumb, no colour
   XDG_CONFIG_HOME   where the client's user_config.json is, in rsachat/ (~/.config)
-  XDG_DATA_HOME     where the client's keys are, in rsachat/ (~/.local/share)";
+  XDG_DATA_HOME     where the client's keys are, in rsachat/ (~/.local/share)
+  XDG_RUNTIME_DIR   where the agent listens, in rsachat/ (/run/user/UID)";
 
 /// What applies to every command.
 #[derive(Debug, Clone, Args)]
@@ -96,6 +99,7 @@ pub enum Command {
     Serve(ServeArgs),
     Connect(ConnectArgs),
     Send(SendArgs),
+    Agent(AgentArgs),
     Trust(TrustArgs),
     Bench(BenchArgs),
     Demo(DemoArgs),

@@ -1,4 +1,5 @@
 //! rsachat: encrypted chat for a team, from the shell.
+pub mod agent;
 pub mod cli;
 pub mod client;
 pub mod commands;

@@ -17,6 +17,12 @@ pub fn parse_rfc_3339(text: &str) -> Option<Timestamp> {
     u64::try_from(time.as_millisecond()).ok().map(Timestamp)
 }
 
+/// A time as the user's clock shows it, to the minute.
+#[must_use]
+pub fn local(time: Timestamp) -> String {
+    at(time).to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
 /// A time as a library knows it; 1970 for one after the year 9999.
 #[must_use]
 pub fn at(time: Timestamp) -> jiff::Timestamp {

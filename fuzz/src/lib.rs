@@ -9,6 +9,7 @@ mod sealed;
 pub use link::{link_client, link_operations, link_server};
 pub use sealed::{roster, sealed_message, sender_key, statement};
 
+use rsachat::agent::wire;
 use rsachat::client::address::Address;
 use rsachat::crypto::rsa::PublicKey;
 use rsachat::proto::close::CloseReason;
@@ -21,7 +22,7 @@ use rsachat::proto::message::{PREFIX_BYTES, Request, ServerMessage};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 20] = [
     ("frame-header", frame_header),
     ("client-hello", client_hello),
     ("resume-hello", resume_hello),
@@ -33,6 +34,8 @@ pub const TARGETS: [Target; 18] = [
     ("close", close),
     ("public-key", public_key),
     ("address", address),
+    ("agent-request", agent_request),
+    ("agent-answer", agent_answer),
     ("sender-key", sender_key),
     ("statement", statement),
     ("sealed-message", sealed_message),
@@ -151,5 +154,27 @@ pub fn address(text: &[u8]) {
             (again.user, again.fingerprint, &again.invite),
             (address.user, address.fingerprint, &address.invite)
         );
+    }
+}
+
+/// A request to an agent that is accepted is written as it can be read.
+pub fn agent_request(frame: &[u8]) {
+    if let Ok(Some(content)) = wire::content(frame)
+        && let Ok(request) = wire::read::<wire::Request<'_>>(content)
+    {
+        let again = wire::frame(&request);
+        let content = wire::content(&again).unwrap().unwrap();
+        assert_eq!(wire::read::<wire::Request<'_>>(content), Ok(request));
+    }
+}
+
+/// As [`agent_request`]; of secrets, what they are written as is compared.
+pub fn agent_answer(frame: &[u8]) {
+    if let Ok(Some(content)) = wire::content(frame)
+        && let Ok(answer) = wire::read::<wire::Answer>(content)
+    {
+        let again = wire::frame(&answer);
+        let content = wire::content(&again).unwrap().unwrap();
+        assert_eq!(*wire::frame(&wire::read::<wire::Answer>(content).unwrap()), *again);
     }
 }

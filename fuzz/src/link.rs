@@ -68,7 +68,7 @@ fn server(now: Instant) -> End<Server> {
 }
 
 fn client(first: client::Job, now: Instant) -> End<Client> {
-    End::new(Link::client(first, limits(), now), |job, rng| job.run(&ALICE, rng))
+    End::new(Link::client(first, limits(), now), |job, rng| job.run(&*ALICE, rng))
 }
 
 impl<R: Role> End<R> {

@@ -26,7 +26,7 @@ fn open(data: &[u8]) -> Option<OpenedKey> {
     let (epoch, rest) = rest.split_first_chunk()?;
     let (length, rest) = rest.split_first_chunk()?;
     let (head, part) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-    OpenedKey::open(SenderKeyId(*id), context(Epoch(*epoch))?, (head, part), &BOB, &mut rand::rng()).ok()
+    OpenedKey::open(SenderKeyId(*id), context(Epoch(*epoch))?, (head, part), &*BOB, &mut rand::rng()).ok()?.ok()
 }
 
 /// What opens is what was made.

@@ -1,9 +1,10 @@
-//! The shell around a [`Session`]: one thread that owns the socket, the clock and the private key.
+//! The shell around a [`Session`]: one thread that owns the socket and the clock, and what does the private key's work.
 //!
 //! Commands go in through a [`Handle`], what the session tells comes out through a function that is called on the
 //! thread. If that blocks, no more is read from the server, so that whoever can't keep up holds up nobody's memory: the
 //! server hangs up in the end, and the session catches up later. Everything else here never blocks; names are resolved
-//! on a thread of their own, and the RSA operations of a handshake, some milliseconds each, run in between.
+//! on a thread of their own, and the RSA operations of a handshake, some milliseconds each, run in between; an agent that
+//! does them is waited for, some seconds at most.
 
 mod dial;
 mod first_contact;
@@ -25,7 +26,7 @@ use self::dial::{Dial, Dialed};
 use super::memory::{Memory, MemoryError};
 use super::session::{Attempt, Command, Event, Input, Known, Network, Outcome, Output, Session, Settings};
 use super::tickets::Tickets;
-use crate::crypto::rsa::PrivateKey;
+use crate::crypto::rsa::OwnKey;
 use crate::model::{RoomName, Timestamp};
 use crate::proto::message::Position;
 
@@ -105,7 +106,7 @@ impl Driver {
     pub fn start(
         settings: Settings,
         target: Target,
-        identity: PrivateKey,
+        identity: Box<dyn OwnKey>,
         kept: Kept,
         tell: impl FnMut(Told) + Send + 'static,
     ) -> io::Result<Self> {
@@ -158,7 +159,7 @@ struct Shell<F> {
     session: Session,
     poll: Poll,
     commands: Receiver<Command>,
-    identity: PrivateKey,
+    identity: Box<dyn OwnKey>,
     // What is remembered for later sessions, if anything is; and when it was looked whether another client has written.
     memory: Option<Memory>,
     recalled: Instant,
@@ -258,11 +259,11 @@ impl<F: FnMut(Told)> Shell<F> {
                     self.flush();
                 }
                 Output::Job(attempt, job) => {
-                    let answer = job.run(&self.identity, &mut rand::rng());
+                    let answer = job.run(&*self.identity, &mut rand::rng());
                     self.session.handle(Input::Network(attempt, Network::Answer(answer)), Instant::now());
                 }
                 Output::Work(id, job) => {
-                    let answer = job.run(&self.identity, &mut rand::rng());
+                    let answer = job.run(&*self.identity, &mut rand::rng());
                     self.session.handle(Input::Worked(id, answer), Instant::now());
                 }
                 Output::Meet(user, pin) => self.remember(|memory| {

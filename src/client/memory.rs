@@ -20,7 +20,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use super::session::{Known, Pin, Preference};
 use crate::crypto::aead::{Key, NONCE_BYTES, TAG_BYTES};
 use crate::crypto::kdf;
-use crate::crypto::rsa::{Label, PrivateKey};
+use crate::crypto::rsa::{Label, OperationError, OwnKey};
 use crate::crypto::secret::Secret;
 use crate::e2e::Head;
 use crate::model::{Fingerprint, RoomName, UserName};
@@ -64,6 +64,9 @@ pub enum MemoryError {
         /// Why.
         source: rusqlite::Error,
     },
+    /// The user's own key was needed, and did not do its part.
+    #[error(transparent)]
+    Key(#[from] OperationError),
     /// It is not what this user has written.
     #[error("{} is not what you have written: {what}", path.display())]
     Foreign {
@@ -159,7 +162,7 @@ impl Memory {
     ///
     /// # Errors
     /// [`MemoryError`] if the file can't be used, or is not this user's.
-    pub fn open(path: &Path, identity: &PrivateKey, rng: &mut dyn CryptoRng) -> Result<(Self, Known), MemoryError> {
+    pub fn open(path: &Path, identity: &dyn OwnKey, rng: &mut dyn CryptoRng) -> Result<(Self, Known), MemoryError> {
         let io = |source| MemoryError::Io { path: path.to_owned(), source };
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(io)?;
@@ -374,16 +377,25 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
+/// How what is signed of the encrypted key begins.
+const STATEMENT: &[u8] = b"rsachat client memory 1\0";
+
 /// What is signed of the encrypted key.
 fn statement(wrapped: &[u8]) -> Vec<u8> {
-    [b"rsachat client memory 1\0", wrapped].concat()
+    [STATEMENT, wrapped].concat()
+}
+
+/// Whether these bytes are what a user's key signs of a memory's key.
+#[must_use]
+pub fn is_statement(to_be_signed: &[u8]) -> bool {
+    to_be_signed.starts_with(STATEMENT)
 }
 
 /// The key of everything else. The first client makes it.
 fn unlock(
     connection: &mut Connection,
     path: &Path,
-    identity: &PrivateKey,
+    identity: &dyn OwnKey,
     rng: &mut dyn CryptoRng,
 ) -> Result<Secret, MemoryError> {
     let database = |source| MemoryError::Database { path: path.to_owned(), source };
@@ -397,7 +409,7 @@ fn unlock(
         (0, 0) => {
             let secret = Secret::random(rng);
             let wrapped = identity.public().encrypt(Label::ClientMemory, &secret, rng);
-            let signature = identity.sign(&statement(&wrapped), rng).map_err(|_| foreign("your key can't sign"))?;
+            let signature = identity.sign(&statement(&wrapped), rng)?;
             transaction.execute_batch(SCHEMA).map_err(database)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(database)?;
             transaction.pragma_update(None, "user_version", FORMAT).map_err(database)?;
@@ -416,7 +428,7 @@ fn unlock(
         .public()
         .verify(&statement(&wrapped), &signature)
         .map_err(|_| foreign("its key is not signed by yours"))?;
-    Ok(identity.decrypt(Label::ClientMemory, &wrapped, rng))
+    Ok(identity.decrypt(Label::ClientMemory, &wrapped, rng)?)
 }
 
 #[cfg(test)]

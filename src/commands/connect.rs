@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::key_files::unlock;
+use super::key_files::own_key;
 use super::keygen::{self, Made};
 use super::link::{self, messages};
 use super::server_key::{self, Trusted};
@@ -32,9 +32,9 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         Some(place) => place.room(user).ok_or_else(|| Error::usage(format_args!("--room: {user} is you")))?,
         None => config.room,
     };
-    let key = match link::identity(&args.link, &config, &paths, user) {
-        Some(file) => unlock(term, &file, args.link.passphrase_file.as_deref())?,
-        None if invite.is_some() => make_own(term, &paths, user, args.link.passphrase_file.clone())?,
+    let key = match link::identity(args.link.identity.as_deref(), &config, &paths, user) {
+        Some(file) => own_key(term, &paths, &file, args.link.passphrase_file.as_deref())?,
+        None if invite.is_some() => Box::new(make_own(term, &paths, user, args.link.passphrase_file.clone())?),
         None => return offer_key(term, &paths, user),
     };
     let server_key = args.link.server_key.as_deref();
@@ -52,7 +52,7 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
     };
     let give_up = (!term.chats() && !args.json).then_some(GIVE_UP);
     let file = paths.known_users(&user, about.own, about.server);
-    let (memory, known) = Memory::open(&file, &key, &mut rand::rng())?;
+    let (memory, known) = Memory::open(&file, &*key, &mut rand::rng())?;
     let settings = Settings {
         server: trusted.key.clone(),
         user,

@@ -118,7 +118,7 @@ impl Stage {
             away: None,
         };
         if term.chats() {
-            ui::chat(term, &about, settings, self.target.clone(), alice, Kept::default()).map(|_| ())
+            ui::chat(term, &about, settings, self.target.clone(), Box::new(alice), Kept::default()).map(|_| ())
         } else {
             script(term, &about, settings, self.target.clone(), alice)
         }
@@ -187,7 +187,7 @@ fn companion(settings: Settings, target: Target, key: PrivateKey) -> Result<Driv
 }
 
 fn start(settings: Settings, target: Target, key: PrivateKey, tell: Sender<Told>) -> Result<Driver, Error> {
-    Driver::start(settings, target, key, Kept::default(), move |news| {
+    Driver::start(settings, target, Box::new(key), Kept::default(), move |news| {
         // Whoever listened may have left already.
         let _ = tell.send(news);
     })

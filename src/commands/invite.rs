@@ -1,7 +1,5 @@
 //! `rsachat invite`: lets somebody in who has no key yet. A running server notices by itself.
 
-use jiff::tz::TimeZone;
-
 use crate::cli::InviteArgs;
 use crate::client::address::{Address, Server};
 use crate::config::{ServerConfig, ServerFlags, ServerPaths};
@@ -32,7 +30,7 @@ pub(super) fn run(term: &Term, args: &InviteArgs) -> Result<(), Error> {
     let address =
         Address { user: Some(user), fingerprint: Some(key.fingerprint()), invite: Some(token), ..server.into() };
     term.out(address.to_command())?;
-    let until = time::at(expires).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
+    let until = time::local(expires);
     term.note(format_args!("good once, until {until}"));
     Ok(())
 }

@@ -4,12 +4,16 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::crypto::rsa::{PrivateKey, PrivateKeyError, PublicKey, PublicKeyError};
+use crate::agent::client::{self, AskError};
+use crate::config::ClientPaths;
+use crate::crypto::rsa::{OperationError, OwnKey, PrivateKey, PrivateKeyError, PublicKey, PublicKeyError};
 use crate::error::{Error, Exit};
 use crate::keys::file::Existing;
 use crate::keys::identity::{self, IdentityError, KeyFile, Problem};
 use crate::term::{Term, passphrase_file};
 
+/// How a passphrase is given where nobody can be asked.
+pub(super) const PASSPHRASE_FILE: &str = "--passphrase-file FILE";
 /// How often a person may try a passphrase.
 const TRIES: usize = 3;
 
@@ -26,22 +30,68 @@ impl From<IdentityError> for Error {
     }
 }
 
+impl From<OperationError> for Error {
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::Failed => Self::failure(error),
+            OperationError::OutOfReach => Self::authentication(error).hint("rsachat agent starts another one"),
+        }
+    }
+}
+
+/// The user's own key, for those who talk to a server with it: one that takes a passphrase, and is given none, from the
+/// agent if that holds it; else as [`unlock`].
+pub(super) fn own_key(
+    term: &Term,
+    paths: &ClientPaths,
+    path: &Path,
+    from_file: Option<&Path>,
+) -> Result<Box<dyn OwnKey>, Error> {
+    let file = KeyFile::read(path)?;
+    if let Some(from_file) = from_file {
+        return Ok(Box::new(open_with(&file, from_file)?));
+    }
+    if !file.is_encrypted() {
+        return Ok(Box::new(file.open(None)?));
+    }
+    let how = match client::find(&paths.agent_socket(), file.digest()) {
+        Ok(Some(key)) => return Ok(Box::new(key)),
+        Ok(None) => "--passphrase-file FILE, or an rsachat agent that has read this file: the one that runs has not",
+        Err(AskError::NotRunning) => "--passphrase-file FILE, or have rsachat agent hold the key",
+        Err(error) => {
+            term.warn(error);
+            PASSPHRASE_FILE
+        }
+    };
+    Ok(Box::new(open(term, &file, how)?))
+}
+
 /// Opens a private key. Its passphrase, if it has one, comes from `from_file` or from the person at the terminal.
 pub(super) fn unlock(term: &Term, path: &Path, from_file: Option<&Path>) -> Result<PrivateKey, Error> {
     let file = KeyFile::read(path)?;
+    match from_file {
+        Some(from_file) => open_with(&file, from_file),
+        None => open(term, &file, PASSPHRASE_FILE),
+    }
+}
+
+fn open_with(file: &KeyFile, from_file: &Path) -> Result<PrivateKey, Error> {
+    if file.is_encrypted() { Ok(file.open(Some(&passphrase_file(from_file)?))?) } else { Ok(file.open(None)?) }
+}
+
+/// Opens a key file. Its passphrase, if it has one, comes from the person at the terminal; `how` it is given where nobody
+/// can be asked.
+pub(super) fn open(term: &Term, file: &KeyFile, how: &str) -> Result<PrivateKey, Error> {
     if !file.is_encrypted() {
         return Ok(file.open(None)?);
     }
-    if let Some(from_file) = from_file {
-        return Ok(file.open(Some(&passphrase_file(from_file)?))?);
-    }
+    let path = file.path().display();
     if !term.asks() {
-        let error = Error::authentication(format_args!("{} needs its passphrase", path.display()));
-        return Err(error.hint("use --passphrase-file FILE"));
+        return Err(Error::authentication(format_args!("{path} needs its passphrase")).hint(format_args!("use {how}")));
     }
     let mut tries = 1;
     loop {
-        let passphrase = term.password(&format!("Passphrase of {}", path.display()), "--passphrase-file FILE")?;
+        let passphrase = term.password(&format!("Passphrase of {path}"), PASSPHRASE_FILE)?;
         match file.open(Some(&passphrase)) {
             Err(IdentityError { problem: Problem::Private(PrivateKeyError::WrongPassphrase), .. }) if tries < TRIES => {
                 term.warn("that is not its passphrase; try again");

@@ -11,6 +11,7 @@ use crate::client::driver::{FirstContactError, fetch_server_key};
 use crate::client::session::Outcome;
 use crate::client::tickets::Tickets;
 use crate::config::{ClientConfig, ClientPaths};
+use crate::crypto::rsa::OperationError;
 use crate::error::{Error, Exit};
 use crate::keys::registry;
 use crate::model::{Fingerprint, UserName};
@@ -97,9 +98,14 @@ fn ask<T>(term: &Term, question: &str, flag: &str, parse: impl Fn(&str) -> Resul
     }
 }
 
-/// The file of the user's private key, if there is one.
-pub(super) fn identity(args: &LinkArgs, config: &ClientConfig, paths: &ClientPaths, user: UserName) -> Option<PathBuf> {
-    args.identity.clone().or_else(|| config.identity.clone()).or_else(|| paths.identity(&user))
+/// The file of the user's private key, if there is one: the `given`, or where it is found.
+pub(super) fn identity(
+    given: Option<&Path>,
+    config: &ClientConfig,
+    paths: &ClientPaths,
+    user: UserName,
+) -> Option<PathBuf> {
+    given.map(Path::to_owned).or_else(|| config.identity.clone()).or_else(|| paths.identity(&user))
 }
 
 /// The tickets of earlier sessions, if they may be kept. Nothing depends on them, so that what is in their way is not told.
@@ -145,6 +151,7 @@ pub(super) fn ended(outcome: Outcome, me: UserName, own: Fingerprint, server: &S
             trusted.mismatch(server, new.as_ref())
         }
         Outcome::NotTheServer => trusted.mismatch(server, None),
+        Outcome::KeyOutOfReach => OperationError::OutOfReach.into(),
         Outcome::Version { min, max } => version_error(min, max),
         Outcome::GaveUp { reason } => Error::network(format_args!("no connection to {}: {reason}", server.name))
             .hint("is the server running, and is this its address?"),

@@ -9,6 +9,7 @@ use crate::cli::{Cli, Command};
 use crate::error::{Error, Exit};
 use crate::term::{Colour, Term};
 
+mod agent;
 mod bench;
 mod completions;
 mod connect;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Invite(args) => invite::run(&term, &args),
         Command::Connect(args) => connect::run(&term, &args),
         Command::Send(args) => send::run(&term, &args),
+        Command::Agent(args) => agent::run(&term, &args),
         Command::Trust(args) => trust::run(&term, &args),
         Command::Bench(args) => bench::run(&term, &args.command),
         Command::Completions(args) => completions::run(&term, &args),

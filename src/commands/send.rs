@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::key_files::unlock;
+use super::key_files::own_key;
 use super::{link, server_key};
 use crate::cli::{SendArgs, Wait};
 use crate::client::address::Address;
@@ -58,15 +58,16 @@ pub(super) fn run(term: &Term, args: &SendArgs) -> Result<(), Error> {
         return Err(Error::usage("an invitation is taken up by rsachat connect").hint("that first, then send"));
     }
     let room = room(args, user, config.room)?;
-    let file = link::identity(&args.link, &config, &paths, user).ok_or_else(|| link::no_identity(user))?;
-    let key = unlock(term, &file, args.link.passphrase_file.as_deref())?;
+    let file =
+        link::identity(args.link.identity.as_deref(), &config, &paths, user).ok_or_else(|| link::no_identity(user))?;
+    let key = own_key(term, &paths, &file, args.link.passphrase_file.as_deref())?;
     // Behind the passphrase, which may come from there, too; and before anybody is kept waiting.
     let words = words(args)?;
     let server_key = args.link.server_key.as_deref();
     let trusted = server_key::find(term, server_key, fingerprint, &config, &paths, &server)?;
     let own = key.public().fingerprint();
     let file = paths.known_users(&user, own, trusted.key.fingerprint());
-    let (memory, known) = Memory::open(&file, &key, &mut rand::rng())?;
+    let (memory, known) = Memory::open(&file, &*key, &mut rand::rng())?;
     let tickets = link::tickets(&config, &paths, user, own, trusted.key.fingerprint());
     let settings = Settings {
         server: trusted.key.clone(),

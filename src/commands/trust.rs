@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::key_files::unlock;
+use super::key_files::own_key;
 use crate::cli::{TrustArgs, TrustCommand, WhoseArgs};
 use crate::client::memory::{Memory, MemoryError};
 use crate::config::{ClientConfig, ClientPaths};
@@ -62,12 +62,12 @@ fn memories(term: &Term, whose: &WhoseArgs) -> Result<Vec<(String, Memory)>, Err
         let error = Error::usage(format_args!("there is no private key for {user}"));
         return Err(error.hint("--identity FILE names one"));
     };
-    let key = unlock(term, &identity, whose.passphrase_file.as_deref())?;
+    let key = own_key(term, &paths, &identity, whose.passphrase_file.as_deref())?;
     let files = paths.all_known_users(&user, key.public().fingerprint());
     let servers = KnownServers::load(&paths.known_servers())?;
     let mut memories = Vec::new();
     for (server, file) in files {
-        let (memory, _) = Memory::open(&file, &key, &mut rand::rng())?;
+        let (memory, _) = Memory::open(&file, &*key, &mut rand::rng())?;
         memories.push((name(&servers, &server, &file), memory));
     }
     Ok(memories)
@@ -86,6 +86,7 @@ fn name(servers: &KnownServers, server: &str, file: &Path) -> String {
 impl From<MemoryError> for Error {
     fn from(error: MemoryError) -> Self {
         let hint = match &error {
+            MemoryError::Key(error) => return (*error).into(),
             MemoryError::Foreign { .. } => "move it away to begin anew: then every key counts as one never seen before",
             MemoryError::Io { .. } | MemoryError::Database { .. } => {
                 "you must be able to write to it and its directory"

@@ -155,6 +155,12 @@ impl ClientPaths {
         self.runtime_dir().join("tickets")
     }
 
+    /// Where the user's agent listens.
+    #[must_use]
+    pub fn agent_socket(&self) -> PathBuf {
+        self.runtime_dir().join("agent.sock")
+    }
+
     fn known_users_dir(&self) -> PathBuf {
         self.data.as_ref().unwrap_or(&self.working).join("known_users")
     }

@@ -7,10 +7,12 @@
 //!
 //! PKCS#1 v1.5 padding is not here, and never will be: its decryption failures have given keys away since 1998.
 
+mod own;
 mod pem;
 mod private;
 mod public;
 
+pub use own::OwnKey;
 pub use private::{OperationError, PrivateKey, PrivateKeyError};
 pub use public::{BadSignature, PublicKey, PublicKeyError};
 

@@ -3,7 +3,7 @@
 use rand::CryptoRng;
 
 use super::{Context, Draft, Membership, OpenedKey, Package, SenderKey, Unusable};
-use crate::crypto::rsa::{OperationError, PrivateKey, PublicKey};
+use crate::crypto::rsa::{OperationError, OwnKey, PublicKey};
 use crate::model::{RoomName, SenderKeyId, UserName};
 
 /// Work that needs the user's private key.
@@ -42,26 +42,28 @@ pub enum Job {
 #[derive(Debug)]
 pub enum Answer {
     /// A sender key, and what the members get of it.
-    Made(Result<(Box<SenderKey>, Package), OperationError>),
+    Made(Box<SenderKey>, Package),
     /// A statement.
-    Signed(Result<Vec<u8>, OperationError>),
+    Signed(Vec<u8>),
     /// A sender key, or why it is of no use.
     Opened(Result<Box<OpenedKey>, Unusable>),
 }
 
 impl Job {
     /// Does the work.
-    #[must_use]
-    pub fn run(self, identity: &PrivateKey, rng: &mut dyn CryptoRng) -> Answer {
-        match self {
+    ///
+    /// # Errors
+    /// If the private key does not do its part.
+    pub fn run(self, identity: &dyn OwnKey, rng: &mut dyn CryptoRng) -> Result<Answer, OperationError> {
+        Ok(match self {
             Self::Make { room, sender, membership, recipients } => {
-                let made = SenderKey::make(room, sender, &membership, &recipients, identity, rng);
-                Answer::Made(made.map(|(key, package)| (Box::new(key), package)))
+                let (key, package) = SenderKey::make(room, sender, &membership, &recipients, identity, rng)?;
+                Answer::Made(Box::new(key), package)
             }
-            Self::Sign { draft } => Answer::Signed(draft.sign(identity, rng)),
+            Self::Sign { draft } => Answer::Signed(draft.sign(identity, rng)?),
             Self::Open { id, context, head, part } => {
-                Answer::Opened(OpenedKey::open(id, context, (&head, &part), identity, rng).map(Box::new))
+                Answer::Opened(OpenedKey::open(id, context, (&head, &part), identity, rng)?.map(Box::new))
             }
-        }
+        })
     }
 }

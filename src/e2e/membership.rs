@@ -1,10 +1,14 @@
 //! Who a room is sealed to, and the contexts that everything sealed is bound to.
 
-use minicbor::{Decode, Encode, Encoder};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use super::roster::Head;
 use crate::crypto::kdf;
 use crate::model::{Epoch, Fingerprint, MessageId, RoomName, SenderKeyId, UserName};
+
+/// How the contexts of what concerns a sender key begin, and of what concerns a roster.
+const SENDER_KEY: &str = "rsachat sender key";
+const ROSTER: &str = "rsachat roster";
 
 /// A user with the key that he has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -95,12 +99,12 @@ pub struct Context {
 impl Context {
     /// What the statement of a sender key is signed with.
     pub(super) fn of_statement(&self) -> Vec<u8> {
-        encoded(|e| e.array(4)?.str("rsachat sender key")?.encode(self)?.ok())
+        encoded(|e| e.array(4)?.str(SENDER_KEY)?.encode(self)?.ok())
     }
 
     /// What the statement is encrypted with.
     pub(super) fn of_package(&self, id: SenderKeyId) -> Vec<u8> {
-        encoded(|e| e.array(5)?.str("rsachat sender key")?.encode(self)?.encode(id)?.ok())
+        encoded(|e| e.array(5)?.str(SENDER_KEY)?.encode(self)?.encode(id)?.ok())
     }
 
     /// What a message is signed and encrypted with.
@@ -120,9 +124,25 @@ impl<C> Encode<C> for Context {
     }
 }
 
+/// Whether these bytes are what a user's key signs of a sender key or a roster, whatever is stated there: a Sig_structure
+/// (RFC 9052, section 4.4) for a statement of ours. Nothing else that is signed anywhere looks so.
+#[must_use]
+pub fn is_statement(to_be_signed: &[u8]) -> bool {
+    let mut decoder = Decoder::new(to_be_signed);
+    let mut read = || {
+        let is_signature = decoder.array()? == Some(4) && decoder.str()? == "Signature1";
+        let (_header, context, _payload) = (decoder.bytes()?, decoder.bytes()?, decoder.bytes()?);
+        let mut context = Decoder::new(context);
+        context.array()?;
+        let is_ours = [SENDER_KEY, ROSTER].contains(&context.str()?);
+        Ok::<_, minicbor::decode::Error>(is_signature && is_ours && decoder.position() == to_be_signed.len())
+    };
+    read().unwrap_or_default()
+}
+
 /// What a statement of a room's roster is signed with.
 pub(super) fn of_roster(room: RoomName, number: u64) -> Vec<u8> {
-    encoded(|e| e.array(3)?.str("rsachat roster")?.encode(room)?.u64(number)?.ok())
+    encoded(|e| e.array(3)?.str(ROSTER)?.encode(room)?.u64(number)?.ok())
 }
 
 type Outcome = Result<(), minicbor::encode::Error<std::convert::Infallible>>;

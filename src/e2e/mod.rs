@@ -31,7 +31,7 @@ mod roster;
 mod sender_key;
 
 pub use self::job::{Answer, Job};
-pub use self::membership::{Context, Member, Membership};
+pub use self::membership::{Context, Member, Membership, is_statement};
 pub use self::message::Unopened;
 pub use self::roster::{Change, Draft, Head, Invalid, Roster};
 pub use self::sender_key::{MESSAGES_PER_KEY, OpenedKey, Package, SenderKey, Unusable};

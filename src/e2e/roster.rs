@@ -11,7 +11,7 @@ use super::cose::{self, Bad, Signed};
 use super::membership::of_roster;
 use super::{Member, Membership, OpenedKey, Unusable};
 use crate::crypto::kdf;
-use crate::crypto::rsa::{OperationError, PrivateKey, PublicKey};
+use crate::crypto::rsa::{OperationError, OwnKey, PublicKey};
 use crate::model::{Fingerprint, LONGEST_ROSTER, PRIVATE_MEMBERS, RoomName, RosterHash, STATEMENT_BYTES, UserName};
 
 /// A statement of a roster, and with it all that came before.
@@ -129,11 +129,11 @@ impl Draft {
     /// Signs it. Some milliseconds of work.
     ///
     /// # Errors
-    /// If the identity can't sign.
-    pub fn sign(&self, identity: &PrivateKey, rng: &mut dyn CryptoRng) -> Result<Vec<u8>, OperationError> {
+    /// If the identity does not sign.
+    pub fn sign(&self, identity: &dyn OwnKey, rng: &mut dyn CryptoRng) -> Result<Vec<u8>, OperationError> {
         let Self { room, number, previous, change } = *self;
         let statement = Statement { number, previous, change, signer: identity.public().spki_der().to_vec().into() };
-        let payload = minicbor::to_vec(&statement).map_err(|_| OperationError)?;
+        let payload = minicbor::to_vec(&statement).map_err(|_| OperationError::Failed)?;
         let header = cose::statement_header(identity.public().fingerprint());
         cose::sign(header, payload, &of_roster(room, number), |bytes| identity.sign(bytes, rng))
     }

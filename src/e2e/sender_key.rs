@@ -11,7 +11,7 @@ use super::{Context, Member, Membership};
 use crate::crypto::aead::{Key, NONCE_BYTES};
 use crate::crypto::ed25519::{SigningKey, VerifyingKey};
 use crate::crypto::kdf;
-use crate::crypto::rsa::{Label, OperationError, PrivateKey, PublicKey};
+use crate::crypto::rsa::{Label, OperationError, OwnKey, PublicKey};
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, RoomName, SenderKeyId, UserName};
 
@@ -99,13 +99,13 @@ impl SenderKey {
     /// Some milliseconds of work, and less than one more for each member.
     ///
     /// # Errors
-    /// If the identity can't sign.
+    /// If the identity does not sign.
     pub fn make(
         room: RoomName,
         sender: UserName,
         membership: &Membership,
         recipients: &[PublicKey],
-        identity: &PrivateKey,
+        identity: &dyn OwnKey,
         rng: &mut dyn CryptoRng,
     ) -> Result<(Self, Package), OperationError> {
         let context = Context { room, epoch: membership.epoch(room), sender };
@@ -118,7 +118,7 @@ impl SenderKey {
             membership: membership.clone(),
             signer: identity.public().spki_der().to_vec().into(),
         };
-        let statement = minicbor::to_vec(&statement).map_err(|_| OperationError)?;
+        let statement = minicbor::to_vec(&statement).map_err(|_| OperationError::Failed)?;
         let header = cose::statement_header(identity.public().fingerprint());
         let signed = cose::sign(header, statement, &context.of_statement(), |bytes| identity.sign(bytes, rng))?;
         let id = SenderKeyId(kdf::digest(&signed));
@@ -166,18 +166,29 @@ impl OpenedKey {
     /// Whether [`OpenedKey::signer`] is the sender's is for the caller to decide.
     ///
     /// # Errors
-    /// [`Unusable`], by its reason.
+    /// [`OperationError`] if the private key is out of reach; else what came is judged: [`Unusable`], by its reason.
     pub fn open(
         id: SenderKeyId,
         context: Context,
         (head, recipient): (&[u8], &[u8]),
-        identity: &PrivateKey,
+        identity: &dyn OwnKey,
         rng: &mut dyn CryptoRng,
-    ) -> Result<Self, Unusable> {
+    ) -> Result<Result<Self, Unusable>, OperationError> {
         let own = identity.public().fingerprint();
-        let sealed = SealedStatement::read(head, recipient, own).map_err(|Bad| Unusable::Undecryptable)?;
-        let content_key = identity.decrypt(Label::SenderKey, sealed.wrapped(), rng);
-        let signed = sealed.decrypt(&content_key, &context.of_package(id)).map_err(|Bad| Unusable::Undecryptable)?;
+        let Ok(sealed) = SealedStatement::read(head, recipient, own) else { return Ok(Err(Unusable::Undecryptable)) };
+        let content_key = identity.decrypt(Label::SenderKey, sealed.wrapped(), rng)?;
+        Ok(Self::from_sealed(id, context, &sealed, &content_key, own))
+    }
+
+    /// `own` is the fingerprint of the key for which it was sealed.
+    fn from_sealed(
+        id: SenderKeyId,
+        context: Context,
+        sealed: &SealedStatement,
+        content_key: &Secret,
+        own: Fingerprint,
+    ) -> Result<Self, Unusable> {
+        let signed = sealed.decrypt(content_key, &context.of_package(id)).map_err(|Bad| Unusable::Undecryptable)?;
         if SenderKeyId(kdf::digest(&signed)) != id {
             return Err(Unusable::OtherKey);
         }

@@ -10,6 +10,7 @@ use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::file::{self, Access, Existing, ReadError};
+use crate::crypto::kdf;
 use crate::crypto::rsa::{OperationError, PrivateKey, PrivateKeyError, PublicKey, PublicKeyError};
 
 /// The most bytes that a key file may have; a 4096-bit key takes about 3500.
@@ -109,10 +110,22 @@ impl KeyFile {
         Ok(Self { path: path.to_owned(), text: Zeroizing::new(text.to_owned()) })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether opening it takes a passphrase.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    }
+
+    /// SHA-256 over what is in the file. Of one that is encrypted it tells nothing about the key.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        kdf::digest(self.text.as_bytes())
     }
 
     /// The key. The passphrase is not looked at where none is needed.

@@ -97,6 +97,8 @@ fn any_bytes_are_borne_by_parsers() {
         "close",
         "public-key",
         "address",
+        "agent-request",
+        "agent-answer",
         "statement",
         "sealed-message",
         "roster",

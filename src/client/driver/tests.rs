@@ -9,7 +9,7 @@ use crate::client::session::{Answer, Ask};
 use crate::client::session::{Known, Visit};
 use crate::config::ServerFlags;
 use crate::config::{ServerConfig, ServerPaths};
-use crate::crypto::rsa::test_keys;
+use crate::crypto::rsa::{PrivateKey, test_keys};
 use crate::keys::registry::{self, Registry};
 use crate::model::RoomName;
 use crate::proto::frame::{Kind, frame};
@@ -66,7 +66,7 @@ impl User {
         };
         let (sender, told) = mpsc::channel();
         let tell = move |what| drop(sender.send(what));
-        Self { driver: Driver::start(settings, target, key_copy(name), Kept::default(), tell).unwrap(), told }
+        Self { driver: Driver::start(settings, target, Box::new(key_copy(name)), Kept::default(), tell).unwrap(), told }
     }
 
     /// What comes next of which `wanted` holds.
@@ -226,9 +226,10 @@ fn a_wrong_user_key_is_refused() {
         give_up: None,
     };
     let (sender, told) = mpsc::channel();
-    let driver =
-        Driver::start(settings, target(port), key_copy("bob"), Kept::default(), move |what| drop(sender.send(what)))
-            .unwrap();
+    let driver = Driver::start(settings, target(port), Box::new(key_copy("bob")), Kept::default(), move |what| {
+        drop(sender.send(what));
+    })
+    .unwrap();
     let over = User { driver, told }.over();
     assert_eq!(over, (Outcome::AuthenticationFailed { invited: false }, 0));
     server.end();

@@ -50,6 +50,7 @@ impl Lines {
             Outcome::AuthenticationFailed { .. } => ("authentication_failed", None),
             Outcome::PutOut(reason) => ("put_out", Some(reason.to_string())),
             Outcome::ServerKeyChanged | Outcome::NotTheServer => ("server_key_changed", None),
+            Outcome::KeyOutOfReach => ("key_out_of_reach", None),
             Outcome::Version { .. } => ("version", None),
             Outcome::GaveUp { reason } => ("gave_up", Some(reason.clone())),
         };

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 use super::*;
+use crate::crypto::rsa::PrivateKey;
 use crate::crypto::rsa::test_keys::{alice, bob};
 use crate::model::{Incarnation, Seq};
 

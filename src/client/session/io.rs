@@ -7,6 +7,7 @@ use super::private::BadRoster;
 use super::ticket::KeptTicket;
 use super::trust::{Known, Pin, Trust};
 use super::vault::Unreadable;
+use crate::crypto::rsa::OperationError;
 use crate::e2e::{self, Head};
 use crate::model::{Fingerprint, MessageId, RoomName, SenderKeyId, Seq, Timestamp, UserName};
 use crate::proto::close::CloseReason;
@@ -27,8 +28,8 @@ pub enum Input<'a> {
     Network(Attempt, Network<'a>),
     /// The user wants something.
     Command(Command),
-    /// Work is done.
-    Worked(WorkId, e2e::Answer),
+    /// Work is done, or can't be.
+    Worked(WorkId, Result<e2e::Answer, OperationError>),
     /// Another client of the user has remembered this.
     Recalled(Known),
     /// An earlier session has left this ticket, for the first connection.
@@ -488,6 +489,8 @@ pub enum Outcome {
     ServerKeyChanged,
     /// The server could not prove that it has the trusted key.
     NotTheServer,
+    /// The user's own key was needed, and who holds it does not answer any more.
+    KeyOutOfReach,
     /// The server speaks only these versions of the protocol.
     Version {
         /// From this one ...

@@ -10,8 +10,8 @@ use super::room::{Broken, Entry};
 use super::sealer::{Readers, Step};
 use super::trust::Trust;
 use super::vault::Unreadable;
-use super::{Asked, Asker, Event, Output, Phase, Session};
-use crate::crypto::rsa::PublicKey;
+use super::{Asked, Asker, Event, Outcome, Output, Phase, Session};
+use crate::crypto::rsa::{OperationError, PublicKey};
 use crate::e2e::{self, Context, Member, Membership, Package, SenderKey};
 use crate::model::{Fingerprint, RoomName, UserName};
 use crate::proto::message::{ErrorCode, KeyList, Keys, Refused, Reply, Request, RequestId, SenderKeyList, SenderKeys};
@@ -90,11 +90,26 @@ impl Session {
         id
     }
 
-    /// Work is done.
-    pub(super) fn worked(&mut self, id: WorkId, answer: e2e::Answer) {
-        match (self.works.remove(&id), answer) {
-            (Some(Work::Make(name)), e2e::Answer::Made(made)) => self.made(name, id, made.ok()),
-            (Some(Work::Open(name, key)), e2e::Answer::Opened(opened)) => {
+    /// Work is done, or can't be.
+    pub(super) fn worked(&mut self, id: WorkId, answer: Result<e2e::Answer, OperationError>) {
+        let work = self.works.remove(&id);
+        let answer = match answer {
+            // Without the key nothing more can be sealed, opened or decided.
+            Err(OperationError::OutOfReach) => return self.over(Outcome::KeyOutOfReach),
+            answer => answer.ok(),
+        };
+        match (work, answer) {
+            (Some(Work::Make(name)), Some(e2e::Answer::Made(key, package))) => {
+                self.made(name, id, Some((key, package)));
+            }
+            (Some(Work::Make(name)), None) => self.made(name, id, None),
+            (Some(Work::Sign), Some(e2e::Answer::Signed(signed))) => self.signed(id, Some(signed)),
+            (Some(Work::Sign), None) => self.signed(id, None),
+            (Some(Work::Open(name, key)), opened) => {
+                let opened = match opened {
+                    Some(e2e::Answer::Opened(opened)) => opened,
+                    _ => Err(e2e::Unusable::Undecryptable),
+                };
                 let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut()) else { return };
                 match (opened, &mut sealed.private) {
                     (Ok(opened), None) => sealed.vault.hold((*opened).into()),
@@ -106,7 +121,6 @@ impl Session {
                 }
                 self.release(name);
             }
-            (Some(Work::Sign), e2e::Answer::Signed(signed)) => self.signed(id, signed.ok()),
             _ => {}
         }
     }

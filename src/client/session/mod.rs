@@ -53,11 +53,11 @@ use self::room::{Broken, Entry, Room};
 use self::signing::Signing;
 use self::ticket::HeldTicket;
 use crate::crypto::invite::InviteToken;
-use crate::crypto::rsa::PublicKey;
+use crate::crypto::rsa::{OperationError, PublicKey};
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, MessageId, RoomName, Timestamp, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
-use crate::proto::handshake::client::Job;
+use crate::proto::handshake::client::{ClientError, Job};
 use crate::proto::link::{self, Client, Limits, Link};
 use crate::proto::message::{ErrorCode, MESSAGE_BYTES, RequestId, Welcome};
 
@@ -394,6 +394,9 @@ impl Session {
                 connection.link.handle(link::Input::Received(bytes), now);
             }
             (Phase::Linked(connection), Network::Eof) => connection.link.handle(link::Input::Eof, now),
+            (Phase::Linked(_), Network::Answer(Err(ClientError::OwnKey(OperationError::OutOfReach)))) => {
+                self.over(Outcome::KeyOutOfReach);
+            }
             (Phase::Linked(connection), Network::Answer(answer)) => {
                 connection.link.handle(link::Input::Answer(answer), now);
             }

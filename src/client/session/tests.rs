@@ -16,7 +16,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::crypto::rsa::{PrivateKey, test_keys};
+use crate::crypto::rsa::{OwnKey, PrivateKey, test_keys};
 use crate::model::{Incarnation, Seq, Timestamp};
 use crate::proto::handshake::client::Job;
 use crate::proto::handshake::server::{Context, Directory};
@@ -78,6 +78,8 @@ struct World {
     now: Instant,
     rng: StdRng,
     context: Context,
+    // What does the user's part.
+    key: &'static dyn OwnKey,
     // The server's end, while there is a connection.
     link: Option<Link<Server>>,
     attempt: Attempt,
@@ -114,6 +116,7 @@ impl World {
             now,
             rng: StdRng::seed_from_u64(2),
             context,
+            key: test_keys::alice(),
             link: None,
             attempt: Attempt(0),
             listening: true,
@@ -204,11 +207,11 @@ impl World {
                 if !matches!(job, Job::Finish(..)) {
                     self.resumed.push(matches!(job, Job::Resume(_)));
                 }
-                let answer = job.run(test_keys::alice(), &mut self.rng);
+                let answer = job.run(self.key, &mut self.rng);
                 self.handle(Input::Network(attempt, Network::Answer(answer)));
             }
             Output::Work(id, job) => {
-                let answer = job.run(test_keys::alice(), &mut self.rng);
+                let answer = job.run(self.key, &mut self.rng);
                 self.handle(Input::Worked(id, answer));
             }
             Output::HasRead(room, position) => self.read.push((room, position)),

@@ -24,7 +24,7 @@ use crate::client::commands::{self, Action, Mistake, Place};
 use crate::client::driver::{Driver, Handle, Kept, Target, Told};
 use crate::client::gate::Gate;
 use crate::client::session::{Answer, Ask, Command, Event, Outcome, Preference, Settings, Until};
-use crate::crypto::rsa::PrivateKey;
+use crate::crypto::rsa::OwnKey;
 use crate::error::{Error, Exit};
 use crate::model::{Fingerprint, RoomName, UserName};
 use crate::proto::message::{self, Receipt, Request, Shutdown, Stored};
@@ -107,7 +107,7 @@ pub fn chat(
     about: &About,
     settings: Settings,
     target: Target,
-    identity: PrivateKey,
+    identity: Box<dyn OwnKey>,
     kept: Kept,
 ) -> Result<Ended, Error> {
     let (sender, news) = channel();

@@ -165,6 +165,11 @@ const FILES: &[(&str, &str)] = &[
         "For the client, the server's key: in the working directory, else in ~/.local/share/rsachat. Any other is \
          refused.",
     ),
+    (
+        "agent.sock, agent.lock",
+        "Where the user's agent listens, and that one runs: in $XDG_RUNTIME_DIR/rsachat, else in /run/user/UID/rsachat, else \
+         in ~/.local/share/rsachat/run. See rsachat-agent(1).",
+    ),
     ("~/.local/share/rsachat/known_servers", "The keys of servers that were trusted when there was no such file."),
     (
         "$XDG_RUNTIME_DIR/rsachat/tickets",

@@ -85,11 +85,16 @@ pub enum PrivateKeyError {
     Weak(#[from] Weakness),
 }
 
-/// An operation with a private key failed: the arithmetic did not check out (a fault of the machine), or the key could
-/// not be encoded.
+/// Why an operation with a private key gave nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the RSA operation failed on this machine")]
-pub struct OperationError;
+pub enum OperationError {
+    /// The arithmetic did not check out (a fault of the machine), or something could not be encoded.
+    #[error("the RSA operation failed on this machine")]
+    Failed,
+    /// The key is with somebody else, who does not answer any more. Only of an [`OwnKey`](super::OwnKey).
+    #[error("the agent that holds your key does not answer any more: it has ended, or its time is over")]
+    OutOfReach,
+}
 
 /// An RSA private key. Wiped when dropped.
 pub struct PrivateKey {
@@ -103,8 +108,8 @@ impl PrivateKey {
     /// # Errors
     /// Never in practice.
     pub fn generate(bits: Bits, rng: &mut dyn CryptoRng) -> Result<Self, OperationError> {
-        let key = RsaPrivateKey::new(rng, bits.count()).map_err(|_| OperationError)?;
-        Self::from_rsa(key).ok_or(OperationError)
+        let key = RsaPrivateKey::new(rng, bits.count()).map_err(|_| OperationError::Failed)?;
+        Self::from_rsa(key).ok_or(OperationError::Failed)
     }
 
     /// Reads a PEM file: `PRIVATE KEY` and `ENCRYPTED PRIVATE KEY` (PKCS#8, RFC 5958; encrypted with PBES2 from
@@ -179,7 +184,7 @@ impl PrivateKey {
     /// # Errors
     /// Never in practice.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, OperationError> {
-        self.key.rsa().to_pkcs8_pem(LineEnding::LF).map_err(|_| OperationError)
+        self.key.rsa().to_pkcs8_pem(LineEnding::LF).map_err(|_| OperationError::Failed)
     }
 
     /// The PEM file under a passphrase, `ENCRYPTED PRIVATE KEY`: PBES2 with scrypt (N=2^14, r=8, p=5) and AES-256-CBC,
@@ -195,16 +200,17 @@ impl PrivateKey {
         let (mut salt, mut iv) = ([0; 16], [0; 16]);
         rng.fill_bytes(&mut salt);
         rng.fill_bytes(&mut iv);
-        let cost = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| OperationError)?;
-        let scheme = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|_| OperationError)?;
-        let der = self.key.rsa().to_pkcs8_der().map_err(|_| OperationError)?;
-        let ciphertext = scheme.encrypt(passphrase, der.as_bytes()).map_err(|_| OperationError)?;
+        let cost = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| OperationError::Failed)?;
+        let scheme =
+            pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|_| OperationError::Failed)?;
+        let der = self.key.rsa().to_pkcs8_der().map_err(|_| OperationError::Failed)?;
+        let ciphertext = scheme.encrypt(passphrase, der.as_bytes()).map_err(|_| OperationError::Failed)?;
         let info = EncryptedPrivateKeyInfoRef {
             encryption_algorithm: scheme.into(),
-            encrypted_data: OctetStringRef::new(&ciphertext).map_err(|_| OperationError)?,
+            encrypted_data: OctetStringRef::new(&ciphertext).map_err(|_| OperationError::Failed)?,
         };
-        let document = SecretDocument::try_from(info).map_err(|_| OperationError)?;
-        document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|_| OperationError)
+        let document = SecretDocument::try_from(info).map_err(|_| OperationError::Failed)?;
+        document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|_| OperationError::Failed)
     }
 
     /// The public half.
@@ -234,7 +240,7 @@ impl PrivateKey {
     /// If the machine miscalculated: a wrong signature would give the key away.
     pub fn sign(&self, message: &[u8], rng: &mut dyn CryptoRng) -> Result<Vec<u8>, OperationError> {
         let padding = Pss::<Sha256>::new_with_salt(SALT_BYTES);
-        self.key.rsa().sign_with_rng(rng, padding, &Sha256::digest(message)).map_err(|_| OperationError)
+        self.key.rsa().sign_with_rng(rng, padding, &Sha256::digest(message)).map_err(|_| OperationError::Failed)
     }
 }
 

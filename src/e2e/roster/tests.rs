@@ -2,7 +2,7 @@
 
 use super::super::SenderKey;
 use super::*;
-use crate::crypto::rsa::test_keys;
+use crate::crypto::rsa::{PrivateKey, test_keys};
 
 fn user(name: &str) -> UserName {
     name.parse().unwrap()
@@ -41,7 +41,7 @@ fn sender_key(roster: &Roster, sender: Member, identity: &PrivateKey, to: &Priva
     let rng = &mut rand::rng();
     let (key, package) = SenderKey::make(room(), sender.user, &membership, &recipients, identity, rng).unwrap();
     let part = (&*package.head, &*package.recipients[1].1);
-    OpenedKey::open(package.id, key.context(), part, to, rng).unwrap()
+    OpenedKey::open(package.id, key.context(), part, to, rng).unwrap().unwrap()
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn the_membership_of_a_direct_room_is_none_of_a_private_one() {
         let made = SenderKey::make(room, user("alice"), membership, &recipients, test_keys::alice(), rng);
         let (key, package) = made.unwrap();
         let part = (&*package.head, &*package.recipients[0].1);
-        OpenedKey::open(package.id, key.context(), part, test_keys::bob(), rng)
+        OpenedKey::open(package.id, key.context(), part, test_keys::bob(), rng).unwrap()
     };
     let here = Membership::Roster { head: roster.head().unwrap() };
     assert_eq!(made(room(), &membership).unwrap_err(), Unusable::Foreign);

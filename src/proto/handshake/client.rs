@@ -10,7 +10,7 @@ use crate::crypto::aead::TAG_BYTES;
 use crate::crypto::invite::InviteToken;
 use crate::crypto::kdf::{Label, Transcript, expand, extract};
 use crate::crypto::kem::EphemeralKey;
-use crate::crypto::rsa::{Label as OaepLabel, PrivateKey, PublicKey};
+use crate::crypto::rsa::{Label as OaepLabel, OperationError, OwnKey, PublicKey};
 use crate::crypto::secret::Secret;
 use crate::model::UserName;
 use crate::proto::frame::{HEADER_BYTES, Kind, frame};
@@ -111,6 +111,9 @@ pub enum ClientError {
     /// The server could not read what only the holder of its key can read.
     #[error("the server does not have the private key to its public key")]
     NotTheServer,
+    /// Not the server's fault: the user's own key did not do its part.
+    #[error(transparent)]
+    OwnKey(#[from] OperationError),
 }
 
 impl Job {
@@ -118,7 +121,7 @@ impl Job {
     ///
     /// # Errors
     /// [`ClientError`], after which the connection is of no use.
-    pub fn run(self, identity: &PrivateKey, rng: &mut dyn CryptoRng) -> Result<Answer, ClientError> {
+    pub fn run(self, identity: &dyn OwnKey, rng: &mut dyn CryptoRng) -> Result<Answer, ClientError> {
         match self {
             Self::Hello { server, user } => {
                 let identity = Identity { user, fingerprint: identity.public().fingerprint() };
@@ -166,7 +169,7 @@ fn resume(resumption: &Resumption, rng: &mut dyn CryptoRng) -> Answer {
 }
 
 impl ExpectServerHello {
-    fn finish(mut self, frame: &[u8], identity: &PrivateKey, rng: &mut dyn CryptoRng) -> Result<Answer, ClientError> {
+    fn finish(mut self, frame: &[u8], identity: &dyn OwnKey, rng: &mut dyn CryptoRng) -> Result<Answer, ClientError> {
         let hello = ServerHello::parse(frame.get(HEADER_BYTES..).unwrap_or_default(), self.resuming)?;
         let secret = mix(&self.early, &self.key.decapsulate(hello.kem_ciphertext));
         let block = open(&secret, Label::ServerHello, &mut self.transcript, frame, hello.sealed)
@@ -176,7 +179,7 @@ impl ExpectServerHello {
         } else {
             // A key that the server does not have for this user gives a random secret here, and "authentication
             // failed" from the server.
-            identity.decrypt(OaepLabel::ClientHandshake, wire::unpad(&block)?, rng)
+            identity.decrypt(OaepLabel::ClientHandshake, wire::unpad(&block)?, rng)?
         };
         let auth = mix(&secret, &k_c);
         let resumption = expand(&auth, Label::Resumption, &self.transcript.hash());

@@ -1,5 +1,6 @@
 //! The client against a real server: on a (pseudo-)terminal and in pipes.
 
+mod agent;
 mod invite;
 mod json;
 mod pipes;
@@ -101,6 +102,7 @@ impl World {
         command
             .current_dir(self.path(user))
             .env("HOME", self.path("home"))
+            .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("TERM", "xterm")
             .env("TZ", "UTC")
             .env("NO_COLOR", "1")

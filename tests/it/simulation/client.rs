@@ -249,7 +249,7 @@ impl World {
     pub(super) fn client_job(&mut self, number: usize, life: u64, attempt: Attempt, job: Job) {
         let client = &self.clients[number];
         let Some(alive) = client.alive.as_ref().filter(|_| client.life == life) else { return };
-        let answer = job.run(&alive.key, &mut self.rng);
+        let answer = job.run(&*alive.key, &mut self.rng);
         self.network(number, life, attempt, Network::Answer(answer));
     }
 

@@ -100,7 +100,7 @@ fn at_the_client(name: &'static str, frame: &[u8], wanted: &str) -> Failure {
     loop {
         match link.poll() {
             Some(Output::Transmit(bytes)) => answers.push(bytes[0]),
-            Some(Output::Job(job)) => link.handle(Input::Answer(job.run(&ALICE, &mut rng)), now),
+            Some(Output::Job(job)) => link.handle(Input::Answer(job.run(&*ALICE, &mut rng)), now),
             Some(Output::Ended(reason)) => ended = Some(outcome(&reason)),
             Some(Output::Opened(_)) => opened = true,
             Some(Output::Message(_)) => panic!("{name}: a message"),

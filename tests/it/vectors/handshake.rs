@@ -159,7 +159,7 @@ fn make(first: &First, client_name: &'static str, server_name: &'static str) -> 
             secret: Secret::filled_by(|bytes| *bytes = *secret),
         }),
     };
-    let Ok(Answer::Hello(hello, expect)) = job.run(&ALICE, &mut at_client) else { panic!("no hello") };
+    let Ok(Answer::Hello(hello, expect)) = job.run(&*ALICE, &mut at_client) else { panic!("no hello") };
     let job = match first {
         First::Full | First::Invited => server::Job::Full(hello.clone()),
         First::Resumed { .. } => server::Job::Resume(hello.clone()),
@@ -228,7 +228,7 @@ fn make(first: &First, client_name: &'static str, server_name: &'static str) -> 
 
     // This program's own finish is read, and has another content only.
     let Ok(Answer::Finish(finish, finished)) =
-        client::Job::Finish(expect, accepted.hello.clone()).run(&ALICE, &mut at_client)
+        client::Job::Finish(expect, accepted.hello.clone()).run(&*ALICE, &mut at_client)
     else {
         panic!("no finish")
     };

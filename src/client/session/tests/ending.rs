@@ -1,7 +1,11 @@
 //! How a session ends, and what does not end it.
 
+use rand::CryptoRng;
+
 use super::*;
 use crate::crypto::kem::CIPHERTEXT_BYTES;
+use crate::crypto::rsa::{Label, OperationError};
+use crate::crypto::secret::Secret;
 use crate::proto::handshake::wire::{Refusal, RefusalCode, ServerHello};
 
 fn leave(patience: u64) -> Command {
@@ -64,6 +68,39 @@ fn keys_that_are_wrong_end_it() {
     let mut world = World::with(Settings { server: test_keys::bob().public().clone(), ..settings() });
     world.run();
     assert_eq!(outcome(&world), Some(&Outcome::ServerKeyChanged));
+}
+
+/// The key of alice, with an agent that has ended.
+struct Gone;
+
+impl OwnKey for Gone {
+    fn public(&self) -> &PublicKey {
+        test_keys::alice().public()
+    }
+
+    fn decrypt(&self, _: Label, _: &[u8], _: &mut dyn CryptoRng) -> Result<Secret, OperationError> {
+        Err(OperationError::OutOfReach)
+    }
+
+    fn sign(&self, _: &[u8], _: &mut dyn CryptoRng) -> Result<Vec<u8>, OperationError> {
+        Err(OperationError::OutOfReach)
+    }
+}
+
+#[test]
+fn an_own_key_that_is_out_of_reach_ends_it_as_soon_as_it_is_needed() {
+    let mut world = World::with(settings());
+    world.key = &Gone;
+    world.run();
+    assert_eq!(outcome(&world), Some(&Outcome::KeyOutOfReach));
+    // A connection that is there needs it no more, and neither does one that is resumed: a decision over a private room does.
+    let mut world = World::in_lobby(0);
+    world.key = &Gone;
+    world.say("x");
+    assert_eq!(outcome(&world), None);
+    world.command(Command::Ask(Ask::Create { room: "#ops".parse().unwrap(), private: true }));
+    assert_eq!(world.over, Some((Outcome::KeyOutOfReach, 1)));
+    assert!(matches!(world.events.last(), Some(Event::Undelivered { body, .. }) if *body == text("x")));
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl World {
             if to.contains(&own) { (own, test_keys::bob()) } else { (alice().key, test_keys::alice()) };
         let part = &add.recipients.iter().find(|recipient| recipient.member == own).unwrap().part;
         let opened = OpenedKey::open(add.id, place, (&add.head, part), identity, &mut rand::rng());
-        (to, opened.unwrap())
+        (to, opened.unwrap().unwrap())
     }
 
     fn speak(&mut self, what: &str) {

@@ -120,7 +120,7 @@ impl World {
         let own = bob.public().fingerprint();
         let part = &add.recipients.iter().find(|recipient| recipient.member == own).unwrap().part;
         let place = Place { room: room(), epoch: add.epoch, sender: name("alice") };
-        OpenedKey::open(add.id, place, (&add.head, part), bob, &mut rand::rng()).unwrap()
+        OpenedKey::open(add.id, place, (&add.head, part), bob, &mut rand::rng()).unwrap().unwrap()
     }
 
     /// The post that was sent.
