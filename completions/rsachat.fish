@@ -37,6 +37,8 @@ complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "invite" -d 'Let som
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "serve" -d 'Run the server'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "connect" -d 'Chat'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "send" -d 'Say something, and leave'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "tail" -d 'Follow what is said'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "ask" -d 'Ask somebody, and wait for the answer'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "agent" -d 'Hold unlocked keys, so that they work from cron'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "trust" -d 'Look at whose keys you trust, and forget one'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "bench" -d 'Put a server under load, and measure it'
@@ -189,6 +191,36 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l code -d 'It is 
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l urgent -d 'Get through to who does not want to be disturbed: for admins, and owners of a room that both are in'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l room -d 'A room to follow; several, if it is given several times; all of yours if it is not given' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l since -d 'Where to begin: the last N messages of each room; a time, as 2h for two hours ago, or 2026-11-22T09:30:00Z; or the cursor of a message, for what comes after it in one room' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l cursor -d 'Remember under this name what was written, and go on behind it; --since is for the first time' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l exec -d 'Run a command of the shell for each message, with the message as JSON on its standard input; end if it fails' -r -f -a "(__fish_complete_command)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l server -d 'The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]' -r -f -a "(__fish_print_hostnames)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l user -d 'Your name on the server' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l identity -d 'Your private key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l server-key -d 'The server\'s public key; any other is refused' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l fingerprint -d 'The fingerprint of the server\'s key; any other is refused' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l json -d 'Write JSON, an object a line: see rsachat-json(5)'
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l choices -d 'What can be answered, with commas in between: 2 to 9 choices' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l from -d 'Whose answer counts, in a room; everybody\'s if it is not given. Several, with commas in between' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l timeout -d 'How long to wait' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l server -d 'The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]' -r -f -a "(__fish_print_hostnames)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l user -d 'Your name on the server' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l identity -d 'Your private key' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l server-key -d 'The server\'s public key; any other is refused' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l fingerprint -d 'The fingerprint of the server\'s key; any other is refused' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l passphrase-file -d 'Read the passphrase from the first line of FILE, or of standard input if FILE is -' -r -F
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l identity -d 'A private key to hold; can be given more than once [default: the one that connect takes]' -r -F
 complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l user -d 'Your name on the server, by which your key is found' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand agent" -l passphrase-file -d 'Read the passphrase, of all keys, from the first line of FILE, or of standard input if FILE is -' -r -F

@@ -31,6 +31,8 @@ pub enum Exit {
     DoNotDisturb,
     /// 10: it is stored, and was not delivered or read in time.
     TimedOut,
+    /// 20 and this: somebody has answered with this choice, counted from 0; never the first.
+    Choice(u8),
     /// 130: ended by SIGINT (Ctrl-C).
     Interrupted,
     /// 143: ended by SIGTERM.
@@ -53,6 +55,7 @@ impl Exit {
             Self::NoMember => 8,
             Self::DoNotDisturb => 9,
             Self::TimedOut => 10,
+            Self::Choice(number) => 20 + number,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

@@ -6,10 +6,12 @@
 pub mod address;
 pub mod commands;
 pub mod driver;
+pub mod follow;
 pub(crate) mod gate;
 pub(crate) mod json;
 pub mod memory;
 pub mod session;
+pub(crate) mod signals;
 pub mod tickets;
 pub mod ui;
 pub mod verification;

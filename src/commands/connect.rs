@@ -11,7 +11,7 @@ use crate::cli::{ConnectArgs, KeygenArgs};
 use crate::client::address::{Address, Server};
 use crate::client::driver::Kept;
 use crate::client::memory::Memory;
-use crate::client::session::{Outcome, Settings};
+use crate::client::session::{Outcome, Purpose, Settings};
 use crate::client::ui::{self, About, Audience, Ended};
 use crate::config::ClientPaths;
 use crate::crypto::rsa::{Bits, PrivateKey};
@@ -61,7 +61,7 @@ pub(super) fn run(term: &Term, args: &ConnectArgs) -> Result<(), Error> {
         known,
         receipts: config.read_receipts,
         room: about.room,
-        listens: true,
+        purpose: Purpose::Chat,
         give_up,
     };
     let kept = Kept { memory: Some(memory), tickets: link::tickets(&config, &paths, user, about.own, about.server) };

@@ -13,7 +13,7 @@ use super::throwaway;
 use crate::cli::DemoArgs;
 use crate::client::address;
 use crate::client::driver::{Driver, Handle, Kept, Target, Told};
-use crate::client::session::{Arrival, Command, Event, Known, Outcome, Seal, Settings};
+use crate::client::session::{Arrival, Command, Event, Known, Outcome, Purpose, Seal, Settings};
 use crate::client::ui::render::Form;
 use crate::client::ui::{self, About, Audience};
 use crate::config::{ServerConfig, ServerFlags, ServerPaths};
@@ -153,7 +153,7 @@ fn settings(server: &PublicKey, own: &PublicKey, name: &str) -> Result<Settings,
         invite: None,
         receipts: true,
         room,
-        listens: true,
+        purpose: Purpose::Chat,
         give_up: Some(PATIENCE),
     })
 }

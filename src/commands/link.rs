@@ -14,9 +14,10 @@ use crate::config::{ClientConfig, ClientPaths};
 use crate::crypto::rsa::OperationError;
 use crate::error::{Error, Exit};
 use crate::keys::registry;
-use crate::model::{Fingerprint, UserName};
+use crate::model::{Fingerprint, RoomName, UserName};
 use crate::proto::close::CloseCode;
 use crate::proto::handshake::wire::VERSION;
+use crate::proto::message::Refused;
 use crate::term::{Term, sanitise};
 
 /// How long a server may take to say which key it has.
@@ -155,6 +156,21 @@ pub(super) fn ended(outcome: Outcome, me: UserName, own: Fingerprint, server: &S
         Outcome::Version { min, max } => version_error(min, max),
         Outcome::GaveUp { reason } => Error::network(format_args!("no connection to {}: {reason}", server.name))
             .hint("is the server running, and is this its address?"),
+    }
+}
+
+/// The user is in no such room, for this reason, and is not to be made a member by this.
+pub(super) fn no_member(room: RoomName, why: &str) -> Error {
+    Error::new(Exit::NoMember, sanitise(why))
+        .hint(format_args!("if there is such a room, this joins it: rsachat connect --room '{room}'"))
+}
+
+/// What the server has refused.
+pub(super) fn refusal(exit: Exit, refused: &Refused) -> Error {
+    let error = Error::new(exit, sanitise(&refused.text));
+    match &refused.hint {
+        Some(hint) => error.hint(sanitise(hint)),
+        None => error,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Exit};
 use crate::term::{Colour, Term};
 
 mod agent;
+mod ask;
 mod bench;
 mod completions;
 mod connect;
@@ -21,9 +22,11 @@ mod keygen;
 mod keys;
 mod link;
 mod man;
+mod party;
 mod send;
 mod serve;
 mod server_key;
+mod tail;
 mod throwaway;
 mod trust;
 
@@ -38,6 +41,8 @@ pub fn run(cli: Cli) -> Exit {
         Command::Invite(args) => invite::run(&term, &args),
         Command::Connect(args) => connect::run(&term, &args),
         Command::Send(args) => send::run(&term, &args),
+        Command::Tail(args) => tail::run(&term, &args),
+        Command::Ask(args) => ask::run(&term, &args),
         Command::Agent(args) => agent::run(&term, &args),
         Command::Trust(args) => trust::run(&term, &args),
         Command::Bench(args) => bench::run(&term, &args.command),

@@ -8,15 +8,13 @@ use std::time::{Duration, Instant};
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::key_files::own_key;
-use super::{link, server_key};
+use super::link;
+use super::party::Party;
 use crate::cli::{SendArgs, Wait};
-use crate::client::address::Address;
-use crate::client::driver::{Driver, Handle, Kept, Told};
+use crate::client::driver::{Handle, Told};
 use crate::client::gate::Gate;
-use crate::client::memory::Memory;
-use crate::client::session::{Command, Event, Outcome, Settings};
-use crate::config::ClientPaths;
+use crate::client::session::{Command, Event, Outcome, Purpose, Settings};
+use crate::config::ClientConfig;
 use crate::error::{Context as _, Error, Exit};
 use crate::model::{RoomName, Seq, UserName};
 use crate::proto::message::{Body, ErrorCode, Receipt, Refused};
@@ -50,48 +48,21 @@ enum News {
 }
 
 pub(super) fn run(term: &Term, args: &SendArgs) -> Result<(), Error> {
-    let paths = ClientPaths::here();
-    let config = link::config(&paths)?;
-    let (Address { server, fingerprint, invite, .. }, user) =
-        link::settings(term, args.server.as_deref(), &args.link, &config, &paths)?;
-    if invite.is_some() {
-        return Err(Error::usage("an invitation is taken up by rsachat connect").hint("that first, then send"));
-    }
-    let room = room(args, user, config.room)?;
-    let file =
-        link::identity(args.link.identity.as_deref(), &config, &paths, user).ok_or_else(|| link::no_identity(user))?;
-    let key = own_key(term, &paths, &file, args.link.passphrase_file.as_deref())?;
-    // Behind the passphrase, which may come from there, too; and before anybody is kept waiting.
+    let check = |user, config: &ClientConfig| room(args, user, config.room);
+    let (party, mut means, room) = Party::find(term, args.server.as_deref(), &args.link, check)?;
+    // Behind the passphrase, which may come from there, too.
     let words = words(args)?;
-    let server_key = args.link.server_key.as_deref();
-    let trusted = server_key::find(term, server_key, fingerprint, &config, &paths, &server)?;
-    let own = key.public().fingerprint();
-    let file = paths.known_users(&user, own, trusted.key.fingerprint());
-    let (memory, known) = Memory::open(&file, &*key, &mut rand::rng())?;
-    let tickets = link::tickets(&config, &paths, user, own, trusted.key.fingerprint());
-    let settings = Settings {
-        server: trusted.key.clone(),
-        user,
-        own: key.public().clone(),
-        invite: None,
-        known,
-        receipts: false,
-        room,
-        listens: false,
-        give_up: Some(args.timeout),
-    };
+    means.settings = Settings { room, purpose: Purpose::Speak, give_up: Some(args.timeout), ..means.settings };
     let (sender, news) = channel();
     let tell = sender.clone();
-    let kept = Kept { memory: Some(memory), tickets };
-    let driver = Driver::start(settings, server.target.clone(), key, kept, move |told| {
+    let driver = party.start(means, move |told| {
         // Nobody listens any more where it has failed.
         let _ = tell.send(News::Told(told));
-    })
-    .context(|| "can't start the connection's thread")?;
+    })?;
     let sending = Sending {
         term,
         args,
-        user,
+        user: party.user,
         room,
         handle: driver.handle(),
         sender,
@@ -118,7 +89,7 @@ pub(super) fn run(term: &Term, args: &SendArgs) -> Result<(), Error> {
         (Outcome::Left, None, None) => Ok(()),
         (Outcome::Left, None, Some(unknown)) => Err(Error::refused(unknown)),
         (outcome, None, unknown) => {
-            let error = link::ended(outcome, user, own, &server, &trusted);
+            let error = party.ended(outcome);
             Err(unknown.into_iter().fold(error, Error::hint))
         }
     }
@@ -302,11 +273,9 @@ impl Sending<'_> {
             }
             Event::NotEntered { refused, .. } => {
                 let error = match refused.code {
-                    ErrorCode::NotFound | ErrorCode::Forbidden if !self.room.is_direct() => Error::new(
-                        Exit::NoMember,
-                        sanitise(&refused.text),
-                    )
-                    .hint(format_args!("if there is one, this joins it: rsachat connect --room '{}'", self.room)),
+                    ErrorCode::NotFound | ErrorCode::Forbidden if !self.room.is_direct() => {
+                        link::no_member(self.room, &refused.text)
+                    }
                     _ => self.error(&refused),
                 };
                 self.fail(&error);
@@ -378,11 +347,7 @@ impl Sending<'_> {
             ErrorCode::DoNotDisturb => Exit::DoNotDisturb,
             _ => Exit::Refused,
         };
-        let error = Error::new(exit, sanitise(&refused.text));
-        match &refused.hint {
-            Some(hint) => error.hint(sanitise(hint)),
-            None => error,
-        }
+        link::refusal(exit, refused)
     }
 }
 

@@ -161,6 +161,12 @@ impl ClientPaths {
         self.runtime_dir().join("agent.sock")
     }
 
+    /// Where named places in what is followed are kept.
+    #[must_use]
+    pub fn cursors(&self) -> PathBuf {
+        self.data.as_ref().unwrap_or(&self.working).join("cursors")
+    }
+
     fn known_users_dir(&self) -> PathBuf {
         self.data.as_ref().unwrap_or(&self.working).join("known_users")
     }

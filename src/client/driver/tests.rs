@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 use crate::client::session::{Answer, Ask};
-use crate::client::session::{Known, Visit};
+use crate::client::session::{Known, Purpose, Visit};
 use crate::config::ServerFlags;
 use crate::config::{ServerConfig, ServerPaths};
 use crate::crypto::rsa::{PrivateKey, test_keys};
@@ -61,7 +61,7 @@ impl User {
             invite: None,
             receipts: true,
             room: RoomName::lobby(),
-            listens: true,
+            purpose: Purpose::Chat,
             give_up,
         };
         let (sender, told) = mpsc::channel();
@@ -222,7 +222,7 @@ fn a_wrong_user_key_is_refused() {
         invite: None,
         receipts: true,
         room: RoomName::lobby(),
-        listens: true,
+        purpose: Purpose::Chat,
         give_up: None,
     };
     let (sender, told) = mpsc::channel();

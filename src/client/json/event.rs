@@ -11,7 +11,7 @@ use crate::client::ui::About;
 use crate::model::{Incarnation, RoomName, Seq, UserName};
 use crate::proto::handshake::client::SOFTWARE;
 use crate::proto::message::{
-    Act, Acted, Availability, Body, ErrorCode, Position, Receipt, Refused, RoomInfo, Status, Stored,
+    Act, Acted, Availability, Body, ErrorCode, Position, Receipt, Refused, RoomInfo, Status, Stored, Welcome,
 };
 
 /// Makes lines for one user.
@@ -57,6 +57,16 @@ impl Lines {
         Line::End { outcome, reason, undelivered }
     }
 
+    /// The user.
+    pub(crate) fn me(&self) -> UserName {
+        self.me
+    }
+
+    /// There is a connection, to this start of the server.
+    pub(crate) fn is_online(&mut self, welcome: &Welcome) {
+        self.incarnation = Some(welcome.incarnation);
+    }
+
     /// A room as this user names it.
     pub(crate) fn room(&self, room: RoomName) -> String {
         room.seen_by(self.me)
@@ -71,7 +81,7 @@ impl Lines {
     pub(crate) fn event(&mut self, event: Event, reference: Option<Ref>) -> Option<Line> {
         Some(match event {
             Event::Online(welcome) => {
-                self.incarnation = Some(welcome.incarnation);
+                self.is_online(&welcome);
                 Line::Online {
                     admin: welcome.admin,
                     time: Time(welcome.time),

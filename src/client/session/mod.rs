@@ -33,6 +33,7 @@ mod private;
 mod room;
 mod sealed;
 mod sealer;
+mod settings;
 mod signing;
 mod ticket;
 mod trust;
@@ -52,8 +53,7 @@ use self::posts::Fate;
 use self::room::{Broken, Entry, Room};
 use self::signing::Signing;
 use self::ticket::HeldTicket;
-use crate::crypto::invite::InviteToken;
-use crate::crypto::rsa::{OperationError, PublicKey};
+use crate::crypto::rsa::OperationError;
 use crate::crypto::secret::Secret;
 use crate::model::{Fingerprint, MessageId, RoomName, Timestamp, UserName};
 use crate::proto::close::{CloseCode, CloseReason};
@@ -66,6 +66,7 @@ pub use self::io::{
     Until, Visit, WorkId,
 };
 pub use self::private::BadRoster;
+pub use self::settings::{Purpose, Settings};
 pub use self::ticket::KeptTicket;
 pub use self::trust::{Known, Pin, Trust};
 pub use self::vault::Unreadable;
@@ -74,31 +75,6 @@ pub use self::vault::Unreadable;
 const CONNECT: Duration = Duration::from_secs(20);
 /// A server has to welcome us so soon after the handshake.
 const WELCOME: Duration = Duration::from_secs(15);
-
-/// Who talks to whom.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The server's key: whoever has another one is not talked to.
-    pub server: PublicKey,
-    /// Who the user is.
-    pub user: UserName,
-    /// By what the user was invited, if he may not be registered yet.
-    pub invite: Option<InviteToken>,
-    /// The user's own key.
-    pub own: PublicKey,
-    /// What is known of other users' keys.
-    pub known: Known,
-    /// Whether others are told what was read of theirs.
-    pub receipts: bool,
-    /// The room to be in.
-    pub room: RoomName,
-    /// Whether to be in all the rooms of the user's, too, and to tell what is said there. Else it is in that one alone, if he
-    /// is a member of it, and only to speak.
-    pub listens: bool,
-    /// How long to go on without a connection, without an answer, or with a server whose disk takes nothing; for ever if
-    /// not set.
-    pub give_up: Option<Duration>,
-}
 
 /// One user's chat with one server.
 #[derive(Debug)]
@@ -207,9 +183,16 @@ impl Session {
     /// A session that begins with its first try to connect. `wall` is the time of this machine's clock now.
     #[must_use]
     pub fn new(mut settings: Settings, rng: StdRng, now: Instant, wall: Timestamp) -> Self {
-        let known = std::mem::take(&mut settings.known);
+        let mut known = std::mem::take(&mut settings.known);
+        let rooms = match &settings.purpose {
+            Purpose::Chat | Purpose::Speak => BTreeSet::from([settings.room]),
+            Purpose::Follow { rooms, from } => {
+                known.read_only_up_to(from);
+                rooms.clone()
+            }
+        };
         let mut session = Self {
-            rooms: BTreeMap::from([(settings.room, Room::new(settings.room, &known))]),
+            rooms: rooms.into_iter().map(|room| (room, Room::new(room, &known))).collect(),
             settings,
             limits: limits(),
             rng,
@@ -251,7 +234,10 @@ impl Session {
             Input::Network(..) | Input::Tick => {}
             Input::Command(command) => self.command(command, now),
             Input::Worked(id, answer) => self.worked(id, answer),
-            Input::Recalled(known) => self.known.merge(known),
+            Input::Recalled(known) => {
+                let read = !self.follows();
+                self.known.merge(known, read);
+            }
             Input::Ticket(kept) => self.begin_with(kept),
         }
         self.advance(now);

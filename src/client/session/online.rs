@@ -1,12 +1,13 @@
 //! What is said on a connection after its handshake: what the server says, and what is asked of it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::asks::Answered;
 use super::posts::{Fate, here};
 use super::room::{Broken, Entry, Room};
 use super::sealed::Held;
-use super::{Answer, Arrival, Ask, Asked, Asker, Event, Output, Phase, Seal, Session, Trust, Visit};
+use super::{Answer, Arrival, Ask, Asked, Asker, Event, Output, Phase, Purpose, Seal, Session, Trust, Visit};
 use crate::model::{RoomName, Seq};
 use crate::proto::message::{
     Act, ErrorCode, Joined, Membership, Position, Refused, Reply, Request, RequestId, Rooms, ServerMessage, Stored,
@@ -48,7 +49,7 @@ impl Session {
             (ServerMessage::Message(message), Some(incarnation)) => {
                 let Some(room) = self.rooms.get_mut(&message.room) else { return Ok(()) };
                 let name = message.room;
-                if room.said(&message, incarnation)? && self.settings.listens {
+                if room.said(&message, incarnation)? && self.listens() {
                     let held = self.live(message);
                     self.tell_in(name, held);
                 }
@@ -93,7 +94,7 @@ impl Session {
     /// We are in a room now, or no longer, whoever brought that about.
     fn membership(&mut self, membership: Membership) {
         if membership.member {
-            if self.settings.listens && self.may_join(membership.room) {
+            if self.is_about(membership.room) && self.may_join(membership.room) {
                 self.know(membership.room);
                 self.event(Event::Membership(membership));
             }
@@ -144,22 +145,26 @@ impl Session {
         connection.welcome = Some((welcome.clone(), now));
         self.offline = None;
         self.forget_unnamed(&welcome.rooms);
-        let rooms = if self.settings.listens { welcome.rooms.clone() } else { Vec::new() };
-        for room in rooms {
-            if self.may_join(room) {
+        for room in welcome.rooms.clone() {
+            if self.is_about(room) && self.may_join(room) {
                 self.know(room);
             }
         }
-        let is_member =
-            self.settings.listens || self.settings.room.is_direct() || welcome.rooms.contains(&self.settings.room);
+        let named = match &self.settings.purpose {
+            Purpose::Chat => BTreeSet::new(),
+            Purpose::Follow { rooms, .. } => rooms.clone(),
+            Purpose::Speak => BTreeSet::from([self.settings.room]),
+        };
+        let strange = named.into_iter().filter(|room| !room.is_direct() && !welcome.rooms.contains(room));
+        let strange: Vec<RoomName> = strange.collect();
         let waiting = welcome.waiting.clone();
         self.event(Event::Online(welcome));
-        if self.settings.listens && self.known.has_directs() {
+        if self.listens() && (self.known.has_directs() || self.follows()) {
             // What came to another client of the user's, or to an earlier one, does not wait at the server.
             self.request(&Request::Rooms(Rooms { people: false }), Asker::Directs, now);
         }
-        if !is_member {
-            self.is_no_member(self.settings.room);
+        for room in strange {
+            self.is_no_member(room);
         }
         for waiting in &waiting {
             self.waits(waiting);
@@ -179,7 +184,7 @@ impl Session {
         }
     }
 
-    /// The room that the session is for is none of the user's: to join it would make it one.
+    /// A room that the session is for is none of the user's: to join it would make it one.
     fn is_no_member(&mut self, room: RoomName) {
         if self.rooms.contains_key(&room) {
             let refused = here(ErrorCode::Forbidden, format!("you are not in {room}"));
@@ -300,7 +305,7 @@ impl Session {
         let arrived = match room.joined(&answer, incarnation) {
             Ok(arrived) => arrived,
             Err(broken) => {
-                if self.settings.listens {
+                if self.listens() {
                     self.forget_read(name);
                 }
                 self.event(Event::Notice(format!("{name}: what the server has does not fit to what it had before")));
@@ -315,24 +320,24 @@ impl Session {
             Visit::First
         };
         room.visited |= arrived.caught_up;
-        if let Some((after, messages)) = arrived.withdrawn.filter(|_| self.settings.listens) {
+        if let Some((after, messages)) = arrived.withdrawn.filter(|_| self.listens()) {
             self.lost_read(name, Position { incarnation, seq: after });
             self.tell_in(name, Held::Event(Event::Withdrawn { room: name, after, messages }));
         }
-        if arrived.gone > 0 && self.settings.listens {
+        if arrived.gone > 0 && self.listens() {
             self.tell_in(name, Held::Event(Event::Missed { room: name, gone: arrived.gone }));
         }
-        if name.is_direct() && self.settings.listens && self.known.read(name).is_none() {
+        if name.is_direct() && self.listens() && self.known.read(name).is_none() {
             // Nothing of this is read. The next session is to know that there is such a room.
             let first = arrived.messages.first().map(|message| Seq(message.seq.0.saturating_sub(1)));
             let position = Position { incarnation, seq: first.unwrap_or(answer.last) };
             self.known.has_read(name, position);
-            self.outputs.push_back(Output::HasRead(name, Some(position)));
+            self.remember_read(name, Some(position));
         }
         // What nobody has seen yet is no backlog; but what was said before the first visit, to others.
         let read = self.known.read(name).map(|read| read.seq);
         let unread_after = if name.is_direct() { Some(read.unwrap_or_default()) } else { read };
-        let messages = if self.settings.listens { arrived.messages } else { Vec::new() };
+        let messages = if self.listens() { arrived.messages } else { Vec::new() };
         for message in messages {
             let backlog = visit != Visit::Again && unread_after.is_none_or(|read| message.seq <= read);
             let arrival = if backlog { Arrival::Backlog } else { Arrival::Missed };
@@ -362,7 +367,7 @@ impl Session {
         let Some((welcome, _)) = &connection.welcome else { return };
         let message_bytes = usize::try_from(welcome.message_bytes).unwrap_or(usize::MAX);
         let history_limit = welcome.history_limit;
-        let speaks_only = (!self.settings.listens).then_some(welcome.incarnation);
+        let speaks_only = (self.settings.purpose == Purpose::Speak).then_some(welcome.incarnation);
         let requests = &mut self.requests;
         let next = &mut self.next_request;
         let mut next_id = || {

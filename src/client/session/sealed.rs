@@ -271,7 +271,7 @@ impl Session {
     /// Something is new in a direct room.
     pub(super) fn waits(&mut self, waiting: &Waiting) {
         let Waiting { room, last } = *waiting;
-        if room.partner(self.settings.user).is_none() || !self.settings.listens {
+        if room.partner(self.settings.user).is_none() || !self.is_about(room) {
             return;
         }
         if self.may_join(room) {
@@ -285,7 +285,9 @@ impl Session {
     /// In which direct rooms there is something that was not read.
     pub(super) fn told_directs(&mut self, list: &RoomList) {
         for info in &list.rooms {
-            let is_unread = self.known.read(info.room).is_some_and(|read| info.last > read.seq);
+            let nothing = self.follows().then_some(Seq(0));
+            let read = self.known.read(info.room).map(|read| read.seq).or(nothing);
+            let is_unread = self.is_about(info.room) && read.is_some_and(|read| info.last > read);
             if is_unread && info.room.partner(self.settings.user).is_some() && self.may_join(info.room) {
                 self.know(info.room);
             }
@@ -311,7 +313,7 @@ impl Session {
         let before = self.known.read(name);
         self.known.has_read(name, position);
         if self.known.read(name) != before {
-            self.outputs.push_back(Output::HasRead(name, Some(position)));
+            self.remember_read(name, Some(position));
         }
         if self.settings.receipts
             && let Some(sealed) = self.rooms.get_mut(&name).and_then(|room| room.sealed.as_mut())
@@ -325,7 +327,7 @@ impl Session {
         if self.known.read(name).is_some_and(|read| read.seq > position.seq) {
             self.forget_read(name);
             self.known.has_read(name, position);
-            self.outputs.push_back(Output::HasRead(name, Some(position)));
+            self.remember_read(name, Some(position));
         }
     }
 
@@ -333,7 +335,14 @@ impl Session {
     pub(super) fn forget_read(&mut self, name: RoomName) {
         if self.known.read(name).is_some() {
             self.known.forget_read(name);
-            self.outputs.push_back(Output::HasRead(name, None));
+            self.remember_read(name, None);
+        }
+    }
+
+    /// For the user's next session, if this one is one of those in which he reads.
+    pub(super) fn remember_read(&mut self, name: RoomName, position: Option<Position>) {
+        if !self.follows() {
+            self.outputs.push_back(Output::HasRead(name, position));
         }
     }
 
@@ -354,7 +363,7 @@ impl Session {
     }
 
     pub(super) fn tell_progress(&mut self, name: RoomName, now: Instant) {
-        if !self.settings.listens {
+        if !self.listens() {
             // Nobody is told of what comes.
             return;
         }

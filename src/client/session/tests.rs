@@ -16,6 +16,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::*;
+use crate::crypto::rsa::PublicKey;
 use crate::crypto::rsa::{OwnKey, PrivateKey, test_keys};
 use crate::model::{Incarnation, Seq, Timestamp};
 use crate::proto::handshake::client::Job;
@@ -67,7 +68,7 @@ fn settings() -> Settings {
         invite: None,
         receipts: true,
         room: lobby(),
-        listens: true,
+        purpose: Purpose::Chat,
         give_up: None,
     }
 }

@@ -56,10 +56,10 @@ impl Known {
         self.pins.insert(user, pin);
     }
 
-    /// Another client of the user has remembered this.
-    pub fn merge(&mut self, other: Self) {
+    /// Another client of the user has remembered this; `read` is whether what was read there is of interest.
+    pub fn merge(&mut self, other: Self, read: bool) {
         self.pins.extend(other.pins);
-        other.read.into_iter().for_each(|(room, position)| self.has_read(room, position));
+        other.read.into_iter().filter(|_| read).for_each(|(room, position)| self.has_read(room, position));
         (self.ignored, self.hushed) = (other.ignored, other.hushed);
         other.rosters.into_iter().for_each(|(room, head)| self.has_roster(room, head));
     }
@@ -84,6 +84,11 @@ impl Known {
     pub fn has_read(&mut self, room: RoomName, position: Position) {
         let read = self.read.entry(room).or_insert(position);
         *read = position.max(*read);
+    }
+
+    /// What was read is this, and nothing else.
+    pub fn read_only_up_to(&mut self, read: &BTreeMap<RoomName, Position>) {
+        self.read.clone_from(read);
     }
 
     /// A room is left, or its server has lost what was read there.

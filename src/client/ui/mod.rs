@@ -10,13 +10,8 @@ pub mod plain;
 pub mod render;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag::{register, register_conditional_shutdown};
-use signal_hook::iterator::Signals;
 
 use self::render::{Form, Piece, Questions, Renderer};
 use crate::client::address::Address;
@@ -24,6 +19,7 @@ use crate::client::commands::{self, Action, Mistake, Place};
 use crate::client::driver::{Driver, Handle, Kept, Target, Told};
 use crate::client::gate::Gate;
 use crate::client::session::{Answer, Ask, Command, Event, Outcome, Preference, Settings, Until};
+use crate::client::signals;
 use crate::crypto::rsa::OwnKey;
 use crate::error::{Error, Exit};
 use crate::model::{Fingerprint, RoomName, UserName};
@@ -121,7 +117,10 @@ pub fn chat(
     .map_err(|error| Error::failure(error).context("can't start the connection's thread"))?;
     let stage = Stage { handle: driver.handle(), sender, news, told: Arc::clone(&told) };
     let on_terminal = about.audience == Audience::People && term.chats();
-    let result = watch_signals(stage.sender.clone(), on_terminal).and_then(|()| match about.audience {
+    let signals = stage.sender.clone();
+    // Nobody listens any more once the chat has ended.
+    let watching = signals::watch(on_terminal, move |exit| drop(signals.send(News::Signal(exit))));
+    let result = watching.and_then(|()| match about.audience {
         Audience::People if on_terminal => line::run(term, about, stage),
         Audience::People => plain::run(term, about, &stage),
         Audience::Programs => json::run(term, about, &stage),
@@ -134,33 +133,8 @@ pub fn chat(
     result
 }
 
-/// The first signal asks for an orderly end, the second one ends the program.
-fn watch_signals(sender: Sender<News>, terminal: bool) -> Result<(), Error> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::failure)?;
-    if !terminal {
-        // Whatever the program is doing then: it may be writing to somebody who doesn't read. With a terminal the line
-        // editor has to give it back first.
-        let armed = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            register_conditional_shutdown(signal, exit_of(signal).code().into(), Arc::clone(&armed))
-                .and_then(|_| register(signal, Arc::clone(&armed)))
-                .map_err(Error::failure)?;
-        }
-    }
-    std::thread::spawn(move || {
-        for signal in signals.forever() {
-            // Nobody listens any more once the chat has ended.
-            let _ = sender.send(News::Signal(exit_of(signal)));
-        }
-    });
-    Ok(())
-}
-
-fn exit_of(signal: i32) -> Exit {
-    if signal == SIGINT { Exit::Interrupted } else { Exit::Terminated }
-}
-
-fn weight(told: &Told) -> usize {
+/// Bytes that what a session tells keeps, about.
+pub(crate) fn weight(told: &Told) -> usize {
     match told {
         Told::Event(event) => event_weight(event),
         Told::Over { .. } => 0,

@@ -1,12 +1,14 @@
 //! The client against a real server: on a (pseudo-)terminal and in pipes.
 
 mod agent;
+mod ask;
 mod invite;
 mod json;
 mod pipes;
 mod sealed;
 mod send;
 mod settings;
+mod tail;
 mod terminal;
 mod tickets;
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rsachat::client::session::{
-    Answer, Ask, Attempt, Command, Event, Input, KeptTicket, Known, Network, Outcome, Output, Session, Settings, Until,
+    Answer, Ask, Attempt, Command, Event, Input, KeptTicket, Known, Network, Outcome, Output, Purpose, Session,
+    Settings, Until,
 };
 use rsachat::crypto::rsa::PrivateKey;
 use rsachat::model::{RoomName, Seq, UserName};
@@ -102,7 +103,7 @@ impl World {
             invite: None,
             receipts: true,
             room: RoomName::lobby(),
-            listens: true,
+            purpose: Purpose::Chat,
             give_up: self.rng.random_bool(0.1).then_some(Duration::from_secs(20)),
         };
         client.life += 1;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rsachat::client::session::{
-    Ask, Attempt, Command, Event, Input, Known, Network, Output, Session, Settings, Until, WorkId,
+    Ask, Attempt, Command, Event, Input, Known, Network, Output, Purpose, Session, Settings, Until, WorkId,
 };
 use rsachat::e2e;
 use rsachat::model::{RoomName, Seq, UserName};
@@ -67,7 +67,7 @@ impl Town {
             known: self.known[&user].clone(),
             receipts: true,
             room: RoomName::lobby(),
-            listens: true,
+            purpose: Purpose::Chat,
             give_up: None,
         };
         let session = Session::new(settings, StdRng::seed_from_u64(self.rng.random()), self.now, self.wall());

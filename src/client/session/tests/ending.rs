@@ -4,6 +4,7 @@ use rand::CryptoRng;
 
 use super::*;
 use crate::crypto::kem::CIPHERTEXT_BYTES;
+use crate::crypto::rsa::PublicKey;
 use crate::crypto::rsa::{Label, OperationError};
 use crate::crypto::secret::Secret;
 use crate::proto::handshake::wire::{Refusal, RefusalCode, ServerHello};

@@ -163,7 +163,7 @@ fn what_is_decided_is_asked_once_and_what_is_asked_again_and_again() {
 }
 
 fn in_dev_alone(room: RoomName) -> World {
-    World::with(Settings { room, listens: false, ..settings() })
+    World::with(Settings { room, purpose: Purpose::Speak, ..settings() })
 }
 
 #[test]
@@ -214,8 +214,8 @@ fn a_session_of_one_room_makes_nobody_a_member() {
 #[test]
 fn a_session_of_one_direct_room_tells_nothing_of_what_came_there() {
     let direct = RoomName::direct("alice".parse().unwrap(), "bob".parse().unwrap()).unwrap();
-    for listens in [true, false] {
-        let mut world = World::with(Settings { room: direct, listens, ..settings() });
+    for purpose in [Purpose::Chat, Purpose::Speak] {
+        let mut world = World::with(Settings { room: direct, purpose: purpose.clone(), ..settings() });
         world.rooms.clear();
         world.run();
         let (id, _) = world.take(|request| matches!(request, Request::Join(join) if join.room == direct));
@@ -223,6 +223,9 @@ fn a_session_of_one_direct_room_tells_nothing_of_what_came_there() {
         let info = RoomInfo::new(direct);
         let entered = Joined { info, caught_up: true, last: Seq(1), gone: 0, withdrawn_after: None };
         world.tell(&[ServerMessage::Part(id, message), ServerMessage::Reply(id, Reply::Joined(entered))]);
-        assert_eq!(world.requests.iter().any(|(_, request)| matches!(request, Request::Seen(_))), listens);
+        assert_eq!(
+            world.requests.iter().any(|(_, request)| matches!(request, Request::Seen(_))),
+            purpose == Purpose::Chat
+        );
     }
 }

@@ -1,0 +1,388 @@
+//! `rsachat tail`: follows what is said, and hands out each message once.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command as Process, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::link;
+use super::party::Party;
+use crate::cli::{Since, TailArgs};
+use crate::client::driver::{Handle, Told};
+use crate::client::follow::cursor::{Cursor, CursorError};
+use crate::client::follow::{Follower, Start, Step};
+use crate::client::gate::Gate;
+use crate::client::json::event::Lines;
+use crate::client::json::line::{Line, MessageLine};
+use crate::client::json::to_line;
+use crate::client::session::{Command, Event, Outcome, Purpose, Said, Settings};
+use crate::client::signals;
+use crate::client::ui::render::{Form, Piece, Renderer};
+use crate::client::ui::{self, weight};
+use crate::config::ClientConfig;
+use crate::error::{Context as _, Error, Exit};
+use crate::model::{RoomName, Timestamp, UserName};
+use crate::proto::message::{ErrorCode, Position, Refused};
+use crate::term::Term;
+
+/// Bytes of events that wait for a slow reader; with more, no more is read from the server.
+const WAITING: usize = 4 << 20;
+/// What is written at once, at most: so many events of the session.
+const BATCH: usize = 128;
+
+/// What happens.
+#[expect(clippy::large_enum_variant, reason = "few wait at a time")]
+enum News {
+    Told(Told),
+    Signal(Exit),
+}
+
+pub(super) fn run(term: &Term, args: &TailArgs) -> Result<(), Error> {
+    let check = |user, _: &ClientConfig| rooms(args, user);
+    let (party, mut means, rooms) = Party::find(term, args.server.as_deref(), &args.link, check)?;
+    let cursor = args.cursor.map(|name| {
+        let wait = || {
+            term.note("waiting for another rsachat tail with this cursor, or for a command that one has left behind");
+        };
+        let who = (party.user, party.own.fingerprint());
+        Cursor::open(&party.paths.cursors(), name, who, party.trusted.key.fingerprint(), wait)
+    });
+    let mut cursor = cursor.transpose()?;
+    let mut places = cursor.as_ref().map(|cursor| cursor.places().clone()).unwrap_or_default();
+    if let (Some(Since::Position(position)), Some(room), true) = (args.since, rooms.first(), places.is_empty()) {
+        places.insert(*room, position);
+    }
+    let begun = cursor.as_ref().and_then(Cursor::made);
+    let follower = Follower::new(&places, begun.map_or_else(|| start(args.since), Start::Since));
+    means.settings = Settings {
+        room: rooms.first().copied().unwrap_or(means.settings.room),
+        purpose: Purpose::Follow { rooms: rooms.clone(), from: places },
+        ..means.settings
+    };
+    let about = party.about(means.settings.room);
+    if let Some(cursor) = &mut cursor {
+        cursor.begin(Timestamp::now());
+        cursor.save()?;
+    }
+    let (sender, news) = channel();
+    let told = Arc::new(Gate::new(WAITING));
+    let (tell, gate) = (sender.clone(), Arc::clone(&told));
+    let driver = party.start(means, move |told| {
+        gate.enter(weight(&told));
+        // Nobody listens any more where it has failed.
+        let _ = tell.send(News::Told(told));
+    })?;
+    signals::watch(false, move |exit| drop(sender.send(News::Signal(exit))))?;
+    let tail = Tail {
+        term,
+        args,
+        rooms,
+        handle: driver.handle(),
+        renderer: about.renderer(term.out_paint(), Form::Lines),
+        lines: Lines::new(&about),
+        follower,
+        cursor,
+        failed: None,
+        signal: None,
+    };
+    let result = tail.run(&news, &told);
+    driver.handle().send(Command::Leave { patience: Duration::ZERO });
+    told.open();
+    driver.join();
+    match result? {
+        // It was told.
+        Ended { failed: Some(exit), .. } | Ended { signal: Some(exit), .. } => Err(Error::quiet(exit)),
+        Ended { outcome: Outcome::Left | Outcome::ServerEnded, .. } => Ok(()),
+        Ended { outcome, .. } => Err(party.ended(outcome)),
+    }
+}
+
+/// The rooms to follow; none for all of the user's.
+fn rooms(args: &TailArgs, me: UserName) -> Result<BTreeSet<RoomName>, Error> {
+    let room = |place: &crate::client::commands::Place| {
+        place.room(me).ok_or_else(|| Error::usage(format_args!("--room: {me} is you")))
+    };
+    let rooms: BTreeSet<RoomName> = args.rooms.iter().map(room).collect::<Result<_, _>>()?;
+    if matches!(args.since, Some(Since::Position(_))) && rooms.len() != 1 {
+        return Err(Error::usage("a message's cursor is a place in one room").hint("--room '#ROOM'"));
+    }
+    Ok(rooms)
+}
+
+fn start(since: Option<Since>) -> Start {
+    match since {
+        None | Some(Since::Last(0) | Since::Position(_)) => Start::Now,
+        Some(Since::Last(count)) => Start::Last(count),
+        Some(Since::Time(time)) => Start::Since(time),
+        Some(Since::Ago(time)) => {
+            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            Start::Since(Timestamp(Timestamp::now().0.saturating_sub(millis)))
+        }
+    }
+}
+
+/// How it ended.
+struct Ended {
+    outcome: Outcome,
+    failed: Option<Exit>,
+    signal: Option<Exit>,
+}
+
+struct Tail<'a> {
+    term: &'a Term,
+    args: &'a TailArgs,
+    rooms: BTreeSet<RoomName>,
+    handle: Handle,
+    renderer: Renderer,
+    lines: Lines,
+    follower: Follower,
+    cursor: Option<Cursor>,
+    /// How it failed. That was told.
+    failed: Option<Exit>,
+    signal: Option<Exit>,
+}
+
+impl Tail<'_> {
+    fn run(mut self, news: &Receiver<News>, told: &Gate) -> Result<Ended, Error> {
+        while let Ok(first) = news.recv() {
+            let mut batch = Vec::new();
+            let mut over = None;
+            for news in std::iter::once(first).chain(news.try_iter().take(BATCH)) {
+                match news {
+                    News::Told(Told::Over { outcome, .. }) => over = Some(outcome),
+                    News::Told(Told::Event(event)) => {
+                        let event = Told::Event(event);
+                        told.leave(weight(&event));
+                        if let Told::Event(event) = event {
+                            self.told(event, &mut batch)?;
+                        }
+                    }
+                    News::Signal(exit) => {
+                        self.signal = Some(exit);
+                        self.leave();
+                    }
+                }
+            }
+            self.hand_out(&batch)?;
+            if let Some(outcome) = over {
+                return Ok(Ended { outcome, failed: self.failed, signal: self.signal });
+            }
+        }
+        Err(Error::failure("the connection's thread has ended"))
+    }
+
+    fn leave(&self) {
+        self.handle.send(Command::Leave { patience: Duration::ZERO });
+    }
+
+    fn fail(&mut self, error: &Error) {
+        if self.failed.is_none() {
+            self.term.report(error);
+            self.failed = Some(error.exit);
+            self.leave();
+        }
+    }
+
+    /// Gathers what is to be handed out for an event.
+    fn told(&mut self, event: Event, batch: &mut Vec<Item>) -> Result<(), Error> {
+        if let Event::Online(_) | Event::Preferred(_) = &event {
+            ui::show(self.term, self.renderer.event(&event))?;
+        }
+        if let Event::Online(welcome) = &event {
+            self.lines.is_online(welcome);
+        }
+        for step in self.follower.event(event) {
+            match step {
+                Step::Hand(said) => batch.push(Item::Message(said)),
+                Step::Begin(room, position) => batch.push(Item::Place(room, position)),
+                Step::Withdraw(room, position) => batch.push(Item::Lost(room, position)),
+                Step::Tell(event) => batch.push(Item::Event(event)),
+                Step::Ask(ask) => self.handle.send(Command::Ask(ask)),
+                Step::Refused(room, refused) => self.refused(room, &refused),
+                Step::TooMuch(room) => {
+                    let text = format!("too much was said in {} since then", room.seen_by(self.lines.me()));
+                    self.fail(&Error::failure(text).hint("--since a later time"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, room: RoomName, refused: &Refused) {
+        let error = match refused.code {
+            ErrorCode::NotFound | ErrorCode::Forbidden if !room.is_direct() => link::no_member(room, &refused.text),
+            ErrorCode::NotFound => link::refusal(Exit::NoUser, refused),
+            _ => link::refusal(Exit::Refused, refused),
+        };
+        // Of all his rooms, one that he is in no longer is none that he follows.
+        if !self.rooms.is_empty() {
+            self.fail(&error);
+        }
+    }
+}
+
+/// What is handed out, in this order.
+enum Item {
+    Message(Said),
+    /// A place that is reached without a message.
+    Place(RoomName, Position),
+    /// The server has lost what came after this.
+    Lost(RoomName, Position),
+    Event(Event),
+}
+
+impl Tail<'_> {
+    fn hand_out(&mut self, items: &[Item]) -> Result<(), Error> {
+        if items.is_empty() || self.failed.is_some() {
+            return Ok(());
+        }
+        let result = match &self.args.exec {
+            Some(command) => self.execute(items, command),
+            None => self.write(items),
+        };
+        // Also what was done before something failed.
+        result.and(self.save())
+    }
+
+    /// Writes all of it, at once.
+    fn write(&mut self, items: &[Item]) -> Result<(), Error> {
+        if let Some(cursor) = &mut self.cursor {
+            let messages =
+                items.iter().filter_map(|item| if let Item::Message(said) = item { Some(said) } else { None });
+            messages.for_each(|said| cursor.hand(&said.message));
+        }
+        self.save()?;
+        let mut text = Vec::new();
+        for item in items {
+            match item {
+                Item::Message(said) if self.is_done(said) => {}
+                Item::Message(said) if self.args.json => text.extend(self.line(said)),
+                Item::Message(said) => text.extend(self.words(said)),
+                Item::Event(event) => text.extend(self.tell(event)),
+                Item::Place(..) | Item::Lost(..) => {}
+            }
+        }
+        self.term.write_out(&text)?;
+        for item in items {
+            self.is_taken(item);
+        }
+        Ok(())
+    }
+
+    /// Runs the command for each message.
+    fn execute(&mut self, items: &[Item], command: &str) -> Result<(), Error> {
+        for item in items {
+            match item {
+                Item::Message(said) if !self.is_done(said) => {
+                    if let Some(cursor) = &mut self.cursor {
+                        cursor.hand(&said.message);
+                    }
+                    self.save()?;
+                    if let Err(error) = run_command(command, &self.line(said)) {
+                        let place = format!("{} {}", said.message.room.seen_by(self.lines.me()), said.message.seq.0);
+                        let error = error.context(format_args!("at message {place}"));
+                        self.fail(&if self.cursor.is_some() {
+                            error.hint("started again, it begins there")
+                        } else {
+                            error
+                        });
+                        return Ok(());
+                    }
+                }
+                Item::Event(event) => drop(self.tell(event)),
+                Item::Message(_) | Item::Place(..) | Item::Lost(..) => {}
+            }
+            self.is_taken(item);
+        }
+        Ok(())
+    }
+
+    /// Whether a message was done with, before the server lost it and got it again.
+    fn is_done(&self, said: &Said) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| cursor.was_taken(&said.message))
+    }
+
+    fn is_taken(&mut self, item: &Item) {
+        let Some(cursor) = &mut self.cursor else { return };
+        match item {
+            Item::Message(said) => {
+                if let Some(position) = self.follower.position(said.message.seq) {
+                    cursor.take(&said.message, position);
+                }
+            }
+            Item::Place(room, position) => cursor.set(*room, *position),
+            Item::Lost(room, position) => cursor.withdraw(*room, *position),
+            Item::Event(_) => {}
+        }
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        Ok(self.cursor.as_ref().map_or(Ok(()), Cursor::save)?)
+    }
+
+    /// A message as JSON.
+    fn line(&self, said: &Said) -> Vec<u8> {
+        let again = self.cursor.as_ref().is_some_and(|cursor| cursor.was_handed(&said.message));
+        to_line(&Line::Message(MessageLine { again, ..self.lines.message(&said.message, said.seal) }))
+    }
+
+    /// A message for people.
+    fn words(&mut self, said: &Said) -> Vec<u8> {
+        if self.renderer.ignores(said.message.sender) {
+            return Vec::new();
+        }
+        let room = said.message.room.seen_by(self.lines.me());
+        let room = if self.rooms.len() == 1 { String::new() } else { format!("{room} ") };
+        let pieces = self.renderer.message(&said.message, said.seal).into_iter();
+        let lines = pieces.filter_map(|piece| if let Piece::Chat(text) = piece { Some(text) } else { None });
+        lines.flat_map(|text| format!("{room}{text}\n").into_bytes()).collect()
+    }
+
+    /// Tells something else: what concerns a program that follows, as JSON; else on standard error.
+    fn tell(&mut self, event: &Event) -> Vec<u8> {
+        if self.args.json
+            && let Event::Missed { .. } | Event::Withheld { .. } | Event::Withdrawn { .. } = event
+        {
+            return self.lines.event(event.clone(), None).map(|line| to_line(&line)).unwrap_or_default();
+        }
+        for piece in self.renderer.event(event) {
+            if let Piece::Notice(text) = piece {
+                self.term.note(text);
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// Runs a command of the shell with this on its standard input.
+fn run_command(command: &str, input: &[u8]) -> Result<(), Error> {
+    let mut child = Process::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::piped())
+        .spawn()
+        .context(|| "can't run sh for the command of --exec")?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command may read none of it.
+        let _ = stdin.write_all(input);
+    }
+    let status = child.wait().context(|| "can't wait for the command of --exec")?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::failure(format_args!("the command of --exec has failed: {status}")))
+    }
+}
+
+impl From<CursorError> for Error {
+    fn from(error: CursorError) -> Self {
+        let hint = match &error {
+            CursorError::Foreign { .. } => Some("take another name for the cursor"),
+            CursorError::Damaged { .. } => Some("remove it to begin anew"),
+            CursorError::Io { .. } => None,
+        };
+        let error = Self::failure(error);
+        hint.into_iter().fold(error, Self::hint)
+    }
+}

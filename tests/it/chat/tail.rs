@@ -1,0 +1,273 @@
+//! `rsachat tail`: what is handed out, once, whatever happens to it.
+
+use std::collections::BTreeMap;
+use std::process::Output;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use super::json::{has, invalid};
+use super::*;
+
+impl World {
+    fn tail(&self, user: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(user, PROGRAM);
+        let key = data("test_server.pem");
+        command.args(["tail", "--server", &self.address(), "--user", user, "--server-key"]).arg(key).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn says(&self, user: &str, arguments: &[&str], text: &str) {
+        let mut command = self.command(user, PROGRAM);
+        let key = data("test_server.pem");
+        command.args(["send", "--server", &self.address(), "--user", user, "--server-key"]).arg(key);
+        let output = command.args(arguments).arg("--").arg(text).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+/// A running one.
+struct Tail {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Tail {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, lines }
+    }
+
+    #[track_caller]
+    fn next(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).unwrap()
+    }
+
+    #[track_caller]
+    fn message(&self) -> Value {
+        let line = serde_json::from_str(&self.next()).unwrap();
+        assert_eq!(invalid("event", &line), None, "{line}");
+        line
+    }
+
+    fn end(mut self, signal: &str) -> Output {
+        // By its own number, of a process that is not waited for yet.
+        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        // Whoever reads on a thread has the output.
+        drop(self.child.stdout.take());
+        self.child.wait_with_output().unwrap()
+    }
+}
+
+#[test]
+fn what_is_said_comes_once_from_where_one_wants_it() {
+    let world = World::new();
+    for number in 1..=5 {
+        world.says("bob", &[], &format!("number {number}"));
+    }
+    let all = Tail::start(world.tail("alice", &["--json", "--since", "1h"]));
+    for number in 1..=5 {
+        let message = all.message();
+        assert!(
+            has(&message, &json!({"type": "message", "seq": number, "from": "bob", "room": "#common"})),
+            "{message}"
+        );
+    }
+    let last = Tail::start(world.tail("alice", &["--room", "#common", "--since", "2"]));
+    assert!(last.next().ends_with("<bob> number 4"));
+    assert!(last.next().ends_with("<bob> number 5"));
+    world.says("bob", &[], "number 6");
+    let six = all.message();
+    assert!(last.next().ends_with("<bob> number 6"));
+    // Behind a place; and to her alone, for who follows everything.
+    world.says("bob", &["--to", "alice"], "secret");
+    let secret = all.message();
+    assert!(has(&secret, &json!({"room": "@bob", "text": "secret", "sealed": true, "trust": "pinned"})), "{secret}");
+    world.says("bob", &[], "number 7");
+    let cursor = six["cursor"].as_str().unwrap();
+    let behind = Tail::start(world.tail("alice", &["--json", "--room", "#common", "--since", cursor]));
+    assert_eq!(behind.message()["text"], "number 7");
+    assert!(last.next().ends_with("<bob> number 7"));
+    assert_eq!(all.message()["text"], "number 7");
+    assert_eq!(all.end("-TERM").status.code(), Some(143));
+    assert_eq!(last.end("-INT").status.code(), Some(130));
+    behind.end("-TERM");
+    // Nothing of it was read by alice.
+    let (lines, ..) = world.pipe_with("alice", &["--room", "@bob"]).end();
+    assert!(lines.iter().any(|line| line.ends_with("secret")));
+}
+
+#[test]
+fn a_cursor_goes_on_where_it_was() {
+    let mut world = World::new();
+    let arguments = ["--json", "--cursor", "bot"];
+    let first = Tail::start(world.tail("alice", &arguments));
+    let saved = world.path("home/.local/share/rsachat/cursors/bot.json");
+    let at = |seq: u64| {
+        let text = fs::read_to_string(&saved).unwrap_or_default();
+        text.contains(&format!("-{seq}\""))
+    };
+    // It begins with what is said from now on.
+    until(|| at(0));
+    world.says("bob", &[], "one");
+    assert_eq!(first.message()["text"], "one");
+    until(|| at(1));
+    first.end("-KILL");
+    world.says("bob", &[], "two");
+    world.says("bob", &["--to", "alice"], "alone");
+    world.kill_server();
+    world.start_server();
+    world.says("bob", &[], "three");
+    let second = Tail::start(world.tail("alice", &arguments));
+    let mut texts: Vec<String> = (0..3).map(|_| second.message()["text"].as_str().unwrap().to_owned()).collect();
+    texts.sort();
+    assert_eq!(texts, ["alone", "three", "two"]);
+    // Another one waits until this one has ended.
+    let mut command = world.tail("alice", &arguments);
+    let mut third = command.spawn().unwrap();
+    let mut note = String::new();
+    BufReader::new(third.stderr.take().unwrap()).read_line(&mut note).unwrap();
+    assert!(note.contains("waiting for another rsachat tail"), "{note}");
+    until(|| at(3));
+    second.end("-TERM");
+    world.says("bob", &[], "four");
+    let mut line = String::new();
+    BufReader::new(third.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("\"four\""), "{line}");
+    third.kill().unwrap();
+    third.wait().unwrap();
+}
+
+#[test]
+fn a_command_runs_for_each_message_and_its_failure_ends_it() {
+    let world = World::new();
+    let log = world.path("log");
+    let command = format!("cat >> {} && grep -q bad {0} && exit 3; true", log.display());
+    let arguments = ["--room", "#common", "--cursor", "bot", "--exec", &command, "--since", "1h"];
+    let first = Tail::start(world.tail("alice", &arguments));
+    world.says("bob", &[], "good");
+    until(|| fs::read_to_string(&log).unwrap_or_default().contains("good"));
+    world.says("bob", &[], "bad");
+    world.says("bob", &[], "behind it");
+    let output = first.child.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("at message #common 2: the command of --exec has failed"), "{errors}");
+    // Once more, now that it works; and it is told that it may have been there before.
+    fs::write(&log, "").unwrap();
+    let command = format!("cat >> {}", log.display());
+    let again = ["--room", "#common", "--cursor", "bot", "--exec", &command];
+    let second = Tail::start(world.tail("alice", &again));
+    until(|| fs::read_to_string(&log).unwrap().contains("behind it"));
+    second.end("-TERM");
+    let lines = fs::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(has(&lines[0], &json!({"text": "bad", "again": true})), "{lines:?}");
+    assert!(lines[1].get("again").is_none() && lines[1]["text"] == "behind it", "{lines:?}");
+}
+
+#[test]
+fn what_cannot_be_followed_has_its_exit_code() {
+    let world = World::new();
+    for (arguments, code, text) in [
+        (&["--room", "#nowhere"][..], 8, "rsachat connect --room '#nowhere'"),
+        (&["--room", "@nobody"], 7, "nobody"),
+        (&["--room", "@alice"], 2, "alice is you"),
+        (&["--since", "3-17"], 2, "--room"),
+        (&["--since", "soon"], 2, "a number of messages"),
+        (&["--cursor", "../up"], 2, "name"),
+        (&["--json", "--exec", "true"], 2, "--exec"),
+    ] {
+        let output = world.tail("alice", arguments).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+        assert!(errors.contains(text), "{arguments:?}: {errors}");
+    }
+    // A reader that has gone away.
+    world.says("bob", &[], "hello");
+    let mut tail = Tail::start(world.tail("alice", &["--since", "1"])).child;
+    let mut head = world.tail("alice", &["--since", "1"]);
+    let mut head = head.spawn().unwrap();
+    drop(head.stdout.take());
+    let output = head.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+}
+
+/// What was given to the command, and to which run of the program; in order.
+fn handed(log: &Path) -> Vec<(usize, Value)> {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines = text.lines().map(|line| {
+        let (run, line) = line.split_once(' ').unwrap();
+        (run.parse().unwrap(), serde_json::from_str(line).unwrap())
+    });
+    lines.collect()
+}
+
+#[test]
+fn nothing_is_missed_or_repeated_whenever_it_is_killed() {
+    const ROUNDS: usize = 50;
+    let world = World::new();
+    let log = world.path("log");
+    let mut rng = StdRng::seed_from_u64(1);
+    // Somebody talks all the time.
+    let mut bob = world.pipe("bob");
+    let mut said = 0;
+    // A first run, so that the cursor begins before that.
+    let start = |run: usize| {
+        // One write for a line, so that it is there or not.
+        let command = format!("read -r line && echo \"{run} $line\" >> {}", log.display());
+        let arguments = ["--room", "#common", "--cursor", "bot", "--exec", &command];
+        let mut command = world.tail("alice", &arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let saved = world.path("home/.local/share/rsachat/cursors/bot.json");
+    let mut tail = start(0);
+    until(|| fs::read_to_string(&saved).unwrap_or_default().contains("-0\""));
+    for run in 1..=ROUNDS {
+        for _ in 0..rng.random_range(1..6) {
+            said += 1;
+            bob.say(&format!("number {said}"));
+        }
+        // It is killed at some point of what it does for these.
+        let wanted = said - rng.random_range(0..3).min(said - 1);
+        until(|| handed(&log).iter().any(|(_, message)| message["text"] == format!("number {wanted}")));
+        for _ in 0..rng.random_range(0..2000) {
+            std::hint::spin_loop();
+        }
+        tail.kill().unwrap();
+        tail.wait().unwrap();
+        tail = start(run);
+    }
+    until(|| handed(&log).iter().any(|(_, message)| message["text"] == format!("number {said}")));
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    let handed = handed(&log);
+    let mut first: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut last = 0;
+    for (run, message) in &handed {
+        let seq = message["seq"].as_u64().unwrap();
+        match first.get(&seq) {
+            None => {
+                assert_eq!(seq, last + 1, "left out: {message}");
+                last = seq;
+            }
+            // Again only where it was the last one of a run that was killed; and it says so.
+            Some(before) => {
+                assert!(seq == last && before < run, "repeated: {message}");
+                assert_eq!(message["again"], true, "repeated in silence: {message}");
+            }
+        }
+        first.entry(seq).or_insert(*run);
+    }
+    assert_eq!(last, said);
+}
