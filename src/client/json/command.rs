@@ -341,3 +341,74 @@ fn say(room: RoomName, body: Body, urgent: bool) -> Wish {
     let join = room.is_direct().then_some(Command::Join { room });
     Wish::Session(join.into_iter().chain([Command::Post { room, body, urgent }]).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn alice(line: &[u8]) -> Result<Asked, Bad> {
+        read(line, "alice".parse().unwrap(), RoomName::lobby())
+    }
+
+    #[test]
+    fn what_is_not_named_is_the_usual_room_and_what_is_named_is_that() {
+        let wish = |line: &str| alice(line.as_bytes()).unwrap().wish;
+        let Wish::Session(commands) = wish(r#"{"command":"say","text":"hi"}"#) else { panic!("nothing is said") };
+        let body = || Body::Text { text: "hi".to_owned() };
+        assert_eq!(commands, [Command::Post { room: RoomName::lobby(), body: body(), urgent: false }]);
+        let Wish::Session(commands) = wish(r#"{"command":"say","room":"@bob","text":"hi","urgent":true}"#) else {
+            panic!("nothing is said")
+        };
+        let room = RoomName::direct("alice".parse().unwrap(), "bob".parse().unwrap()).unwrap();
+        assert_eq!(commands, [Command::Join { room }, Command::Post { room, body: body(), urgent: true }]);
+        assert!(matches!(wish(r#"{"command":"exit"}"#), Wish::Exit));
+    }
+
+    #[test]
+    fn a_command_is_named_by_a_short_text_or_a_number() {
+        let reference = |value: &str| alice(format!(r#"{{"command":"rooms","ref":{value}}}"#).as_bytes());
+        for value in ["1", "-1.5", "\"x\"", &format!("\"{}\"", "x".repeat(REF_BYTES))] {
+            assert_eq!(reference(value).unwrap().reference.unwrap().to_string(), value);
+        }
+        for value in ["null", "[]", "{}", "true", &format!("\"{}\"", "x".repeat(REF_BYTES + 1))] {
+            let bad = reference(value).unwrap_err();
+            assert_eq!((bad.code, bad.reference), ("bad_command", None), "{value}");
+        }
+        // It is told with what is wrong.
+        let bad = alice(br#"{"command":"sing","ref":"x"}"#).unwrap_err();
+        assert_eq!((bad.code, bad.reference), ("bad_command", Some("x".into())));
+    }
+
+    const LINES: &[&str] = &[
+        r##"{"command":"say","room":"#ops","text":"hi","kind":"code","urgent":false,"ref":1}"##,
+        r#"{"command":"ask","text":"deploy?","choices":["yes","no"]}"#,
+        r#"{"command":"ban","user":"bob","server":true,"seconds":60,"reason":"noise"}"#,
+        r#"{"command":"trust","user":"bob","key":"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","verified":true}"#,
+        r#"{"command":"status","status":"dnd","text":null}"#,
+    ];
+
+    proptest! {
+        #[test]
+        fn any_line_is_a_command_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Err(bad) = alice(&bytes) {
+                prop_assert!(["bad_json", "bad_command"].contains(&bad.code) && !bad.message.is_empty());
+            }
+        }
+
+        #[test]
+        fn so_is_any_that_was_a_command(line in 0..LINES.len(), at in 0..200_usize, byte in any::<u8>(), cut in any::<bool>()) {
+            let mut bytes = LINES[line].as_bytes().to_vec();
+            prop_assert!(alice(&bytes).is_ok(), "{}", LINES[line]);
+            let at = at % bytes.len();
+            if cut {
+                bytes.truncate(at);
+                prop_assert_eq!(alice(&bytes).unwrap_err().code, "bad_json");
+            } else {
+                bytes[at] = byte;
+                let _ = alice(&bytes);
+            }
+        }
+    }
+}

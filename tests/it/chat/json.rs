@@ -2,17 +2,23 @@
 
 use std::sync::LazyLock;
 
-use boon::{Compiler, Schemas};
+use boon::{Compiler, SchemaIndex, Schemas};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::*;
 
 /// The schema of lines out and of commands; in that of lines out nothing is allowed that it does not name.
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+static SCHEMA: LazyLock<(Schemas, [SchemaIndex; 2])> = LazyLock::new(|| {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/rsachat-json.schema.json")).unwrap();
     let mut schema = serde_json::from_str(&text).unwrap();
     close(&mut schema);
-    schema
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.add_resource("file:///schema.json", schema).unwrap();
+    let mut compile = |name| compiler.compile(&format!("file:///schema.json#/$defs/{name}"), &mut schemas).unwrap();
+    let indices = ["event", "command"].map(&mut compile);
+    (schemas, indices)
 });
 
 fn close(schema: &mut Value) {
@@ -28,12 +34,15 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// Why a line is not what the schema says, if it is not.
-pub(super) fn invalid(definition: &str, line: &Value) -> Option<String> {
-    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-    compiler.add_resource("file:///schema.json", SCHEMA.clone()).unwrap();
-    let index = compiler.compile(&format!("file:///schema.json#/$defs/{definition}"), &mut schemas).unwrap();
-    schemas.validate(line, index).err().map(|error| format!("{error:#}"))
+/// Why a line out is not what the schema says, if it is not.
+pub(super) fn invalid(line: &Value) -> Option<String> {
+    let (schemas, [event, _]) = &*SCHEMA;
+    schemas.validate(line, *event).err().map(|error| format!("{error:#}"))
+}
+
+fn invalid_command(line: &Value) -> Option<String> {
+    let (schemas, [_, command]) = &*SCHEMA;
+    schemas.validate(line, *command).err().map(|error| format!("{error:#}"))
 }
 
 pub(super) struct Program {
@@ -58,7 +67,7 @@ impl Program {
             Err(error) => panic!("{error} after {:#?}", self.all),
         };
         let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        assert_eq!(invalid("event", &line), None, "{line}");
+        assert_eq!(invalid(&line), None, "{line}");
         self.all.push(line.clone());
         Some(line)
     }
@@ -79,7 +88,7 @@ impl Program {
     /// A command that the schema knows.
     #[track_caller]
     pub(super) fn asks(&mut self, command: &Value) {
-        assert_eq!(invalid("command", command), None, "{command}");
+        assert_eq!(invalid_command(command), None, "{command}");
         self.pipe.say(&command.to_string());
     }
 
@@ -258,6 +267,62 @@ fn what_makes_no_sense_is_answered_with_its_line_and_the_session_goes_on() {
     is(&alice.asked(json!({"command": "exit"})), &json!({"type": "done"}));
     let (.., status) = alice.end();
     assert!(status.success());
+}
+
+#[test]
+fn any_nonsense_is_answered_in_its_order() {
+    const LINES: u64 = 2000;
+    let world = World::new();
+    let mut alice = world.program("alice", &[]);
+    alice.hears(&json!({"type": "entered"}));
+    let mut rng = StdRng::seed_from_u64(1);
+    let whole = br#"{"command":"say","room":"@bob","text":"\u00e4 \"quoted\"","urgent":false,"ref":17}"#;
+    let mut input = Vec::new();
+    for _ in 0..LINES {
+        // The beginning of a command is none, and neither is what doesn't begin as one.
+        let mut line: Vec<u8> = match rng.random_range(0..3) {
+            0 => whole[..rng.random_range(1..whole.len())].to_vec(),
+            1 => (0..rng.random_range(1..100)).map(|_| rng.random()).collect(),
+            _ => (0..rng.random_range(1..100)).map(|_| b"{}[]\",:0truenull"[rng.random_range(0..16)]).collect(),
+        };
+        line.retain(|byte| *byte != b'\n');
+        line.insert(0, b'!');
+        if line[1..].starts_with(b"{\"") {
+            line.remove(0);
+        }
+        input.extend(line);
+        input.push(b'\n');
+    }
+    let mut stdin = alice.pipe.child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        stdin.write_all(&input).unwrap();
+        stdin
+    });
+    for number in 1..=LINES {
+        let error = alice.hears(&json!({"type": "error"}));
+        assert_eq!((&error["line"], &error["code"]), (&json!(number), &json!("bad_json")), "{error}");
+    }
+    alice.pipe.child.stdin = Some(writer.join().unwrap());
+    is(&alice.asked(json!({"command": "say", "text": "still here"})), &json!({"type": "accepted"}));
+}
+
+#[test]
+fn with_nothing_to_read_it_leaves_and_with_nobody_who_reads_too() {
+    let world = World::new();
+    let mut closed = world.command("alice", "sh");
+    closed.args(["-c", "exec \"$@\" <&-", "sh", PROGRAM]).args(world.connect("alice")).arg("--json");
+    let output = closed.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let last: Value =
+        serde_json::from_slice(output.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    is(&last, &json!({"type": "end", "outcome": "left"}));
+    // SIGPIPE is nobody's business.
+    let mut command = world.command("alice", "sh");
+    let script = "\"$@\" | head -n 1 >/dev/null";
+    command.args(["-c", script, "sh", PROGRAM]).args(world.connect("alice")).arg("--json").stdin(Stdio::piped());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]
