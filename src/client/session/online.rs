@@ -367,6 +367,7 @@ impl Session {
         let Some((welcome, _)) = &connection.welcome else { return };
         let message_bytes = usize::try_from(welcome.message_bytes).unwrap_or(usize::MAX);
         let history_limit = welcome.history_limit;
+        let reads = self.settings.purpose == Purpose::Chat;
         let speaks_only = (self.settings.purpose == Purpose::Speak).then_some(welcome.incarnation);
         let requests = &mut self.requests;
         let next = &mut self.next_request;
@@ -382,7 +383,7 @@ impl Session {
                 && !self.asks.is_making(*name)
             {
                 let id = next_id();
-                connection.outgoing.push(&room.join(*name, id, speaks_only));
+                connection.outgoing.push(&room.join(*name, id, reads, speaks_only));
                 requests.insert(id, Asked { by: Asker::Join(*name), at: now });
             }
             if let Entry::Inside = room.entry {

@@ -103,14 +103,20 @@ impl Room {
         }
     }
 
-    /// The request that enters the room. Who only speaks there takes nothing of what was said: what the server has comes
+    /// The request that enters the room; `reads` is whether somebody is shown what was said there. Who only speaks there takes nothing of what was said: what the server has comes
     /// before the position that is given then, in the present incarnation.
-    pub(super) fn join(&mut self, room: RoomName, id: RequestId, speaks_only: Option<Incarnation>) -> Vec<u8> {
+    pub(super) fn join(
+        &mut self,
+        room: RoomName,
+        id: RequestId,
+        reads: bool,
+        speaks_only: Option<Incarnation>,
+    ) -> Vec<u8> {
         self.entry = Entry::Asked(id, Parts::default());
         if let Some(incarnation) = speaks_only.filter(|_| self.fresh) {
             self.have = Some(Position { incarnation, seq: Seq(u64::MAX) });
         }
-        let backlog = self.fresh && self.have.is_some() && speaks_only.is_none();
+        let backlog = self.fresh && self.have.is_some() && reads;
         Request::Join(Join { room, after: self.have, backlog }).encode(id)
     }
 

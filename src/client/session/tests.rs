@@ -1,6 +1,7 @@
 //! A session against a server that says what a test tells it to say, over a real link.
 
 mod ending;
+mod following;
 mod membership;
 mod private;
 mod reading;
