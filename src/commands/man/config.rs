@@ -176,4 +176,8 @@ const FILES: &[(&str, &str)] = &[
         "What lets the user in again without his key, if tickets says so; where there is no such directory, in \
          ~/.local/share/rsachat/run. Can be removed at any time.",
     ),
+    (
+        "~/.local/share/rsachat/cursors/NAME.json, NAME.lock",
+        "Up to where rsachat tail --cursor NAME has handed out what was said, and that one runs. Remove both to begin anew.",
+    ),
 ];
