@@ -57,8 +57,11 @@ impl Questions {
         }
         let first = numbered.count + 1;
         numbered.count += choices.iter().len();
-        let text = text.chars().take(REPEATED).collect();
-        numbered.latest.push_back(Question { id, asker, hash, text, choices: choices.clone(), first });
+        let mut begin: String = text.chars().take(REPEATED).collect();
+        if begin.len() < text.len() {
+            begin.push('…');
+        }
+        numbered.latest.push_back(Question { id, asker, hash, text: begin, choices: choices.clone(), first });
         first
     }
 
@@ -239,6 +242,13 @@ mod tests {
         assert_eq!((renderer.questions.answer(0), renderer.questions.answer(6)), (None, None));
         let said = Stored { body: Some(answer(&first, "yes")), ..stored("carol", "", 0) };
         assert_eq!(shown(&mut renderer, &said), "01:46 * carol answers yes to: deploy?");
+        // What is long is not said all over again.
+        renderer.set_width(200);
+        let body = Body::Question { text: "x".repeat(100), choices: "yes,no".parse().unwrap() };
+        let long = Stored { message: MessageId([3; 16]), body: Some(body), ..stored("bob", "", 0) };
+        shown(&mut renderer, &long);
+        let said = Stored { body: Some(answer(&long, "yes")), ..stored("carol", "", 0) };
+        assert!(shown(&mut renderer, &said).ends_with(&format!(" to: {}…", "x".repeat(REPEATED))));
     }
 
     #[test]
