@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -53,19 +54,19 @@ pub(super) fn run(term: &Term, args: &TailArgs) -> Result<(), Error> {
     let mut places = cursor.as_ref().map(|cursor| cursor.places().clone()).unwrap_or_default();
     if let (Some(Since::Position(position)), Some(room), true) = (args.since, rooms.first(), places.is_empty()) {
         places.insert(*room, position);
+        if let Some(cursor) = &mut cursor {
+            cursor.set(*room, position);
+        }
     }
     let begun = cursor.as_ref().and_then(Cursor::made);
-    let follower = Follower::new(&places, begun.map_or_else(|| start(args.since), Start::Since));
+    let start = begun.map_or_else(|| start(args.since), Start::Since);
+    let follower = Follower::new(&places, start);
     means.settings = Settings {
         room: rooms.first().copied().unwrap_or(means.settings.room),
         purpose: Purpose::Follow { rooms: rooms.clone(), from: places },
         ..means.settings
     };
     let about = party.about(means.settings.room);
-    if let Some(cursor) = &mut cursor {
-        cursor.begin(Timestamp::now());
-        cursor.save()?;
-    }
     let (sender, news) = channel();
     let told = Arc::new(Gate::new(WAITING));
     let (tell, gate) = (sender.clone(), Arc::clone(&told));
@@ -74,7 +75,13 @@ pub(super) fn run(term: &Term, args: &TailArgs) -> Result<(), Error> {
         // Nobody listens any more where it has failed.
         let _ = tell.send(News::Told(told));
     })?;
-    signals::watch(false, move |exit| drop(sender.send(News::Signal(exit))))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    signals::watch(false, move |exit| {
+        stopped.store(true, Ordering::Relaxed);
+        // Nobody listens any more where it has failed.
+        let _ = sender.send(News::Signal(exit));
+    })?;
     let tail = Tail {
         term,
         args,
@@ -82,8 +89,10 @@ pub(super) fn run(term: &Term, args: &TailArgs) -> Result<(), Error> {
         handle: driver.handle(),
         renderer: about.renderer(term.out_paint(), Form::Lines),
         lines: Lines::new(&about),
+        start,
         follower,
         cursor,
+        stop,
         failed: None,
         signal: None,
     };
@@ -137,8 +146,11 @@ struct Tail<'a> {
     handle: Handle,
     renderer: Renderer,
     lines: Lines,
+    start: Start,
     follower: Follower,
     cursor: Option<Cursor>,
+    /// No command is to be run any more.
+    stop: Arc<AtomicBool>,
     /// How it failed. That was told.
     failed: Option<Exit>,
     signal: Option<Exit>,
@@ -192,6 +204,10 @@ impl Tail<'_> {
         }
         if let Event::Online(welcome) = &event {
             self.lines.is_online(welcome);
+            let since = if let Start::Since(time) = self.start { time } else { welcome.time };
+            if let Some(cursor) = &mut self.cursor {
+                cursor.begin(since);
+            }
         }
         for step in self.follower.event(event) {
             match step {
@@ -271,9 +287,12 @@ impl Tail<'_> {
         Ok(())
     }
 
-    /// Runs the command for each message.
+    /// Runs the command for each message, until the program is to end.
     fn execute(&mut self, items: &[Item], command: &str) -> Result<(), Error> {
         for item in items {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
             match item {
                 Item::Message(said) if !self.is_done(said) => {
                     if let Some(cursor) = &mut self.cursor {

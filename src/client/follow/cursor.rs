@@ -73,7 +73,7 @@ struct Contents {
     user: String,
     key: String,
     server: String,
-    /// What was said before this, in rooms that are not here, is of no interest.
+    /// What was said before this, in rooms that are not here, is of no interest; by the server's clock.
     made: Option<String>,
     /// Up to where what was said was taken.
     rooms: BTreeMap<String, String>,
@@ -176,15 +176,15 @@ impl Cursor {
         Ok(())
     }
 
-    /// When it was begun, by the server's clock; nothing of a new one.
+    /// From when on it takes what is said in rooms of which it knows nothing, by the server's clock; nothing of a new one.
     #[must_use]
     pub fn made(&self) -> Option<Timestamp> {
         self.made
     }
 
-    /// It is begun, if it is new.
-    pub fn begin(&mut self, now: Timestamp) {
-        self.made.get_or_insert(now);
+    /// It takes what is said from then on, if it is new.
+    pub fn begin(&mut self, since: Timestamp) {
+        self.made.get_or_insert(since);
     }
 
     /// Up to where what was said was taken.
