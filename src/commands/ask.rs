@@ -9,15 +9,17 @@ use super::party::Party;
 use crate::cli::AskArgs;
 use crate::client::commands::Place;
 use crate::client::driver::{Handle, Told};
-use crate::client::session::{Command, Event, Outcome, Purpose, Seal, Settings, Trust};
+use crate::client::session::{Answer, Ask, Command, Event, Outcome, Purpose, Seal, Settings, Trust};
 use crate::config::ClientConfig;
 use crate::error::{Error, Exit};
 use crate::model::{Choice, MessageId, QuestionHash, RoomName, UserName};
-use crate::proto::message::{Body, ErrorCode, Refused, Stored};
+use crate::proto::message::{Availability, Body, ErrorCode, Refused, Stored};
 use crate::term::{Term, sanitise};
 
 /// How long what is said at the end may take to be stored.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// Characters of a question that are repeated when it is over, at most.
+const REPEATED: usize = 60;
 
 pub(super) fn run(term: &Term, args: &AskArgs) -> Result<(), Error> {
     let check = |user, _: &ClientConfig| whom(args, user);
@@ -25,7 +27,8 @@ pub(super) fn run(term: &Term, args: &AskArgs) -> Result<(), Error> {
     means.settings = Settings {
         room,
         purpose: Purpose::Follow { rooms: rooms(party.user, room, &from), from: BTreeMap::new() },
-        give_up: Some(args.timeout),
+        // The time is looked at here.
+        give_up: None,
         ..means.settings
     };
     let (tell, told) = channel();
@@ -45,6 +48,7 @@ pub(super) fn run(term: &Term, args: &AskArgs) -> Result<(), Error> {
         handle: driver.handle(),
         id: None,
         is_member: room.is_direct(),
+        is_asked: false,
         until: Instant::now() + args.timeout,
         result: None,
     };
@@ -96,6 +100,8 @@ struct Asking<'a> {
     id: Option<MessageId>,
     /// Of the room.
     is_member: bool,
+    /// The server has the question.
+    is_asked: bool,
     until: Instant,
     /// What came of it; then it only takes leave.
     result: Option<Result<(), Error>>,
@@ -112,9 +118,7 @@ impl Asking<'_> {
                 Ok(Told::Over { outcome, .. }) => return Ok((outcome, self.result)),
                 Ok(Told::Event(event)) => self.heard(event)?,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.say(format!("waits no longer for an answer to: {}", self.args.question));
-                    let text = format!("nobody has answered within {} s", self.args.timeout.as_secs_f32());
-                    self.end(Err(Error::new(Exit::TimedOut, text)));
+                    self.is_over();
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(Error::failure("the connection's thread has ended")),
             }
@@ -125,14 +129,16 @@ impl Asking<'_> {
         match event {
             Event::Online(welcome) => {
                 self.is_member |= welcome.rooms.contains(&self.room);
-                if let Some(body) = self.body.take() {
-                    self.handle.send(Command::Post { room: self.room, body, urgent: false });
+                if self.body.is_some() {
+                    self.handle.send(Command::Ask(Ask::Whois { user: self.me }));
                 }
             }
+            Event::Answered { ask: Ask::Whois { .. }, answer } => self.may_ask(&answer),
+            Event::Accepted { id, .. } if Some(id) == self.id => self.is_asked = true,
             Event::Pending { id, body: Body::Question { .. }, .. } => self.id = Some(id),
             Event::Refused { id, refused, .. } if Some(id) == self.id => self.refused(&refused),
             Event::NotEntered { room, refused } if room == self.room => self.refused(&refused),
-            Event::NotEntered { refused, .. } => self.term.warn(sanitise(&refused.text)),
+            Event::NotEntered { room, refused } => self.misses(room, &refused),
             Event::Undelivered { id, .. } if Some(id) == self.id && self.result.is_none() => {
                 self.end(Err(Error::refused("the server has not said whether it has the question")));
             }
@@ -154,6 +160,29 @@ impl Asking<'_> {
         Ok(())
     }
 
+    /// Asks, unless no answer could reach the user.
+    fn may_ask(&mut self, answer: &Result<Answer, Refused>) {
+        if let Ok(Answer::User(own, _)) = answer
+            && own.status.availability == Availability::DoNotDisturb
+        {
+            let text = "you do not want to be disturbed: no answer would reach you";
+            return self.end(Err(Error::new(Exit::DoNotDisturb, text).hint("/status online in rsachat connect")));
+        }
+        if let Some(body) = self.body.take() {
+            self.handle.send(Command::Post { room: self.room, body, urgent: false });
+        }
+    }
+
+    /// Somebody whose answer counts can't be reached.
+    fn misses(&mut self, room: RoomName, refused: &Refused) {
+        self.from.retain(|user| room.partner(self.me) != Some(*user));
+        if self.from.is_empty() && !self.args.from.is_empty() {
+            self.end(Err(link::refusal(Exit::NoUser, refused)));
+        } else {
+            self.term.warn(sanitise(&refused.text));
+        }
+    }
+
     /// Takes an answer, if it is one that counts.
     fn said(&mut self, message: &Stored, seal: Seal) -> Result<(), Error> {
         let Some(Body::Answer { question, asked, choice }) = &message.body else { return Ok(()) };
@@ -163,7 +192,7 @@ impl Asking<'_> {
             return Ok(());
         }
         match seal {
-            Seal::Sealed(Trust::Pinned | Trust::Verified) if *asked == self.hash => {
+            Seal::Sealed(Trust::Pinned | Trust::Verified) if **asked == self.hash => {
                 self.answered(message.sender, choice)
             }
             Seal::Sealed(Trust::Pinned | Trust::Verified) => {
@@ -182,16 +211,36 @@ impl Asking<'_> {
     }
 
     fn answered(&mut self, user: UserName, choice: &Choice) -> Result<(), Error> {
-        self.term.out(sanitise(choice.as_str()))?;
+        // Whoever reads it or not: the exit code says it, too, and those who were asked are told.
+        let written = self.term.out(sanitise(choice.as_str()));
         if !self.room.is_direct() {
-            self.say(format!("has {user}'s answer, {choice}, to: {}", self.args.question));
+            self.say(&format!("has {user}'s answer, {choice}, to: {}", self.question()));
         }
         let number = self.args.choices.iter().position(|known| known == choice).unwrap_or_default();
         self.end(match u8::try_from(number) {
             Ok(0) => Ok(()),
             number => Err(Error::quiet(Exit::Choice(number.unwrap_or_default()))),
         });
-        Ok(())
+        written.or_else(|error| if error.exit == Exit::Done { Ok(()) } else { Err(error) })
+    }
+
+    /// The time is over.
+    fn is_over(&mut self) {
+        let time = self.args.timeout.as_secs_f32();
+        if self.is_asked {
+            self.say(&format!("waits no longer for an answer to: {}", self.question()));
+            self.end(Err(Error::new(Exit::TimedOut, format_args!("nobody has answered within {time} s"))));
+        } else {
+            let error = Error::network(format_args!("the server has not taken the question within {time} s"));
+            self.end(Err(error.hint("is the server running, and is this its address?")));
+        }
+    }
+
+    /// How the question begins, in one line.
+    fn question(&self) -> String {
+        let line = self.args.question.lines().next().unwrap_or_default();
+        let begin: String = line.chars().take(REPEATED).collect();
+        if begin.len() < self.args.question.len() { begin + "…" } else { begin }
     }
 
     fn refused(&mut self, refused: &Refused) {
@@ -207,8 +256,9 @@ impl Asking<'_> {
     }
 
     /// Tells those who were asked how it ended.
-    fn say(&self, text: String) {
-        self.handle.send(Command::Post { room: self.room, body: Body::Action { text }, urgent: false });
+    fn say(&self, text: &str) {
+        let body = Body::Action { text: text.to_owned() };
+        self.handle.send(Command::Post { room: self.room, body, urgent: false });
     }
 
     fn end(&mut self, result: Result<(), Error>) {

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+use signal_hook::consts::SIGINT;
 
 use super::link;
 use super::party::Party;
@@ -24,7 +27,7 @@ use crate::client::ui::render::{Form, Piece, Renderer};
 use crate::client::ui::{self, weight};
 use crate::config::ClientConfig;
 use crate::error::{Context as _, Error, Exit};
-use crate::model::{RoomName, Timestamp, UserName};
+use crate::model::{RoomName, UserName};
 use crate::proto::message::{ErrorCode, Position, Refused};
 use crate::term::Term;
 
@@ -89,7 +92,6 @@ pub(super) fn run(term: &Term, args: &TailArgs) -> Result<(), Error> {
         handle: driver.handle(),
         renderer: about.renderer(term.out_paint(), Form::Lines),
         lines: Lines::new(&about),
-        start,
         follower,
         cursor,
         stop,
@@ -102,7 +104,7 @@ pub(super) fn run(term: &Term, args: &TailArgs) -> Result<(), Error> {
     driver.join();
     match result? {
         // It was told.
-        Ended { failed: Some(exit), .. } | Ended { signal: Some(exit), .. } => Err(Error::quiet(exit)),
+        Ended { signal: Some(exit), .. } | Ended { failed: Some(exit), .. } => Err(Error::quiet(exit)),
         Ended { outcome: Outcome::Left | Outcome::ServerEnded, .. } => Ok(()),
         Ended { outcome, .. } => Err(party.ended(outcome)),
     }
@@ -122,13 +124,10 @@ fn rooms(args: &TailArgs, me: UserName) -> Result<BTreeSet<RoomName>, Error> {
 
 fn start(since: Option<Since>) -> Start {
     match since {
-        None | Some(Since::Last(0) | Since::Position(_)) => Start::Now,
+        None | Some(Since::Position(_)) => Start::Ago(Duration::ZERO),
         Some(Since::Last(count)) => Start::Last(count),
         Some(Since::Time(time)) => Start::Since(time),
-        Some(Since::Ago(time)) => {
-            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-            Start::Since(Timestamp(Timestamp::now().0.saturating_sub(millis)))
-        }
+        Some(Since::Ago(time)) => Start::Ago(time),
     }
 }
 
@@ -146,7 +145,6 @@ struct Tail<'a> {
     handle: Handle,
     renderer: Renderer,
     lines: Lines,
-    start: Start,
     follower: Follower,
     cursor: Option<Cursor>,
     /// No command is to be run any more.
@@ -204,44 +202,47 @@ impl Tail<'_> {
         }
         if let Event::Online(welcome) = &event {
             self.lines.is_online(welcome);
-            let since = if let Start::Since(time) = self.start { time } else { welcome.time };
-            if let Some(cursor) = &mut self.cursor {
-                cursor.begin(since);
-            }
         }
-        for step in self.follower.event(event) {
+        let is_online = matches!(event, Event::Online(_));
+        let steps = self.follower.event(event);
+        if let Some(cursor) = self.cursor.as_mut().filter(|_| is_online) {
+            cursor.begin(self.follower.since());
+        }
+        for step in steps {
             match step {
-                Step::Hand(said) => batch.push(Item::Message(said)),
+                Step::Hand(said, position) => batch.push(Item::Message(said, position)),
                 Step::Begin(room, position) => batch.push(Item::Place(room, position)),
                 Step::Withdraw(room, position) => batch.push(Item::Lost(room, position)),
                 Step::Tell(event) => batch.push(Item::Event(event)),
                 Step::Ask(ask) => self.handle.send(Command::Ask(ask)),
-                Step::Refused(room, refused) => self.refused(room, &refused),
-                Step::TooMuch(room) => {
-                    let text = format!("too much was said in {} since then", room.seen_by(self.lines.me()));
-                    self.fail(&Error::failure(text).hint("--since a later time"));
-                }
+                Step::Refused(room, refused) => self.refused(room, refused.as_ref()),
             }
         }
         Ok(())
     }
 
-    fn refused(&mut self, room: RoomName, refused: &Refused) {
-        let error = match refused.code {
-            ErrorCode::NotFound | ErrorCode::Forbidden if !room.is_direct() => link::no_member(room, &refused.text),
-            ErrorCode::NotFound => link::refusal(Exit::NoUser, refused),
-            _ => link::refusal(Exit::Refused, refused),
+    /// A room can't be followed, or no longer.
+    fn refused(&mut self, room: RoomName, refused: Option<&Refused>) {
+        let error = match refused {
+            None => link::no_member(room, &format!("you are in {} no longer", room.seen_by(self.lines.me()))),
+            Some(refused) => match refused.code {
+                ErrorCode::NotFound | ErrorCode::Forbidden if !room.is_direct() => link::no_member(room, &refused.text),
+                ErrorCode::NotFound => link::refusal(Exit::NoUser, refused),
+                _ => link::refusal(Exit::Refused, refused),
+            },
         };
         // Of all his rooms, one that he is in no longer is none that he follows.
-        if !self.rooms.is_empty() {
+        if self.rooms.contains(&room) {
             self.fail(&error);
+        } else if refused.is_some() {
+            self.term.warn(error);
         }
     }
 }
 
 /// What is handed out, in this order.
 enum Item {
-    Message(Said),
+    Message(Said, Position),
     /// A place that is reached without a message.
     Place(RoomName, Position),
     /// The server has lost what came after this.
@@ -266,16 +267,16 @@ impl Tail<'_> {
     fn write(&mut self, items: &[Item]) -> Result<(), Error> {
         if let Some(cursor) = &mut self.cursor {
             let messages =
-                items.iter().filter_map(|item| if let Item::Message(said) = item { Some(said) } else { None });
+                items.iter().filter_map(|item| if let Item::Message(said, _) = item { Some(said) } else { None });
             messages.for_each(|said| cursor.hand(&said.message));
         }
         self.save()?;
         let mut text = Vec::new();
         for item in items {
             match item {
-                Item::Message(said) if self.is_done(said) => {}
-                Item::Message(said) if self.args.json => text.extend(self.line(said)),
-                Item::Message(said) => text.extend(self.words(said)),
+                Item::Message(said, _) if self.is_done(said) => {}
+                Item::Message(said, position) if self.args.json => text.extend(self.line(said, *position)),
+                Item::Message(said, _) => text.extend(self.words(said)),
                 Item::Event(event) => text.extend(self.tell(event)),
                 Item::Place(..) | Item::Lost(..) => {}
             }
@@ -294,12 +295,18 @@ impl Tail<'_> {
                 break;
             }
             match item {
-                Item::Message(said) if !self.is_done(said) => {
+                Item::Message(said, position) if !self.is_done(said) => {
                     if let Some(cursor) = &mut self.cursor {
                         cursor.hand(&said.message);
                     }
                     self.save()?;
-                    if let Err(error) = run_command(command, &self.line(said)) {
+                    if let Err(error) = run_command(command, &self.line(said, *position)) {
+                        // Who ends the program ends its command, too, and first.
+                        if error.exit != Exit::Failure || self.stop.load(Ordering::Relaxed) {
+                            self.signal.get_or_insert(Exit::Interrupted);
+                            self.leave();
+                            return Ok(());
+                        }
                         let place = format!("{} {}", said.message.room.seen_by(self.lines.me()), said.message.seq.0);
                         let error = error.context(format_args!("at message {place}"));
                         self.fail(&if self.cursor.is_some() {
@@ -311,7 +318,7 @@ impl Tail<'_> {
                     }
                 }
                 Item::Event(event) => drop(self.tell(event)),
-                Item::Message(_) | Item::Place(..) | Item::Lost(..) => {}
+                Item::Message(..) | Item::Place(..) | Item::Lost(..) => {}
             }
             self.is_taken(item);
         }
@@ -326,11 +333,7 @@ impl Tail<'_> {
     fn is_taken(&mut self, item: &Item) {
         let Some(cursor) = &mut self.cursor else { return };
         match item {
-            Item::Message(said) => {
-                if let Some(position) = self.follower.position(said.message.seq) {
-                    cursor.take(&said.message, position);
-                }
-            }
+            Item::Message(said, position) => cursor.take(&said.message, *position),
             Item::Place(room, position) => cursor.set(*room, *position),
             Item::Lost(room, position) => cursor.withdraw(*room, *position),
             Item::Event(_) => {}
@@ -342,9 +345,13 @@ impl Tail<'_> {
     }
 
     /// A message as JSON.
-    fn line(&self, said: &Said) -> Vec<u8> {
+    fn line(&self, said: &Said, position: Position) -> Vec<u8> {
         let again = self.cursor.as_ref().is_some_and(|cursor| cursor.was_handed(&said.message));
-        to_line(&Line::Message(MessageLine { again, ..self.lines.message(&said.message, said.seal) }))
+        to_line(&Line::Message(MessageLine {
+            again,
+            cursor: Some(position.to_string()),
+            ..self.lines.message(&said.message, said.seal)
+        }))
     }
 
     /// A message for people.
@@ -387,6 +394,9 @@ fn run_command(command: &str, input: &[u8]) -> Result<(), Error> {
         let _ = stdin.write_all(input);
     }
     let status = child.wait().context(|| "can't wait for the command of --exec")?;
+    if status.signal() == Some(SIGINT) {
+        return Err(Error::quiet(Exit::Interrupted));
+    }
     if status.success() {
         Ok(())
     } else {

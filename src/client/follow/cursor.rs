@@ -6,6 +6,7 @@
 //! starts, so that the next one waits for a command that has outlived the one before.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -15,7 +16,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::file::{self, Access, Existing, ReadError};
-use crate::model::{Fingerprint, HexError, MessageId, NameError, RoomName, Timestamp, UserName};
+use crate::model::{Fingerprint, MessageId, NameError, RoomName, Timestamp, UserName};
 use crate::proto::message::{Position, Stored};
 use crate::time::{parse_rfc_3339, rfc_3339};
 
@@ -25,6 +26,29 @@ const FILE_BYTES: u64 = 4 << 20;
 /// Messages that are known again by their names: a server that ends before it has stored what it has told gets it again
 /// from whoever said it. That is what was said within some milliseconds.
 const RECENT: usize = 64;
+/// Messages that were handed out and not taken, at most: more than are handed out at once.
+const HANDED: usize = 4096;
+
+/// A message, whatever its number: an identifier is its sender's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Named(MessageId, UserName);
+
+impl Named {
+    fn of(message: &Stored) -> Self {
+        Self(message.message, message.sender)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (sender, id) = text.split_once(' ')?;
+        Some(Self(id.parse().ok()?, UserName::from_wire(sender)?))
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.1, self.0)
+    }
+}
 
 /// The name of a cursor: as a user's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,10 +114,10 @@ pub struct Cursor {
     whose: [String; 3],
     made: Option<Timestamp>,
     rooms: BTreeMap<RoomName, Position>,
-    recent: VecDeque<MessageId>,
-    handed: BTreeSet<MessageId>,
+    recent: VecDeque<Named>,
+    handed: BTreeSet<Named>,
     // Of those, what an earlier run has handed out.
-    unsure: BTreeSet<MessageId>,
+    unsure: BTreeSet<Named>,
     // Held for as long as it is open, here or by a command.
     _lock: File,
 }
@@ -168,9 +192,9 @@ impl Cursor {
             let place = place.parse().map_err(|error| damaged(format!("{name}: {error}")))?;
             self.rooms.insert(room, place);
         }
-        let bad_id = |error: HexError| damaged(format!("a message's name: {error}"));
-        self.recent = contents.recent.iter().map(|id| id.parse()).collect::<Result<_, _>>().map_err(bad_id)?;
-        self.unsure = contents.handed.iter().map(|id| id.parse()).collect::<Result<_, _>>().map_err(bad_id)?;
+        let named = |text: &String| Named::read(text).ok_or_else(|| damaged(format!("{text} names no message")));
+        self.recent = contents.recent.iter().map(named).collect::<Result<_, _>>()?;
+        self.unsure = contents.handed.iter().map(named).collect::<Result<_, _>>()?;
         self.handed.clone_from(&self.unsure);
         self.made = contents.made.as_deref().and_then(parse_rfc_3339);
         Ok(())
@@ -196,29 +220,33 @@ impl Cursor {
     /// Whether an earlier run has handed it out, and nobody knows whether it was taken.
     #[must_use]
     pub fn was_handed(&self, message: &Stored) -> bool {
-        self.unsure.contains(&message.message)
+        self.unsure.contains(&Named::of(message))
     }
 
     /// Whether it was taken before, perhaps under another number.
     #[must_use]
     pub fn was_taken(&self, message: &Stored) -> bool {
-        self.recent.contains(&message.message)
+        self.recent.contains(&Named::of(message))
     }
 
     /// It is about to be handed out; [`Cursor::save`] comes before.
     pub fn hand(&mut self, message: &Stored) {
-        self.handed.insert(message.message);
+        // Of what was never taken, as it was withdrawn for good, the oldest is forgotten.
+        if self.handed.len() >= HANDED {
+            self.handed.pop_first();
+        }
+        self.handed.insert(Named::of(message));
     }
 
     /// It was taken.
     pub fn take(&mut self, message: &Stored, position: Position) {
         self.set(message.room, position);
-        self.handed.remove(&message.message);
-        self.unsure.remove(&message.message);
+        self.handed.remove(&Named::of(message));
+        self.unsure.remove(&Named::of(message));
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back(message.message);
+        self.recent.push_back(Named::of(message));
     }
 
     /// A room's place is this.

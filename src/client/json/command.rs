@@ -224,7 +224,7 @@ fn yes() -> bool {
 
 /// Reads a line, for a user who means `usual` where he names no room.
 pub(crate) fn read(line: &[u8], me: UserName, usual: RoomName) -> Result<Asked, Bad> {
-    let value: Value = serde_json::from_slice(line).map_err(|error| {
+    let value: Value = serde_json::from_slice(line.trim_ascii_end()).map_err(|error| {
         let place = format!(" at line {} column ", error.line());
         Bad { reference: None, code: "bad_json", message: error.to_string().replace(&place, " at column ") }
     })?;
@@ -234,9 +234,12 @@ pub(crate) fn read(line: &[u8], me: UserName, usual: RoomName) -> Result<Asked, 
     let reference = object.remove("ref");
     let bad = |reference, message| Bad { reference, code: "bad_command", message };
     match &reference {
-        None | Some(Value::Number(_)) => {}
+        None => {}
+        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => {}
         Some(Value::String(text)) if text.len() <= REF_BYTES => {}
-        Some(_) => return Err(bad(None, format!("ref: a text of at most {REF_BYTES} bytes or a number is expected"))),
+        Some(_) => {
+            return Err(bad(None, format!("ref: a text of at most {REF_BYTES} bytes or an integer is expected")));
+        }
     }
     let wish = serde_json::from_value(Value::Object(object))
         .map_err(|error: serde_json::Error| error.to_string())
@@ -272,7 +275,7 @@ impl Line {
             }
             Self::Answer { user: Text(user), question: Text(question), asked: Text(asked), choice: Text(choice) } => {
                 let room = RoomName::direct(me, user).ok_or_else(oneself)?;
-                Ok(say(room, Body::Answer { question, asked, choice }, false))
+                Ok(say(room, Body::Answer { question, asked: Box::new(asked), choice }, false))
             }
             Self::Read { room, seq } => Ok(Wish::Session(vec![Command::Read { room: at(room)?, seq: Seq(seq) }])),
             Self::History { room, before, limit } => {
@@ -369,10 +372,12 @@ mod tests {
     #[test]
     fn a_command_is_named_by_a_short_text_or_a_number() {
         let reference = |value: &str| alice(format!(r#"{{"command":"rooms","ref":{value}}}"#).as_bytes());
-        for value in ["1", "-1.5", "\"x\"", &format!("\"{}\"", "x".repeat(REF_BYTES))] {
+        for value in ["1", "-15", "18446744073709551615", "\"x\"", &format!("\"{}\"", "x".repeat(REF_BYTES))] {
             assert_eq!(reference(value).unwrap().reference.unwrap().to_string(), value);
         }
-        for value in ["null", "[]", "{}", "true", &format!("\"{}\"", "x".repeat(REF_BYTES + 1))] {
+        for value in
+            ["null", "1.5", "123456789012345678901", "[]", "{}", "true", &format!("\"{}\"", "x".repeat(REF_BYTES + 1))]
+        {
             let bad = reference(value).unwrap_err();
             assert_eq!((bad.code, bad.reference), ("bad_command", None), "{value}");
         }

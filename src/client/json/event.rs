@@ -73,7 +73,7 @@ impl Lines {
     }
 
     /// A place in a room, for a program to come back to.
-    pub(crate) fn position(&self, seq: Seq) -> Option<Position> {
+    fn position(&self, seq: Seq) -> Option<Position> {
         self.incarnation.map(|incarnation| Position { incarnation, seq })
     }
 
@@ -294,7 +294,7 @@ fn body(body: Result<&Body, Unreadable>) -> BodyLine {
             asked: Hash(question.hash()),
         },
         Ok(Body::Answer { question, asked, choice }) => {
-            BodyLine::Answer { text: choice.to_string(), question: Id(*question), asked: Hash(*asked) }
+            BodyLine::Answer { text: choice.to_string(), question: Id(*question), asked: Hash(**asked) }
         }
         Ok(Body::Sealed { .. }) => BodyLine::Unreadable { why: Unreadable::UnknownKind.to_string() },
         Err(why) => BodyLine::Unreadable { why: why.to_string() },

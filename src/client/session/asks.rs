@@ -158,6 +158,11 @@ impl Asks {
         self.open.iter().any(|open| leaves(open) && open.asked.is_some())
     }
 
+    /// Whether the user wants to be let out of this room, whether the server was asked or not.
+    pub(super) fn leaves(&self, name: RoomName) -> bool {
+        self.open.iter().any(|open| matches!(&open.ask, Ask::Do(Request::Leave(leave)) if leave.room == name))
+    }
+
     /// The question that has to be signed and stands there, as long as it isn't.
     pub(super) fn unsigned_at(&self, order: u64) -> Option<&Ask> {
         self.open.iter().find(|open| open.is_unsigned(order)).map(|open| &open.ask)

@@ -89,6 +89,10 @@ pub struct Session {
     ticket: Option<HeldTicket>,
     rooms: BTreeMap<RoomName, Room>,
     asks: Asks,
+    // Rooms in which something was said before it is known whether the user is in them; none once that is known.
+    unsure: Option<BTreeSet<RoomName>>,
+    // Rooms that are left, and are to be joined afterwards.
+    rejoin: BTreeSet<RoomName>,
     // Those that wait for an answer, oldest first.
     requests: BTreeMap<RequestId, Asked>,
     next_request: RequestId,
@@ -202,6 +206,8 @@ impl Session {
             backoff: Backoff::default(),
             ticket: None,
             asks: Asks::default(),
+            unsure: Some(BTreeSet::new()),
+            rejoin: BTreeSet::new(),
             requests: BTreeMap::new(),
             next_request: 1,
             known,
@@ -316,6 +322,7 @@ impl Session {
         let order = self.commands;
         match command {
             Command::Post { room, body, urgent } => {
+                self.hope_for(room);
                 let id = self.new_id(now);
                 self.event(Event::Pending { id, room, body: body.clone() });
                 let refused = |code, text| Some(Fate::Refused(id, body.clone(), posts::here(code, text)));
@@ -328,10 +335,13 @@ impl Session {
                     self.tell(room, fate);
                 }
             }
+            // As soon as that is answered.
+            Command::Join { room } if self.asks.leaves(room) => drop(self.rejoin.insert(room)),
             Command::Join { room } => {
                 if self.may_join(room) {
                     let room = self.know(room);
                     if let Entry::Refused = room.entry {
+                        room.settled = false;
                         room.entry = Entry::Outside(None);
                     }
                 } else {

@@ -110,6 +110,17 @@ impl Session {
         self.rooms.entry(room).or_insert_with(|| Room::new(room, &self.known))
     }
 
+    /// Something is said in a room before the server has told whether the user is in it.
+    pub(super) fn hope_for(&mut self, room: RoomName) {
+        let is_new = self.unsure.is_some() && self.is_about(room) && !self.rooms.contains_key(&room);
+        if is_new && self.may_join(room) {
+            self.know(room);
+            if let Some(unsure) = &mut self.unsure {
+                unsure.insert(room);
+            }
+        }
+    }
+
     /// Whether there is room for one more, or it is known.
     pub(super) fn may_join(&self, room: RoomName) -> bool {
         self.rooms.contains_key(&room) || self.rooms.len() < ROOMS
@@ -151,7 +162,7 @@ impl Session {
             }
         }
         let named = match &self.settings.purpose {
-            Purpose::Chat => BTreeSet::new(),
+            Purpose::Chat => self.unsure.take().unwrap_or_default(),
             Purpose::Follow { rooms, .. } => rooms.clone(),
             Purpose::Speak => BTreeSet::from([self.settings.room]),
         };
@@ -291,9 +302,15 @@ impl Session {
                 _ => {}
             }
         }
+        let is_left = if let Ask::Do(Request::Leave(leave)) = &ask { Some(leave.room) } else { None };
         self.event(Event::Answered { ask, answer });
         if let Some(room) = left {
             self.event(Event::Left { room });
+        }
+        if let Some(room) = is_left.filter(|room| self.rejoin.remove(room))
+            && self.may_join(room)
+        {
+            self.know(room);
         }
     }
 

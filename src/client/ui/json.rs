@@ -20,7 +20,7 @@ use crate::client::session::{Answer, Ask, Command, Event};
 use crate::client::verification::code;
 use crate::error::Error;
 use crate::model::{MessageId, RoomName, UserName};
-use crate::proto::message::Membership;
+use crate::proto::message::{Membership, Request};
 use crate::term::Term;
 
 /// How long what was asked may take to be answered after the end of the input.
@@ -47,6 +47,7 @@ pub(super) fn run(term: &Term, about: &About, stage: &Stage) -> Result<Ended, Er
     while let Some(news) = stage.next() {
         match news {
             News::Told(Told::Over { outcome, undelivered }) => {
+                face.close()?;
                 face.write(&Lines::end(&outcome, undelivered))?;
                 // Of what was refused, the program was told.
                 return Ok(Ended { outcome, undelivered, refused: 0, signal });
@@ -83,6 +84,16 @@ struct Face<'a> {
 impl Face<'_> {
     fn write(&self, line: &Line) -> Result<(), Error> {
         self.term.write_out(&to_line(line))
+    }
+
+    /// The session has ended: what it has not answered is answered here.
+    fn close(&self) -> Result<(), Error> {
+        for reference in self.open.lock().close() {
+            let message = "the session has ended".to_owned();
+            let error = ErrorLine { code: "shutting_down", message, hint: None };
+            self.write(&Line::Error { error, line: None, reference: Some(reference) })?;
+        }
+        Ok(())
     }
 
     fn show(&mut self, event: Event) -> Result<(), Error> {
@@ -159,7 +170,11 @@ impl Commands {
             Event::Accepted { id, .. } | Event::Refused { id, .. } | Event::Undelivered { id, .. } => {
                 answers.reference = self.posts.remove(id).flatten();
             }
-            Event::Answered { ask, .. } => {
+            Event::Answered { ask, answer } => {
+                if let (Ask::Do(Request::Leave(leave)), Err(_)) = (ask, answer) {
+                    self.rooms.insert(leave.room);
+                    answers.joined = self.joins(leave.room);
+                }
                 let at = self.asks.iter().position(|(asked, _)| asked == ask);
                 let purpose = at.and_then(|at| self.asks.remove(at)).map(|(_, purpose)| purpose).unwrap_or_default();
                 (answers.reference, answers.verifies) = (purpose.reference, purpose.verifies);
@@ -178,6 +193,14 @@ impl Commands {
             _ => {}
         }
         answers
+    }
+
+    /// The names of all that is not answered.
+    fn close(&mut self) -> Vec<Ref> {
+        let said = std::mem::take(&mut self.said).into_iter().chain(std::mem::take(&mut self.posts).into_values());
+        let asks = std::mem::take(&mut self.asks).into_iter().map(|(_, purpose)| purpose.reference);
+        let joins = std::mem::take(&mut self.joins).into_iter().map(|(_, reference)| reference);
+        said.chain(asks).chain(joins).flatten().collect()
     }
 
     fn joins(&mut self, room: RoomName) -> Vec<Option<Ref>> {
@@ -274,6 +297,10 @@ impl Feeder {
             match &command {
                 Command::Post { .. } => open.said.push_back(reference.take()),
                 Command::Ask(ask) => {
+                    if let Ask::Do(Request::Leave(leave)) = ask {
+                        // Whoever joins it after this has to be let in anew.
+                        open.rooms.remove(&leave.room);
+                    }
                     let purpose = Purpose { reference: reference.take(), verifies: false };
                     open.asks.push_back((ask.clone(), purpose));
                 }

@@ -93,8 +93,9 @@ const DESCRIPTION: &[&str] = &[
      command. The first line out is hello, the last one end. rsachat-json.schema.json, beside this page, is the schema of \
      both (JSON Schema, draft 2020-12). It has a version, which hello tells: 1. New types and fields may be added to it, so \
      skip those that you don't know.",
-    "Any command may have a ref, a text of at most 128 bytes or a number. Every command is answered by exactly one line, \
-     which has the same ref; which type that is, is told with the command, and it is error if the command is refused. What \
+    "Any command may have a ref, a text of at most 128 bytes or an integer. Every command is answered by exactly one line, \
+     which has the same ref; which type that is, is told with the command, and it is error if the command is refused. (What \
+     is to be said has a line pending before that, with the same ref.) What \
      is sealed is opened here: everything of a private room or of what is said to the user alone is told in the clear.",
     "A line of input that makes no sense is answered by error, with the number of the line and the code bad_json or \
      bad_command, and the session goes on. A field that a command does not have is an error, so that nothing is done \
@@ -103,7 +104,7 @@ const DESCRIPTION: &[&str] = &[
      would obey or not show are escaped, so that the lines can be looked at as they are; they mean the same.",
     "Without a connection the session tries on for as long as its input is open. At the end of the input it waits until \
      everything is answered, 30 seconds at most, then leaves. A program that reads too slowly is waited for; what it misses \
-     comes when the server has been reached again. The exit code is that of rsachat connect, but for what was refused: that \
+     comes when the server has been reached again, the last hundred of each room and how many were before them. The exit code is that of rsachat connect, but for what was refused: that \
      was told.",
     "rsachat tail --json writes lines of the types message, missed, withheld and withdrawn alone, and gives the command of \
      --exec one message each.",

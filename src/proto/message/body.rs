@@ -58,9 +58,9 @@ pub enum Body {
         /// The message that asked.
         #[n(0)]
         question: MessageId,
-        /// What it asked, as the sender of the answer was shown it.
+        /// What it asked, as the sender of the answer was shown it. In a box, so that this rare kind makes no post larger.
         #[n(1)]
-        asked: QuestionHash,
+        asked: Box<QuestionHash>,
         /// The answer.
         #[n(2)]
         choice: Choice,

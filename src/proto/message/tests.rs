@@ -45,7 +45,7 @@ fn body() -> impl Strategy<Value = Body> {
         (any::<String>(), choices()).prop_map(|(text, choices)| Body::Question { text, choices }),
         (message(), any::<[u8; 32]>(), choices()).prop_map(|(question, asked, choices)| Body::Answer {
             question,
-            asked: QuestionHash(asked),
+            asked: Box::new(QuestionHash(asked)),
             choice: choices.iter().next().unwrap().clone(),
         }),
         (key(), bytes()).prop_map(|(key, sealed)| Body::Sealed { key, sealed }),

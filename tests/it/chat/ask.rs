@@ -79,6 +79,24 @@ fn an_answer_to_another_question_or_of_somebody_else_does_not_count() {
 }
 
 #[test]
+fn the_answer_is_the_exit_code_whoever_reads_it() {
+    let mut world = World::new();
+    let mut bob = world.program("bob", &[]);
+    let mut asked = world.ask("alice", &["bob", "deploy?", "--choices", "yes,no"]);
+    // As with `| true`.
+    drop(asked.stdout.take());
+    let question = bob.hears(&json!({"type": "message", "kind": "question"}));
+    bob.asks(&json!({
+        "command": "answer", "user": "alice", "question": question["id"], "asked": question["asked"], "choice": "no",
+    }));
+    is(asked, 21, "", "");
+    drop(bob);
+    world.kill_server();
+    let asked = world.ask("alice", &["bob", "deploy?", "--choices", "yes,no", "--timeout", "1s"]);
+    is(asked, 3, "", "the server has not taken the question");
+}
+
+#[test]
 fn each_end_has_its_exit_code() {
     let world = World::new();
     let choices = ["--choices", "yes,no"];
@@ -90,6 +108,16 @@ fn each_end_has_its_exit_code() {
     is(ask(&["bob", " "]), 2, "", "there is no question");
     is(ask(&["bob", "deploy?", "--from", "alice"]), 2, "", "only bob is asked");
     is(world.ask("alice", &["bob", "deploy?", "--choices", "yes"]), 2, "", "2 to 9 choices");
+    let nobody = world.ask("alice", &["#common", "deploy?", "--choices", "yes,no", "--from", "nobody"]);
+    is(nobody, 7, "", "no user nobody is registered");
+    // Who can't be answered is told so at once.
+    let mut alice = world.pipe("alice");
+    alice.say("/dnd 1h");
+    assert!(alice.end().2.success());
+    is(ask(&["bob", "deploy?"]), 9, "", "no answer would reach you");
+    let mut alice = world.pipe("alice");
+    alice.say("/back");
+    assert!(alice.end().2.success());
     let mut bob = world.pipe("bob");
     bob.say("/status dnd 2h on call");
     assert!(bob.end().2.success());

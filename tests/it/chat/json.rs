@@ -270,6 +270,45 @@ fn what_makes_no_sense_is_answered_with_its_line_and_the_session_goes_on() {
 }
 
 #[test]
+fn commands_are_done_in_their_order_and_each_is_answered_to_the_end() {
+    let mut world = World::new();
+    let mut alice = world.program("alice", &[]);
+    alice.asked(json!({"command": "create", "room": "#ops"}));
+    assert!(alice.end().2.success());
+    // At once, before the server has said in which rooms she is.
+    let mut alice = world.program("alice", &[]);
+    alice.asks(&json!({"command": "say", "room": "#ops", "text": "first", "ref": "said"}));
+    alice.asks(&json!({"command": "say", "room": "#nowhere", "text": "first", "ref": "nowhere"}));
+    alice.hears(&json!({"type": "refused", "ref": "nowhere", "room": "#nowhere"}));
+    alice.hears(&json!({"type": "accepted", "ref": "said", "room": "#ops"}));
+    alice.asks(&json!({"command": "leave", "room": "#ops", "ref": "out"}));
+    alice.asks(&json!({"command": "join", "room": "#ops", "ref": "in"}));
+    alice.hears(&json!({"type": "done", "ref": "out"}));
+    alice.hears(&json!({"type": "done", "ref": "in"}));
+    is(&alice.asked(json!({"command": "people", "room": "#ops"})), &json!({"type": "people", "total": 1}));
+    // Twice where she is not let in, the second time at the end of the input.
+    is(&alice.asked(json!({"command": "join", "room": "#nope"})), &json!({"type": "error"}));
+    alice.asks(&json!({"command": "join", "room": "#nope", "ref": "last"}));
+    let (lines, ..) = alice.end();
+    assert!(lines.iter().any(|line| has(line, &json!({"type": "error", "ref": "last"}))), "{lines:#?}");
+    // And where the server never answers.
+    world.kill_server();
+    let mut alice = world.program("alice", &[]);
+    for number in 0..20 {
+        alice.asks(&json!({"command": "whois", "user": "bob", "ref": number}));
+    }
+    alice.asks(&json!({"command": "join", "room": "#dev", "ref": 20}));
+    alice.hears(&json!({"type": "offline"}));
+    let killed = Command::new("kill").args(["-TERM", &alice.pipe.child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    for number in 0..=20 {
+        alice.hears(&json!({"type": "error", "code": "shutting_down", "ref": number}));
+    }
+    alice.hears(&json!({"type": "end"}));
+    assert_eq!(alice.pipe.child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
 fn any_nonsense_is_answered_in_its_order() {
     const LINES: u64 = 2000;
     let world = World::new();

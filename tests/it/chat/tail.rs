@@ -104,6 +104,96 @@ fn what_is_said_comes_once_from_where_one_wants_it() {
 }
 
 #[test]
+fn nothing_is_left_out_where_a_lot_was_said_or_somebody_is_new() {
+    const LINES: usize = 250;
+    let world = World::new();
+    let arguments = ["--json", "--cursor", "bot"];
+    let saved = world.path("home/.local/share/rsachat/cursors/bot.json");
+    let first = Tail::start(world.tail("alice", &arguments));
+    until(|| fs::read_to_string(&saved).unwrap_or_default().contains("common"));
+    first.end("-KILL");
+    // More than the server gives at once.
+    let mut lines = world.command("bob", PROGRAM);
+    let key = data("test_server.pem");
+    lines.args(["send", "--lines", "--server", &world.address(), "--user", "bob", "--server-key"]).arg(key);
+    let mut bob = lines.stdin(Stdio::piped()).spawn().unwrap();
+    let text: Vec<String> = (1..=LINES).map(|number| format!("number {number}\n")).collect();
+    bob.stdin.take().unwrap().write_all(text.concat().as_bytes()).unwrap();
+    assert!(bob.wait().unwrap().success());
+    let second = Tail::start(world.tail("alice", &arguments));
+    for number in 1..=LINES {
+        assert_eq!(second.message()["text"], format!("number {number}"));
+    }
+    // His first word to her alone.
+    world.says("bob", &["--to", "alice"], "for the first time");
+    assert_eq!(second.message()["text"], "for the first time");
+    second.end("-TERM");
+}
+
+#[test]
+fn whoever_leaves_a_room_and_comes_back_is_handed_nothing_twice() {
+    let world = World::new();
+    let mut bob = world.pipe("bob");
+    bob.say("/create #dev");
+    bob.say("/invite alice");
+    bob.say("one");
+    bob.say("/list");
+    bob.hears("in #dev");
+    let all = Tail::start(world.tail("alice", &["--json", "--since", "1h"]));
+    let named = Tail::start(world.tail("alice", &["--json", "--since", "1h", "--room", "#dev"]));
+    assert_eq!((all.message()["text"].clone(), named.message()["text"].clone()), (json!("one"), json!("one")));
+    bob.say("/kick alice");
+    // Where she is not, there is nothing to follow.
+    let output = named.child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(8), "{output:?}");
+    bob.say("two");
+    bob.say("/invite alice");
+    bob.say("three");
+    assert_eq!((all.message()["text"].clone(), all.message()["text"].clone()), (json!("two"), json!("three")));
+    all.end("-TERM");
+}
+
+#[test]
+fn where_a_command_fails_at_once_nothing_of_the_beginning_is_lost() {
+    let world = World::new();
+    for number in 1..=4 {
+        world.says("bob", &[], &format!("number {number}"));
+    }
+    let log = world.path("log");
+    let failing = ["--room", "#common", "--cursor", "bot", "--since", "3", "--exec", "exit 3"];
+    let output = world.tail("alice", &failing).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let command = format!("cat >> {}", log.display());
+    let working = ["--room", "#common", "--cursor", "bot", "--since", "3", "--exec", &command];
+    let tail = Tail::start(world.tail("alice", &working));
+    until(|| fs::read_to_string(&log).unwrap_or_default().contains("number 4"));
+    tail.end("-TERM");
+    let lines = fs::read_to_string(&log).unwrap();
+    let texts: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let texts: Vec<&Value> = texts.iter().map(|line: &Value| &line["text"]).collect();
+    assert_eq!(texts, ["number 2", "number 3", "number 4"]);
+}
+
+#[test]
+fn the_signal_to_end_ends_it_between_two_commands() {
+    let world = World::new();
+    for number in 1..=5 {
+        world.says("bob", &[], &format!("number {number}"));
+    }
+    let (log, gate) = (world.path("log"), world.path("gate"));
+    // The first command waits for somebody to open the pipe for writing.
+    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let command = format!("cat >> {}; read -r _ < {}; true", log.display(), gate.display());
+    let tail = Tail::start(world.tail("alice", &["--room", "#common", "--since", "5", "--exec", &command]));
+    until(|| fs::read_to_string(&log).unwrap_or_default().contains("number 1\""));
+    assert!(Command::new("kill").args(["-TERM", &tail.child.id().to_string()]).status().unwrap().success());
+    fs::write(&gate, "go on\n").unwrap();
+    let output = tail.child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    assert!(!fs::read_to_string(&log).unwrap().contains("number 3"));
+}
+
+#[test]
 fn a_cursor_goes_on_where_it_was() {
     let mut world = World::new();
     let arguments = ["--json", "--cursor", "bot"];

@@ -200,7 +200,7 @@ fn question() -> Body {
 }
 
 fn answer() -> Body {
-    Body::Answer { question: id(), asked: question().hash(), choice: "yes".parse().unwrap() }
+    Body::Answer { question: id(), asked: Box::new(question().hash()), choice: "yes".parse().unwrap() }
 }
 
 fn requests() -> Vec<Message> {

@@ -200,7 +200,10 @@ fn messages(sender_key: &mut SenderKey) -> Vec<Opening> {
         ("something done", Body::Action { text: "waves".to_owned() }),
         ("a program's output", Body::Code { text: "  a\n\tb".to_owned() }),
         ("a question", question.clone()),
-        ("its answer", Body::Answer { question: id(3), asked: question.hash(), choice: "yes".parse().unwrap() }),
+        (
+            "its answer",
+            Body::Answer { question: id(3), asked: Box::new(question.hash()), choice: "yes".parse().unwrap() },
+        ),
         ("as long as the least padding", Body::Text { text: "x".repeat(121) }),
         ("a byte longer", Body::Text { text: "x".repeat(122) }),
         ("something long", Body::Text { text: "long ".repeat(200) }),

@@ -69,6 +69,14 @@ fn what_the_server_has_lost_is_taken_again_and_known_by_its_name() {
         cursor.take(&message(seq), place(seq));
     }
     assert_eq!(cursor.recent.len(), RECENT);
+    // Another one's message of the same name is another one.
+    let other = Stored { sender: "mallory".parse().unwrap(), ..message(999) };
+    assert!(cursor.was_taken(&message(999)) && !cursor.was_taken(&other));
+    for seq in 0..2 * u64::try_from(HANDED).unwrap() {
+        let id = MessageId(u128::from(seq).to_be_bytes());
+        cursor.hand(&Stored { message: id, ..message(1) });
+    }
+    assert_eq!(cursor.handed.len(), HANDED);
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Questions {
     pub fn answer(&self, number: usize) -> Option<(UserName, Body)> {
         self.lock().latest.iter().find_map(|question| {
             let choice = question.choices.iter().nth(number.checked_sub(question.first)?)?.clone();
-            Some((question.asker, Body::Answer { question: question.id, asked: question.hash, choice }))
+            Some((question.asker, Body::Answer { question: question.id, asked: Box::new(question.hash), choice }))
         })
     }
 
@@ -145,7 +145,7 @@ impl Renderer {
     pub fn words(&self, body: &Body) -> String {
         let text = sanitise_lines(body.text(), "");
         match body {
-            Body::Answer { question, asked, .. } => match self.questions.asked(*question, *asked) {
+            Body::Answer { question, asked, .. } => match self.questions.asked(*question, **asked) {
                 Some(question) => format!("answers {text} to: {}", sanitise(&question)),
                 None => format!("answers {text} to a question that was not shown here"),
             },
@@ -233,7 +233,7 @@ mod tests {
         assert!(shown(&mut renderer, &first).contains("/answer 1  yes"));
         let answer = |question: &Stored, choice: &str| Body::Answer {
             question: question.message,
-            asked: question.body.as_ref().unwrap().hash(),
+            asked: Box::new(question.body.as_ref().unwrap().hash()),
             choice: choice.parse().unwrap(),
         };
         let users: [UserName; 2] = ["bob".parse().unwrap(), "carol".parse().unwrap()];
@@ -257,7 +257,7 @@ mod tests {
         shown(&mut renderer, &question("bob", 1, "yes,no"));
         // By the same name, as a server might show it.
         assert!(shown(&mut renderer, &question("bob", 1, "no,yes")).contains("/answer 3  no"));
-        let asked = QuestionHash([7; 32]);
+        let asked = Box::new(QuestionHash([7; 32]));
         let body = Body::Answer { question: MessageId([1; 16]), asked, choice: "yes".parse().unwrap() };
         let said = Stored { body: Some(body), ..stored("carol", "", 0) };
         assert!(shown(&mut renderer, &said).ends_with("to a question that was not shown here"));
