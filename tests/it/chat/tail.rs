@@ -133,22 +133,22 @@ fn nothing_is_left_out_where_a_lot_was_said_or_somebody_is_new() {
 #[test]
 fn whoever_leaves_a_room_and_comes_back_is_handed_nothing_twice() {
     let world = World::new();
-    let mut bob = world.pipe("bob");
-    bob.say("/create #dev");
-    bob.say("/invite alice");
-    bob.say("one");
-    bob.say("/list");
-    bob.hears("in #dev");
-    let all = Tail::start(world.tail("alice", &["--json", "--since", "1h"]));
-    let named = Tail::start(world.tail("alice", &["--json", "--since", "1h", "--room", "#dev"]));
+    let mut alice = world.pipe("alice");
+    alice.say("/create #dev");
+    alice.say("/invite bob");
+    alice.say("one");
+    alice.say("/list");
+    alice.hears("in #dev");
+    let all = Tail::start(world.tail("bob", &["--json", "--since", "1h"]));
+    let named = Tail::start(world.tail("bob", &["--json", "--since", "1h", "--room", "#dev"]));
     assert_eq!((all.message()["text"].clone(), named.message()["text"].clone()), (json!("one"), json!("one")));
-    bob.say("/kick alice");
-    // Where she is not, there is nothing to follow.
+    alice.say("/kick bob");
+    // Where he is not, there is nothing to follow.
     let output = named.child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(8), "{output:?}");
-    bob.say("two");
-    bob.say("/invite alice");
-    bob.say("three");
+    alice.say("two");
+    alice.say("/invite bob");
+    alice.say("three");
     assert_eq!((all.message()["text"].clone(), all.message()["text"].clone()), (json!("two"), json!("three")));
     all.end("-TERM");
 }
