@@ -2,6 +2,7 @@
 
 mod agent;
 mod ask;
+mod examples;
 mod invite;
 mod json;
 mod pipes;
