@@ -9,21 +9,11 @@ use super::json::has;
 use super::*;
 
 impl World {
-    /// An example as alice runs it: with the program in her PATH, and her settings in her directory.
+    /// An example as alice runs it.
     fn example(&self, name: &str, arguments: &[&str]) -> Command {
-        let settings = json!({
-            "username": "alice",
-            "server_ip": "127.0.0.1",
-            "server_port": self.port,
-            "server_key": data("test_server.pem"),
-        });
-        fs::write(self.path("alice/user_config.json"), settings.to_string()).unwrap();
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
-        let mut command = self.command("alice", example.to_str().unwrap());
-        let path = [Path::new(PROGRAM).parent().unwrap().to_owned()];
-        let others = std::env::var_os("PATH").unwrap();
-        let path = std::env::join_paths(path.into_iter().chain(std::env::split_paths(&others))).unwrap();
-        command.args(arguments).env("PATH", path).stdin(Stdio::null());
+        let mut command = self.settled("alice", example.to_str().unwrap());
+        command.args(arguments).stdin(Stdio::null());
         command
     }
 
@@ -197,7 +187,9 @@ fn a_log_comes_line_by_line_in_its_order() {
             break text.strip_prefix("line ").unwrap().parse().unwrap();
         }
     };
-    (first + 1..=written).for_each(|number| assert_eq!(next(), format!("line {number}")));
+    for number in first + 1..=written {
+        assert_eq!(next(), format!("line {number}"));
+    }
     // Lines that would be commands to connect; one that says nothing; and more at once than may be under way.
     for line in ["/shutdown", "", "//two", "$(touch stolen)"] {
         writeln!(log, "{line}").unwrap();
@@ -205,7 +197,9 @@ fn a_log_comes_line_by_line_in_its_order() {
     assert_eq!([next(), next(), next()], ["/shutdown", "//two", "$(touch stolen)"]);
     let lines: Vec<String> = (0..300).map(|number| format!("number {number}")).collect();
     writeln!(log, "{}", lines.join("\n")).unwrap();
-    lines.iter().for_each(|line| assert_eq!(next(), *line));
+    for line in lines {
+        assert_eq!(next(), line);
+    }
 }
 
 #[test]
