@@ -1,4 +1,19 @@
+# Names that are known on this machine, of rooms, users and cursors; else what can be typed at all.
 _rsachat() {
+    local before=("${COMP_WORDS[@]:1:COMP_CWORD-1}") typed=$2 quoted= name
+    # bash makes words of = and @.
+    case $3 in = | @ | =@) before=("${before[@]:0:${#before[@]}-1}") ;; esac
+    if [[ ${COMP_WORDS[COMP_CWORD]} == [\'\"]* ]]; then quoted=1; else typed=${typed#\\}; fi
+    COMPREPLY=()
+    while IFS= read -r name; do
+        # A word that begins with # is a comment.
+        [[ $quoted || $name != \#* ]] || name="\\$name"
+        COMPREPLY+=("$name")
+    done < <(rsachat known-names -- "${before[@]}" "$typed" 2>/dev/null </dev/null)
+    [[ ${COMPREPLY[*]} ]] || _rsachat_static "$@"
+}
+
+_rsachat_static() {
     local i cur prev opts cmd
     COMPREPLY=()
     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -45,6 +60,9 @@ _rsachat() {
                 ;;
             rsachat,keys)
                 cmd="rsachat__subcmd__keys"
+                ;;
+            rsachat,known-names)
+                cmd="rsachat__subcmd__known__subcmd__names"
                 ;;
             rsachat,man)
                 cmd="rsachat__subcmd__man"
@@ -101,7 +119,7 @@ _rsachat() {
 
     case "${cmd}" in
         rsachat)
-            opts="-h -V --color --no-input --help --version keygen key keys invite serve connect send tail ask agent trust bench demo completions man"
+            opts="-h -V --color --no-input --help --version keygen key keys invite serve connect send tail ask agent trust bench demo known-names completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -913,6 +931,24 @@ _rsachat() {
                     fi
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rsachat__subcmd__known__subcmd__names)
+            opts="-h --color --no-input --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

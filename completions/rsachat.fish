@@ -43,6 +43,7 @@ complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "agent" -d 'Hold unl
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "trust" -d 'Look at whose keys you trust, and forget one'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "bench" -d 'Put a server under load, and measure it'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "demo" -d 'Try it: a server, you, and a companion, on this machine'
+complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "known-names" -d 'Print which known names a word that is being typed may become'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
 complete -c rsachat -n "__fish_rsachat_needs_command" -f -a "man" -d 'Write the man pages into a directory'
 complete -c rsachat -n "__fish_rsachat_using_subcommand keygen" -l bits -d 'Size of the key: 2048, 3072 or 4096' -r
@@ -160,7 +161,7 @@ never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l check -d 'Check the configuration and the keys, say what is wrong with them, and end'
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l room -d 'The room to be in, or the user to talk to alone; #common if nothing is said' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l room -d 'The room to be in, or the user to talk to alone; #common if nothing is said' -r -f -a "(__fish_rsachat_known)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l user -d 'Your name on the server' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l identity -d 'Your private key' -r -F
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l server-key -d 'The server\'s public key; any other is refused' -r -F
@@ -172,8 +173,8 @@ never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l json -d 'Take commands and tell what happens as JSON, an object a line: see rsachat-json(5)'
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand connect" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l room -d 'The room to say it in; #common if nothing is said' -r
-complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l to -d 'The user to say it to alone' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l room -d 'The room to say it in; #common if nothing is said' -r -f -a "(__fish_rsachat_known)"
+complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l to -d 'The user to say it to alone' -r -f -a "(__fish_rsachat_known)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l wait -d 'Wait until it is delivered to, or read by, whom it is said to alone' -r -f -a "delivered\t'One of the user\'s clients has it'
 read\t'A client has shown it to the user'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l timeout -d 'How long to wait for the server, and with --wait for the other one' -r
@@ -191,9 +192,9 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l code -d 'It is 
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l urgent -d 'Get through to who does not want to be disturbed: for admins, and owners of a room that both are in'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l room -d 'A room to follow; several, if it is given several times; all of yours if it is not given' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l room -d 'A room to follow; several, if it is given several times; all of yours if it is not given' -r -f -a "(__fish_rsachat_known)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l since -d 'Where to begin: the last N messages of each room; a time, as 2h for two hours ago, or 2026-11-22T09:30:00Z; or the cursor of a message, for what comes after it in one room' -r
-complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l cursor -d 'Remember under this name what was written, and go on behind it; --since is for the first time' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l cursor -d 'Remember under this name what was written, and go on behind it; --since is for the first time' -r -f -a "(__fish_rsachat_known)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l exec -d 'Run a command of the shell for each message, with the message as JSON on its standard input; end if it fails' -r -f -a "(__fish_complete_command)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l server -d 'The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]' -r -f -a "(__fish_print_hostnames)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l user -d 'Your name on the server' -r
@@ -208,7 +209,7 @@ complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l json -d 'Write 
 complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand tail" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l choices -d 'What can be answered, with commas in between: 2 to 9 choices' -r
-complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l from -d 'Whose answer counts, in a room; everybody\'s if it is not given. Several, with commas in between' -r
+complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l from -d 'Whose answer counts, in a room; everybody\'s if it is not given. Several, with commas in between' -r -f -a "(__fish_rsachat_known)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l timeout -d 'How long to wait' -r
 complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l server -d 'The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]' -r -f -a "(__fish_print_hostnames)"
 complete -c rsachat -n "__fish_rsachat_using_subcommand ask" -l user -d 'Your name on the server' -r
@@ -314,6 +315,11 @@ always\t'In pipes and files too'
 never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand demo" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rsachat -n "__fish_rsachat_using_subcommand known-names" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'In pipes and files too'
+never\t'Nowhere'"
+complete -c rsachat -n "__fish_rsachat_using_subcommand known-names" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
+complete -c rsachat -n "__fish_rsachat_using_subcommand known-names" -s h -l help -d 'Print help'
 complete -c rsachat -n "__fish_rsachat_using_subcommand completions" -l color -d 'When to use colour: auto, always, never' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
 always\t'In pipes and files too'
 never\t'Nowhere'"
@@ -324,3 +330,11 @@ always\t'In pipes and files too'
 never\t'Nowhere'"
 complete -c rsachat -n "__fish_rsachat_using_subcommand man" -l no-input -d 'Ask nothing: fail, and name the option that was missing'
 complete -c rsachat -n "__fish_rsachat_using_subcommand man" -s h -l help -d 'Print help'
+
+# Names that are known on this machine, of rooms, users and cursors.
+function __fish_rsachat_known
+    set -l before (commandline -opc)
+    set -e before[1]
+    rsachat known-names -- $before (commandline -ct | string trim -c '\'"\\') 2>/dev/null </dev/null
+end
+complete -c rsachat -a "(__fish_rsachat_known)"

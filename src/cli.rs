@@ -8,6 +8,7 @@ mod bench;
 mod send;
 mod tail;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -112,6 +113,9 @@ pub enum Command {
     Trust(TrustArgs),
     Bench(BenchArgs),
     Demo(DemoArgs),
+    /// Print which known names a word that is being typed may become
+    #[command(hide = true)]
+    KnownNames(KnownNamesArgs),
     /// Print a shell's completion script
     #[command(hide = true)]
     Completions(CompletionsArgs),
@@ -434,6 +438,14 @@ pub struct CompletionsArgs {
     /// bash, elvish, fish, powershell or zsh
     #[arg(value_enum, hide_possible_values = true)]
     pub shell: clap_complete::Shell,
+}
+
+/// A command line that is being typed.
+#[derive(Debug, Args)]
+pub struct KnownNamesArgs {
+    /// The words after the program's name, up to the one that is being typed
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
 }
 
 /// Where to.

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 use rand::CryptoRng;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use super::session::{Known, Pin, Preference};
 use crate::crypto::aead::{Key, NONCE_BYTES, TAG_BYTES};
@@ -179,6 +179,20 @@ impl Memory {
         let memory = Self { path: path.to_owned(), connection, key: Key::new(&secret), secret, version };
         let known = memory.known()?;
         Ok((memory, known))
+    }
+
+    /// Tells what is remembered, if that can be done at once: without a change to the file, which has to be there, and
+    /// without waiting for who writes.
+    ///
+    /// # Errors
+    /// [`MemoryError`], as [`Memory::open`].
+    pub fn look(path: &Path, identity: &dyn OwnKey, rng: &mut dyn CryptoRng) -> Result<Known, MemoryError> {
+        let database = |source| MemoryError::Database { path: path.to_owned(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(database)?;
+        connection.busy_timeout(Duration::ZERO).map_err(database)?;
+        let secret = unseal_key(&connection, path, identity, rng)?;
+        Self { path: path.to_owned(), connection, key: Key::new(&secret), secret, version: 0 }.known()
     }
 
     /// Remembers what the user has decided of another one's key.
@@ -421,13 +435,23 @@ fn unlock(
         }
         _ => return Err(foreign("it is another program's")),
     }
-    let (wrapped, signature): (Vec<u8>, Vec<u8>) = transaction
+    unseal_key(&transaction, path, identity, rng)
+}
+
+/// The key of everything else, which some client has made.
+fn unseal_key(
+    connection: &Connection,
+    path: &Path,
+    identity: &dyn OwnKey,
+    rng: &mut dyn CryptoRng,
+) -> Result<Secret, MemoryError> {
+    let (wrapped, signature): (Vec<u8>, Vec<u8>) = connection
         .query_row("SELECT wrapped, signature FROM seal", [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(database)?;
+        .map_err(|source| MemoryError::Database { path: path.to_owned(), source })?;
     identity
         .public()
         .verify(&statement(&wrapped), &signature)
-        .map_err(|_| foreign("its key is not signed by yours"))?;
+        .map_err(|_| MemoryError::Foreign { path: path.to_owned(), what: "its key is not signed by yours" })?;
     Ok(identity.decrypt(Label::ClientMemory, &wrapped, rng)?)
 }
 

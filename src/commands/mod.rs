@@ -20,6 +20,7 @@ mod key;
 mod key_files;
 mod keygen;
 mod keys;
+mod known_names;
 mod link;
 mod man;
 mod party;
@@ -46,6 +47,7 @@ pub fn run(cli: Cli) -> Exit {
         Command::Agent(args) => agent::run(&term, &args),
         Command::Trust(args) => trust::run(&term, &args),
         Command::Bench(args) => bench::run(&term, &args.command),
+        Command::KnownNames(args) => known_names::run(&term, &args),
         Command::Completions(args) => completions::run(&term, &args),
         Command::Demo(args) => demo::run(&term, &args),
         Command::Serve(args) => serve::run(&term, &args),

@@ -61,6 +61,36 @@ impl FromStr for CursorName {
     }
 }
 
+impl fmt::Display for CursorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What can be seen of a cursor that one does not have.
+#[derive(Debug)]
+pub struct Seen {
+    /// Its name.
+    pub name: CursorName,
+    /// Whose it is, if it can be read.
+    pub user: Option<UserName>,
+    /// The rooms in which it has a place.
+    pub rooms: Vec<RoomName>,
+}
+
+/// The cursors in a directory. Nobody is waited for, and nothing is changed.
+pub fn list(directory: &Path) -> impl Iterator<Item = Seen> + use<> {
+    let files = fs::read_dir(directory).into_iter().flatten().map_while(Result::ok);
+    files.filter_map(|file| {
+        let name = file.file_name().to_str()?.strip_suffix(".json")?.parse().ok()?;
+        let bytes = file::read(&file.path(), FILE_BYTES).map(|contents| contents.bytes).unwrap_or_default();
+        let contents: Option<Contents> = serde_json::from_slice(&bytes).ok();
+        let user = contents.as_ref().and_then(|contents| contents.user.parse().ok());
+        let rooms = contents.into_iter().flat_map(|contents| contents.rooms.into_keys());
+        Some(Seen { name, user, rooms: rooms.filter_map(|room| RoomName::from_wire(&room)).collect() })
+    })
+}
+
 /// Why a cursor can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CursorError {

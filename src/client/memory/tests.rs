@@ -55,6 +55,24 @@ fn what_was_decided_is_remembered_and_belongs_to_the_user_alone() {
 }
 
 #[test]
+fn looking_at_it_neither_begins_it_nor_waits_for_who_writes() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("memory.db");
+    let look = |identity| Memory::look(&path, identity, &mut rand::rng());
+    assert!(matches!(look(alice()), Err(MemoryError::Database { .. })));
+    assert!(!path.exists());
+    let (mut memory, _) = open(&path);
+    memory.has_read(&[(RoomName::lobby(), at(1, 7))].into(), &mut rand::rng()).unwrap();
+    assert_eq!(look(alice()).unwrap().rooms().collect::<Vec<_>>(), [RoomName::lobby()]);
+    assert!(matches!(look(bob()), Err(MemoryError::Foreign { .. })));
+    let writer = Connection::open(&path).unwrap();
+    writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let start = std::time::Instant::now();
+    assert!(matches!(look(alice()), Err(MemoryError::Database { .. })));
+    assert!(start.elapsed() < PATIENCE);
+}
+
+#[test]
 fn what_the_user_does_without_is_remembered_until_he_wants_it_again() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("memory.db");

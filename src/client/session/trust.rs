@@ -102,6 +102,11 @@ impl Known {
         self.read.get(&room).copied()
     }
 
+    /// The rooms of which something is known.
+    pub fn rooms(&self) -> impl Iterator<Item = RoomName> {
+        self.read.keys().chain(&self.hushed).chain(self.rosters.keys()).copied()
+    }
+
     /// Whether something is known of what was read in direct rooms.
     #[must_use]
     pub fn has_directs(&self) -> bool {

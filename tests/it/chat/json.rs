@@ -107,7 +107,7 @@ impl Program {
     }
 
     /// The input ends; what it still writes, and how it ends.
-    fn end(mut self) -> (Vec<Value>, String, ExitStatus) {
+    pub(super) fn end(mut self) -> (Vec<Value>, String, ExitStatus) {
         drop(self.pipe.child.stdin.take());
         while self.next().is_some() {}
         let output = self.pipe.child.wait_with_output().unwrap();

@@ -2,8 +2,10 @@
 
 mod agent;
 mod ask;
+mod examples;
 mod invite;
 mod json;
+mod known_names;
 mod pipes;
 mod sealed;
 mod send;
@@ -23,6 +25,7 @@ use std::time::Instant;
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
 use expectrl::{Eof, Expect as _, Session};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::PATIENCE;
@@ -112,6 +115,23 @@ impl World {
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("XDG_DATA_HOME")
             .env_remove("XDG_STATE_HOME");
+        command
+    }
+
+    /// A command of a user who has rsachat in his PATH, and in his directory his name and the server.
+    fn settled(&self, user: &str, program: &str) -> Command {
+        let settings = json!({
+            "username": user,
+            "server_ip": "127.0.0.1",
+            "server_port": self.port,
+            "server_key": data("test_server.pem"),
+        });
+        fs::write(self.path(user).join("user_config.json"), settings.to_string()).unwrap();
+        let own = Path::new(PROGRAM).parent().unwrap().to_owned();
+        let others = std::env::var_os("PATH").unwrap();
+        let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&others))).unwrap();
+        let mut command = self.command(user, program);
+        command.env("PATH", path);
         command
     }
 
