@@ -10,7 +10,7 @@ use crate::model::UserName;
 /// Hold unlocked keys, so that they work from cron
 ///
 /// Asks once for the passphrase of your key, and then works with it for whatever you start on this machine as the same user:
-/// connect, send and trust find the agent by themselves, and need no passphrase as long as it runs. The key itself never
+/// connect, send, tail, ask and trust find the agent by themselves, and need no passphrase as long as it runs. The key itself never
 /// leaves it. It ends when its time is over, by --stop, Ctrl-C or SIGTERM, and keeps nothing on the disk; on a terminal,
 /// Ctrl-Z and then bg leave it in the background. A file that has changed since, as by key passwd, is another key to it.
 #[derive(Debug, Args)]

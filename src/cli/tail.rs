@@ -91,7 +91,8 @@ Cursors:
   command runs when the one before has ended, and one that fails ends rsachat
   tail with 1: started again, it begins with that message. Cursors are files in
   cursors/, beside the keys; a program that is started while another one has the
-  cursor waits for it.
+  cursor waits for it. What the server has no longer (history_keep) is told as
+  missed.
 
 Exit status:
   0     nobody reads its output any more, or the server was ended by you
@@ -100,7 +101,8 @@ Exit status:
   4     not authenticated, or a key could not be unlocked
   5     the server's key is not the one that was trusted before
   6     refused by the server
-  8     not a member of the room, or no such room
+  7     no such user
+  8     not a member of the room any more, or no such room
   130   interrupted (Ctrl-C)
   143   terminated (SIGTERM)";
 

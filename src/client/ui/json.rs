@@ -108,12 +108,10 @@ impl Face<'_> {
         };
         let Some(line) = line else { return Ok(()) };
         self.write(&line)?;
-        for reference in joined.into_iter().flatten() {
+        for reference in joined {
             let answer = match &line {
-                Line::NotEntered { error, .. } => {
-                    Line::Error { error: error.clone(), line: None, reference: Some(reference) }
-                }
-                _ => Line::Done { reference: Some(reference) },
+                Line::NotEntered { error, .. } => Line::Error { error: error.clone(), line: None, reference },
+                _ => Line::Done { reference },
             };
             self.write(&answer)?;
         }

@@ -200,6 +200,7 @@ fn a_program_decides_over_rooms_and_keys() {
     is(&alice.asked(json!({"command": "join", "room": "#dev"})), &done);
     is(&bob.asked(json!({"command": "owner", "room": "#dev", "user": "alice"})), &done);
     is(&alice.asked(json!({"command": "ban", "room": "#dev", "user": "bob", "reason": "noise"})), &done);
+    bob.hears(&json!({"type": "membership", "room": "#dev", "member": false}));
     is(&bob.asked(json!({"command": "join", "room": "#dev"})), &json!({"type": "error", "code": "forbidden"}));
     is(&alice.asked(json!({"command": "unban", "room": "#dev", "user": "bob"})), &done);
 

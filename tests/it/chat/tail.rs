@@ -106,7 +106,11 @@ fn what_is_said_comes_once_from_where_one_wants_it() {
 #[test]
 fn nothing_is_left_out_where_a_lot_was_said_or_somebody_is_new() {
     const LINES: usize = 250;
-    let world = World::new();
+    let mut world = World::new();
+    world.kill_server();
+    let config = r#"{"server_ip": "127.0.0.1", "server_port": 0, "history_keep": "30d"}"#;
+    fs::write(world.path("server/config.json"), config).unwrap();
+    world.start_server();
     let arguments = ["--json", "--cursor", "bot"];
     let saved = world.path("home/.local/share/rsachat/cursors/bot.json");
     let first = Tail::start(world.tail("alice", &arguments));
@@ -122,7 +126,8 @@ fn nothing_is_left_out_where_a_lot_was_said_or_somebody_is_new() {
     assert!(bob.wait().unwrap().success());
     let second = Tail::start(world.tail("alice", &arguments));
     for number in 1..=LINES {
-        assert_eq!(second.message()["text"], format!("number {number}"));
+        let message = second.message();
+        assert_eq!(message["text"], format!("number {number}"), "{message}");
     }
     // His first word to her alone.
     world.says("bob", &["--to", "alice"], "for the first time");
