@@ -369,6 +369,18 @@ pub struct LinkArgs {
     pub passphrase_file: Option<PathBuf>,
 }
 
+/// Which server, and who connects to it: for the commands that are for scripts.
+#[derive(Debug, Args)]
+pub struct TalkArgs {
+    /// The server
+    #[arg(long, value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname,
+          help = "The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]")]
+    pub server: Option<String>,
+    /// Who connects.
+    #[command(flatten)]
+    pub link: LinkArgs,
+}
+
 const CONNECT_EXAMPLES: &str = "\
 Examples:
   rsachat connect

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueHint};
+use clap::Args;
 
-use super::{LinkArgs, patience};
+use super::{TalkArgs, patience};
 use crate::model::{Choices, UserName};
 
 /// Ask somebody, and wait for the answer
@@ -29,13 +29,9 @@ pub struct AskArgs {
     /// How long to wait
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = patience)]
     pub timeout: Duration,
-    /// The server
-    #[arg(long, value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname,
-          help = "The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]")]
-    pub server: Option<String>,
-    /// Who connects.
+    /// To which server.
     #[command(flatten)]
-    pub link: LinkArgs,
+    pub talk: TalkArgs,
 }
 
 const EXAMPLES: &str = "\

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, ValueEnum};
 
-use super::{LinkArgs, patience};
+use super::{TalkArgs, patience};
 use crate::client::commands::Place;
 use crate::model::UserName;
 
@@ -40,13 +40,9 @@ pub struct SendArgs {
     /// How long to wait for the server, and with --wait for the other one
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
     pub timeout: Duration,
-    /// The server
-    #[arg(long, value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname,
-          help = "The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]")]
-    pub server: Option<String>,
-    /// Who connects.
+    /// To which server.
     #[command(flatten)]
-    pub link: LinkArgs,
+    pub talk: TalkArgs,
 }
 
 /// What to wait for.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
-use super::LinkArgs;
+use super::TalkArgs;
 use crate::client::commands::Place;
 use crate::client::follow::cursor::CursorName;
 use crate::model::Timestamp;
@@ -36,13 +36,9 @@ pub struct TailArgs {
     /// Run a command of the shell for each message, with the message as JSON on its standard input; end if it fails
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, conflicts_with = "json")]
     pub exec: Option<String>,
-    /// The server
-    #[arg(long, value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname,
-          help = "The server, as HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT/ [default port: 5000]")]
-    pub server: Option<String>,
-    /// Who connects.
+    /// To which server.
     #[command(flatten)]
-    pub link: LinkArgs,
+    pub talk: TalkArgs,
 }
 
 /// Where to begin.

@@ -58,12 +58,12 @@ impl Server {
     }
 
     /// Reads `HOST`, `HOST:PORT`, `IPV6` or `[IPV6]:PORT`.
-    fn parse(text: &str) -> Result<Self, Error> {
+    fn parse(text: &str, usual_port: u16) -> Result<Self, Error> {
         let (host, port) = split(text).ok_or_else(|| {
             Error::usage(format_args!("{text} is not a server"))
                 .hint("HOST, HOST:PORT, [IPV6]:PORT or rsachat://USER@HOST:PORT is expected")
         })?;
-        Self::new(host, port.unwrap_or_else(|| ClientConfig::default().server_port))
+        Self::new(host, port.unwrap_or(usual_port))
     }
 }
 
@@ -79,10 +79,18 @@ impl Address {
     /// # Errors
     /// A usage error that says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_with(text, ClientConfig::default().server_port)
+    }
+
+    /// As [`Address::parse`], with this port where a server is named without one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_with(text: &str, usual_port: u16) -> Result<Self, Error> {
         match text.split_once("://") {
             Some((scheme, _)) if scheme.eq_ignore_ascii_case(SCHEME) => Self::from_uri(text)
                 .map_err(|why| Error::usage(why).context("the address").hint("rsachat://USER@HOST:PORT is expected")),
-            _ => Server::parse(text).map(Self::from),
+            _ => Server::parse(text, usual_port).map(Self::from),
         }
     }
 

@@ -23,7 +23,7 @@ const REPEATED: usize = 60;
 
 pub(super) fn run(term: &Term, args: &AskArgs) -> Result<(), Error> {
     let check = |user, _: &ClientConfig| whom(args, user);
-    let (party, mut means, (room, from)) = Party::find(term, args.server.as_deref(), &args.link, check)?;
+    let (party, mut means, (room, from)) = Party::find(term, &args.talk, check)?;
     means.settings = Settings {
         room,
         purpose: Purpose::Follow { rooms: rooms(party.user, room, &from), from: BTreeMap::new() },

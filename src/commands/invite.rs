@@ -2,7 +2,7 @@
 
 use crate::cli::InviteArgs;
 use crate::client::address::{Address, Server};
-use crate::config::{ServerConfig, ServerFlags, ServerPaths};
+use crate::config::{ClientConfig, ServerConfig, ServerFlags, ServerPaths};
 use crate::error::{Context as _, Error};
 use crate::keys::identity;
 use crate::keys::invites::Invites;
@@ -37,10 +37,14 @@ pub(super) fn run(term: &Term, args: &InviteArgs) -> Result<(), Error> {
 
 /// Where users reach the server.
 fn server(args: &InviteArgs, paths: &ServerPaths) -> Result<Server, Error> {
+    let config = ServerConfig::load(paths, &ServerFlags::default());
     if let Some(text) = &args.address {
-        return Ok(Address::parse(text)?.server);
+        // A server whose configuration is elsewhere, or takes any port, is where most are.
+        let port = config.ok().map(|config| config.server_port).filter(|port| *port > 0);
+        let port = port.unwrap_or_else(|| ClientConfig::default().server_port);
+        return Ok(Address::parse_with(text, port)?.server);
     }
-    let config = ServerConfig::load(paths, &ServerFlags::default())?;
+    let config = config?;
     let nowhere = || {
         Error::usage("the configuration does not say under which address users reach the server")
             .hint("--address HOST[:PORT] does")

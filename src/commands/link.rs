@@ -76,7 +76,7 @@ pub(super) fn settings(
     };
     if asked {
         let file = paths.user_config_to_save();
-        if term.confirm(&format!("Save the server and your name in {}?", file.display()), true, "--no-input")? {
+        if term.confirm(&format!("Keep server and name in {}?", file.display()), true, "--no-input")? {
             let config = ClientConfig {
                 username: Some(user),
                 server_ip: Some(address.server.target.host.clone()),

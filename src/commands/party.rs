@@ -4,7 +4,7 @@
 use super::key_files::own_key;
 use super::link;
 use super::server_key::{self, Trusted};
-use crate::cli::LinkArgs;
+use crate::cli::TalkArgs;
 use crate::client::address::{Address, Server};
 use crate::client::driver::{Driver, Kept, Told};
 use crate::client::memory::Memory;
@@ -38,13 +38,13 @@ impl Party {
     /// `check` looks at the rest of the command line, for this user, before anybody is asked for a passphrase.
     pub(super) fn find<T>(
         term: &Term,
-        server: Option<&str>,
-        args: &LinkArgs,
+        TalkArgs { server, link: args }: &TalkArgs,
         check: impl FnOnce(UserName, &ClientConfig) -> Result<T, Error>,
     ) -> Result<(Self, Means, T), Error> {
         let paths = ClientPaths::here();
         let config = link::config(&paths)?;
-        let (Address { server, fingerprint, invite, .. }, user) = link::settings(term, server, args, &config, &paths)?;
+        let (Address { server, fingerprint, invite, .. }, user) =
+            link::settings(term, server.as_deref(), args, &config, &paths)?;
         if invite.is_some() {
             return Err(Error::usage("an invitation is taken up by rsachat connect").hint("that first, then this"));
         }

@@ -49,7 +49,7 @@ enum News {
 
 pub(super) fn run(term: &Term, args: &SendArgs) -> Result<(), Error> {
     let check = |user, config: &ClientConfig| room(args, user, config.room);
-    let (party, mut means, room) = Party::find(term, args.server.as_deref(), &args.link, check)?;
+    let (party, mut means, room) = Party::find(term, &args.talk, check)?;
     // Behind the passphrase, which may come from there, too.
     let words = words(args)?;
     means.settings = Settings { room, purpose: Purpose::Speak, give_up: Some(args.timeout), ..means.settings };

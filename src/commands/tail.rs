@@ -45,7 +45,7 @@ enum News {
 
 pub(super) fn run(term: &Term, args: &TailArgs) -> Result<(), Error> {
     let check = |user, _: &ClientConfig| rooms(args, user);
-    let (party, mut means, rooms) = Party::find(term, args.server.as_deref(), &args.link, check)?;
+    let (party, mut means, rooms) = Party::find(term, &args.talk, check)?;
     let cursor = args.cursor.map(|name| {
         let wait = || {
             term.note("waiting for another rsachat tail with this cursor, or for a command that one has left behind");

@@ -117,7 +117,7 @@ fn an_admin_invites_from_the_chat_and_somebody_comes_in_at_a_terminal() {
     assert!(alice.end().2.success());
     world.newcomer("carol");
     let mut carol = world.terminal("carol", &["connect".to_owned(), link(&line)]);
-    carol.expect("Save the server and your name in").unwrap();
+    carol.expect("Keep server and name in").unwrap();
     carol.send("y\r").unwrap();
     type_secret(&mut carol, "New passphrase for", "correct horse");
     type_secret(&mut carol, "again", "correct horse");
@@ -130,4 +130,20 @@ fn an_admin_invites_from_the_chat_and_somebody_comes_in_at_a_terminal() {
     carol.expect("you are in #common").unwrap();
     carol.send("/exit\r").unwrap();
     assert_eq!(end(carol).1, 0);
+}
+
+#[test]
+fn an_address_without_a_port_has_the_servers() {
+    let world = World::new();
+    let invited = |config: &str, address: &str| {
+        fs::write(world.path("server/config.json"), config).unwrap();
+        let (line, err, code) = world.invite(&["carol", "--address", address]);
+        assert_eq!(code, 0, "{err}");
+        line
+    };
+    let config = r#"{"server_ip": "127.0.0.1", "server_port": 5001}"#;
+    assert!(invited(config, "chat.example.org").contains("@chat.example.org:5001/"));
+    assert!(invited(config, "chat.example.org:443").contains("@chat.example.org:443/"));
+    let any = r#"{"server_ip": "127.0.0.1", "server_port": 0}"#;
+    assert!(invited(any, "chat.example.org").contains("@chat.example.org:5000/"));
 }

@@ -54,7 +54,7 @@ fn missing_settings_are_asked_for_and_saved() {
     alice.send(format!("{}\r", world.address())).unwrap();
     alice.expect("Your name on the server").unwrap();
     alice.send("Alice\r").unwrap();
-    alice.expect("Save the server and your name in").unwrap();
+    alice.expect("Keep server and name in").unwrap();
     alice.send("y\r").unwrap();
     alice.expect("you are in #common").unwrap();
     alice.send("\x04").unwrap();
