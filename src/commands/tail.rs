@@ -78,13 +78,8 @@ pub(super) fn run(term: &Term, args: &TailArgs) -> Result<(), Error> {
         // Nobody listens any more where it has failed.
         let _ = tell.send(News::Told(told));
     })?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    signals::watch(false, move |exit| {
-        stopped.store(true, Ordering::Relaxed);
-        // Nobody listens any more where it has failed.
-        let _ = sender.send(News::Signal(exit));
-    })?;
+    // Nobody listens any more where it has failed.
+    let stop = signals::watch(false, move |exit| drop(sender.send(News::Signal(exit))))?;
     let tail = Tail {
         term,
         args,

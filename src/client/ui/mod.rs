@@ -120,7 +120,7 @@ pub fn chat(
     let signals = stage.sender.clone();
     // Nobody listens any more once the chat has ended.
     let watching = signals::watch(on_terminal, move |exit| drop(signals.send(News::Signal(exit))));
-    let result = watching.and_then(|()| match about.audience {
+    let result = watching.and_then(|_| match about.audience {
         Audience::People if on_terminal => line::run(term, about, stage),
         Audience::People => plain::run(term, about, &stage),
         Audience::Programs => json::run(term, about, &stage),

@@ -186,16 +186,16 @@ fn the_signal_to_end_ends_it_between_two_commands() {
         world.says("bob", &[], &format!("number {number}"));
     }
     let (log, gate) = (world.path("log"), world.path("gate"));
-    // The first command waits for somebody to open the pipe for writing.
+    // The first command waits for somebody to open the pipe for writing, and no other one would.
     assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
-    let command = format!("cat >> {}; read -r _ < {}; true", log.display(), gate.display());
+    let command = format!("cat >> {}; read -r _ < {gate}; rm {gate}; true", log.display(), gate = gate.display());
     let tail = Tail::start(world.tail("alice", &["--room", "#common", "--since", "5", "--exec", &command]));
     until(|| fs::read_to_string(&log).unwrap_or_default().contains("number 1\""));
     assert!(Command::new("kill").args(["-TERM", &tail.child.id().to_string()]).status().unwrap().success());
     fs::write(&gate, "go on\n").unwrap();
     let output = tail.child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(143), "{output:?}");
-    assert!(!fs::read_to_string(&log).unwrap().contains("number 3"));
+    assert!(!fs::read_to_string(&log).unwrap().contains("number 2\""));
 }
 
 #[test]
