@@ -1,10 +1,11 @@
 //! `rsachat tail`: what is handed out, once, whatever happens to it.
 
 use std::collections::BTreeMap;
-use std::process::Output;
+use std::os::unix::process::CommandExt as _;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 
 use super::json::{has, invalid};
@@ -35,7 +36,7 @@ struct Tail {
 }
 
 impl Tail {
-    fn start(mut command: Command) -> Self {
+    fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
@@ -55,13 +56,28 @@ impl Tail {
         line
     }
 
-    fn end(mut self, signal: &str) -> Output {
-        // By its own number, of a process that is not waited for yet.
-        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        // Whoever reads on a thread has the output.
-        drop(self.child.stdout.take());
-        self.child.wait_with_output().unwrap()
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end: its exit code, and what it has said of it.
+    fn ended(mut self) -> (Option<i32>, String) {
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        (self.child.wait().unwrap().code(), errors)
+    }
+
+    fn end(self, signal: Signal) -> (Option<i32>, String) {
+        self.signal(signal);
+        self.ended()
+    }
+}
+
+/// Kills it, at once.
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -71,7 +87,7 @@ fn what_is_said_comes_once_from_where_one_wants_it() {
     for number in 1..=5 {
         world.says("bob", &[], &format!("number {number}"));
     }
-    let all = Tail::start(world.tail("alice", &["--json", "--since", "1h"]));
+    let all = Tail::start(&mut world.tail("alice", &["--json", "--since", "1h"]));
     for number in 1..=5 {
         let message = all.message();
         assert!(
@@ -79,7 +95,7 @@ fn what_is_said_comes_once_from_where_one_wants_it() {
             "{message}"
         );
     }
-    let last = Tail::start(world.tail("alice", &["--room", "#common", "--since", "2"]));
+    let last = Tail::start(&mut world.tail("alice", &["--room", "#common", "--since", "2"]));
     assert!(last.next().ends_with("<bob> number 4"));
     assert!(last.next().ends_with("<bob> number 5"));
     world.says("bob", &[], "number 6");
@@ -91,13 +107,13 @@ fn what_is_said_comes_once_from_where_one_wants_it() {
     assert!(has(&secret, &json!({"room": "@bob", "text": "secret", "sealed": true, "trust": "pinned"})), "{secret}");
     world.says("bob", &[], "number 7");
     let cursor = six["cursor"].as_str().unwrap();
-    let behind = Tail::start(world.tail("alice", &["--json", "--room", "#common", "--since", cursor]));
+    let behind = Tail::start(&mut world.tail("alice", &["--json", "--room", "#common", "--since", cursor]));
     assert_eq!(behind.message()["text"], "number 7");
     assert!(last.next().ends_with("<bob> number 7"));
     assert_eq!(all.message()["text"], "number 7");
-    assert_eq!(all.end("-TERM").status.code(), Some(143));
-    assert_eq!(last.end("-INT").status.code(), Some(130));
-    behind.end("-TERM");
+    assert_eq!(all.end(Signal::TERM).0, Some(143));
+    assert_eq!(last.end(Signal::INT).0, Some(130));
+    drop(behind);
     // Nothing of it was read by alice.
     let (lines, ..) = world.pipe_with("alice", &["--room", "@bob"]).end();
     assert!(lines.iter().any(|line| line.ends_with("secret")));
@@ -113,9 +129,9 @@ fn nothing_is_left_out_where_a_lot_was_said_or_somebody_is_new() {
     world.start_server();
     let arguments = ["--json", "--cursor", "bot"];
     let saved = world.path("home/.local/share/rsachat/cursors/bot.json");
-    let first = Tail::start(world.tail("alice", &arguments));
+    let first = Tail::start(&mut world.tail("alice", &arguments));
     until(|| fs::read_to_string(&saved).unwrap_or_default().contains("common"));
-    first.end("-KILL");
+    drop(first);
     // More than the server gives at once.
     let mut lines = world.command("bob", PROGRAM);
     let key = data("test_server.pem");
@@ -124,7 +140,7 @@ fn nothing_is_left_out_where_a_lot_was_said_or_somebody_is_new() {
     let text: Vec<String> = (1..=LINES).map(|number| format!("number {number}\n")).collect();
     bob.stdin.take().unwrap().write_all(text.concat().as_bytes()).unwrap();
     assert!(bob.wait().unwrap().success());
-    let second = Tail::start(world.tail("alice", &arguments));
+    let second = Tail::start(&mut world.tail("alice", &arguments));
     for number in 1..=LINES {
         let message = second.message();
         assert_eq!(message["text"], format!("number {number}"), "{message}");
@@ -132,7 +148,7 @@ fn nothing_is_left_out_where_a_lot_was_said_or_somebody_is_new() {
     // His first word to her alone.
     world.says("bob", &["--to", "alice"], "for the first time");
     assert_eq!(second.message()["text"], "for the first time");
-    second.end("-TERM");
+    second.end(Signal::TERM);
 }
 
 #[test]
@@ -144,18 +160,17 @@ fn whoever_leaves_a_room_and_comes_back_is_handed_nothing_twice() {
     alice.say("one");
     alice.say("/list");
     alice.hears("in #dev");
-    let all = Tail::start(world.tail("bob", &["--json", "--since", "1h"]));
-    let named = Tail::start(world.tail("bob", &["--json", "--since", "1h", "--room", "#dev"]));
+    let all = Tail::start(&mut world.tail("bob", &["--json", "--since", "1h"]));
+    let named = Tail::start(&mut world.tail("bob", &["--json", "--since", "1h", "--room", "#dev"]));
     assert_eq!((all.message()["text"].clone(), named.message()["text"].clone()), (json!("one"), json!("one")));
     alice.say("/kick bob");
     // Where he is not, there is nothing to follow.
-    let output = named.child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(8), "{output:?}");
+    let (code, errors) = named.ended();
+    assert_eq!(code, Some(8), "{errors}");
     alice.say("two");
     alice.say("/invite bob");
     alice.say("three");
     assert_eq!((all.message()["text"].clone(), all.message()["text"].clone()), (json!("two"), json!("three")));
-    all.end("-TERM");
 }
 
 #[test]
@@ -170,9 +185,9 @@ fn where_a_command_fails_at_once_nothing_of_the_beginning_is_lost() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let command = format!("cat >> {}", log.display());
     let working = ["--room", "#common", "--cursor", "bot", "--since", "3", "--exec", &command];
-    let tail = Tail::start(world.tail("alice", &working));
+    let tail = Tail::start(&mut world.tail("alice", &working));
     until(|| fs::read_to_string(&log).unwrap_or_default().contains("number 4"));
-    tail.end("-TERM");
+    tail.end(Signal::TERM);
     let lines = fs::read_to_string(&log).unwrap();
     let texts: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let texts: Vec<&Value> = texts.iter().map(|line: &Value| &line["text"]).collect();
@@ -189,20 +204,44 @@ fn the_signal_to_end_ends_it_between_two_commands() {
     // The first command waits for somebody to open the pipe for writing, and no other one would.
     assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
     let command = format!("cat >> {}; read -r _ < {gate}; rm {gate}; true", log.display(), gate = gate.display());
-    let tail = Tail::start(world.tail("alice", &["--room", "#common", "--since", "5", "--exec", &command]));
+    let tail = Tail::start(&mut world.tail("alice", &["--room", "#common", "--since", "5", "--exec", &command]));
     until(|| fs::read_to_string(&log).unwrap_or_default().contains("number 1\""));
-    assert!(Command::new("kill").args(["-TERM", &tail.child.id().to_string()]).status().unwrap().success());
+    tail.signal(Signal::TERM);
     fs::write(&gate, "go on\n").unwrap();
-    let output = tail.child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    let (code, errors) = tail.ended();
+    assert_eq!(code, Some(143), "{errors}");
     assert!(!fs::read_to_string(&log).unwrap().contains("number 2\""));
+}
+
+#[test]
+fn an_interrupt_at_a_terminal_ends_it_and_its_command_in_silence() {
+    let world = World::new();
+    world.says("bob", &[], "hello");
+    let (log, gate) = (world.path("log"), world.path("gate"));
+    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    // It waits for what nobody writes.
+    let command = format!("cat >> {}; read -r _ < {}", log.display(), gate.display());
+    let arguments = ["--room", "#common", "--since", "1", "--cursor", "bot", "--exec"];
+    let mut tail = world.tail("alice", &[&arguments[..], &[&command]].concat());
+    let tail = Tail::start(tail.process_group(0));
+    until(|| fs::read_to_string(&log).unwrap_or_default().contains("hello"));
+    // A terminal sends it to all of them.
+    kill_process_group(Pid::from_child(&tail.child), Signal::INT).unwrap();
+    let (code, errors) = tail.ended();
+    assert_eq!(code, Some(130), "{errors}");
+    assert!(!errors.contains("error"), "{errors}");
+    // It was not done with.
+    let command = format!("cat >> {}", log.display());
+    let _again = Tail::start(&mut world.tail("alice", &[&arguments[..], &[&command]].concat()));
+    until(|| fs::read_to_string(&log).unwrap().lines().count() == 2);
+    assert!(fs::read_to_string(&log).unwrap().contains("\"again\":true"));
 }
 
 #[test]
 fn a_cursor_goes_on_where_it_was() {
     let mut world = World::new();
     let arguments = ["--json", "--cursor", "bot"];
-    let first = Tail::start(world.tail("alice", &arguments));
+    let first = Tail::start(&mut world.tail("alice", &arguments));
     let saved = world.path("home/.local/share/rsachat/cursors/bot.json");
     let at = |seq: u64| {
         let text = fs::read_to_string(&saved).unwrap_or_default();
@@ -213,30 +252,25 @@ fn a_cursor_goes_on_where_it_was() {
     world.says("bob", &[], "one");
     assert_eq!(first.message()["text"], "one");
     until(|| at(1));
-    first.end("-KILL");
+    drop(first);
     world.says("bob", &[], "two");
     world.says("bob", &["--to", "alice"], "alone");
     world.kill_server();
     world.start_server();
     world.says("bob", &[], "three");
-    let second = Tail::start(world.tail("alice", &arguments));
+    let second = Tail::start(&mut world.tail("alice", &arguments));
     let mut texts: Vec<String> = (0..3).map(|_| second.message()["text"].as_str().unwrap().to_owned()).collect();
     texts.sort();
     assert_eq!(texts, ["alone", "three", "two"]);
     // Another one waits until this one has ended.
-    let mut command = world.tail("alice", &arguments);
-    let mut third = command.spawn().unwrap();
+    let mut third = Tail::start(&mut world.tail("alice", &arguments));
     let mut note = String::new();
-    BufReader::new(third.stderr.take().unwrap()).read_line(&mut note).unwrap();
+    BufReader::new(third.child.stderr.take().unwrap()).read_line(&mut note).unwrap();
     assert!(note.contains("waiting for another rsachat tail"), "{note}");
     until(|| at(3));
-    second.end("-TERM");
+    second.end(Signal::TERM);
     world.says("bob", &[], "four");
-    let mut line = String::new();
-    BufReader::new(third.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.contains("\"four\""), "{line}");
-    third.kill().unwrap();
-    third.wait().unwrap();
+    assert_eq!(third.message()["text"], "four");
 }
 
 #[test]
@@ -245,22 +279,21 @@ fn a_command_runs_for_each_message_and_its_failure_ends_it() {
     let log = world.path("log");
     let command = format!("cat >> {} && grep -q bad {0} && exit 3; true", log.display());
     let arguments = ["--room", "#common", "--cursor", "bot", "--exec", &command, "--since", "1h"];
-    let first = Tail::start(world.tail("alice", &arguments));
+    let first = Tail::start(&mut world.tail("alice", &arguments));
     world.says("bob", &[], "good");
     until(|| fs::read_to_string(&log).unwrap_or_default().contains("good"));
     world.says("bob", &[], "bad");
     world.says("bob", &[], "behind it");
-    let output = first.child.wait_with_output().unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{errors}");
+    let (code, errors) = first.ended();
+    assert_eq!(code, Some(1), "{errors}");
     assert!(errors.contains("at message #common 2: the command of --exec has failed"), "{errors}");
     // Once more, now that it works; and it is told that it may have been there before.
     fs::write(&log, "").unwrap();
     let command = format!("cat >> {}", log.display());
     let again = ["--room", "#common", "--cursor", "bot", "--exec", &command];
-    let second = Tail::start(world.tail("alice", &again));
+    let second = Tail::start(&mut world.tail("alice", &again));
     until(|| fs::read_to_string(&log).unwrap().contains("behind it"));
-    second.end("-TERM");
+    second.end(Signal::TERM);
     let lines = fs::read_to_string(&log).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
@@ -287,14 +320,11 @@ fn what_cannot_be_followed_has_its_exit_code() {
     }
     // A reader that has gone away.
     world.says("bob", &[], "hello");
-    let mut tail = Tail::start(world.tail("alice", &["--since", "1"])).child;
     let mut head = world.tail("alice", &["--since", "1"]);
     let mut head = head.spawn().unwrap();
     drop(head.stdout.take());
     let output = head.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    tail.kill().unwrap();
-    tail.wait().unwrap();
 }
 
 /// What was given to the command, and to which run of the program; in order.
@@ -322,9 +352,7 @@ fn nothing_is_missed_or_repeated_whenever_it_is_killed() {
         // One write for a line, so that it is there or not.
         let command = format!("read -r line && echo \"{run} $line\" >> {}", log.display());
         let arguments = ["--room", "#common", "--cursor", "bot", "--exec", &command];
-        let mut command = world.tail("alice", &arguments);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().unwrap()
+        Tail::start(&mut world.tail("alice", &arguments))
     };
     let saved = world.path("home/.local/share/rsachat/cursors/bot.json");
     let mut tail = start(0);
@@ -340,13 +368,11 @@ fn nothing_is_missed_or_repeated_whenever_it_is_killed() {
         for _ in 0..rng.random_range(0..2000) {
             std::hint::spin_loop();
         }
-        tail.kill().unwrap();
-        tail.wait().unwrap();
+        drop(tail);
         tail = start(run);
     }
     until(|| handed(&log).iter().any(|(_, message)| message["text"] == format!("number {said}")));
-    tail.kill().unwrap();
-    tail.wait().unwrap();
+    drop(tail);
     let handed = handed(&log);
     let mut first: BTreeMap<u64, usize> = BTreeMap::new();
     let mut last = 0;

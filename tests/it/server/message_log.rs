@@ -78,6 +78,10 @@ fn after_sighup_it_goes_on_in_a_new_file() {
     let mut client = Client::member(server.address, alice());
     client.post("before");
     let (log, moved) = (dir.file("log"), dir.file("moved"));
+    // It is written when there is time for it: the signal does not wait for what is to be written before it.
+    while !fs::read_to_string(&log).unwrap().contains("before") {
+        client.post("meanwhile");
+    }
     fs::rename(&log, &moved).unwrap();
     server.signal(Signal::HUP);
     while !log.exists() {
