@@ -417,9 +417,7 @@ impl Session {
         }
         let rooms = &self.rooms;
         let inside = |room: &RoomName| rooms.get(room).is_some_and(Room::is_inside);
-        let under_way = |room, order| {
-            rooms.get(&room).is_some_and(|room: &Room| room.posts.has_unanswered(order) && room.is_inside())
-        };
+        let under_way = |room, order| rooms.get(&room).is_some_and(|room: &Room| room.posts.has_unanswered(order));
         while let Some((id, bytes)) = self.asks.next(now, inside, under_way, history_limit, &mut next_id) {
             connection.outgoing.push(&bytes);
             requests.insert(id, Asked { by: Asker::User, at: now });

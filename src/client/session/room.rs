@@ -103,8 +103,8 @@ impl Room {
         }
     }
 
-    /// The request that enters the room; `reads` is whether somebody is shown what was said there. Who only speaks there takes nothing of what was said: what the server has comes
-    /// before the position that is given then, in the present incarnation.
+    /// The request that enters the room; `reads` is whether somebody is shown what was said there. Who only speaks there takes
+    /// nothing of what was said: what the server has comes before the position that is given then, in the present incarnation.
     pub(super) fn join(
         &mut self,
         room: RoomName,

@@ -118,6 +118,31 @@ fn who_leaves_is_told_when_it_is_done() {
 }
 
 #[test]
+fn what_was_said_before_leaving_is_said_before_also_where_one_is_not_in_yet() {
+    let mut world = World::in_lobby(0);
+    let say = || Command::Post { room: dev(), body: text("on my way"), urgent: false };
+    let leave = || Command::Ask(Ask::Do(Request::Leave(Leave { room: dev() })));
+    for let_in in [true, false] {
+        for command in [Command::Join { room: dev() }, say(), leave()] {
+            world.command(command);
+        }
+        let (id, request) = world.request();
+        assert!(matches!(request, Request::Join(_)), "{request:?}");
+        if let_in {
+            world.tell(&[joined_dev(id, 0)]);
+            let post = world.posts().remove(0);
+            assert_eq!(post.1, "on my way");
+            world.accept(post.0, 1);
+        } else {
+            world.refuse(id, ErrorCode::Forbidden, None);
+        }
+        let (id, request) = world.request();
+        assert!(matches!(request, Request::Leave(_)), "{request:?}");
+        world.tell(&[done(id)]);
+    }
+}
+
+#[test]
 fn an_answer_to_an_earlier_stay_is_ignored() {
     let mut world = World::in_lobby(0);
     world.command(Command::Join { room: dev() });
