@@ -37,12 +37,12 @@ pub struct AskArgs {
 const EXAMPLES: &str = "\
 Examples:
   rsachat ask bob 'deploy?' --choices yes,no && ./deploy.sh
-  rsachat ask '#ops' 'who takes it?' --choices me,later --from bob,carol --timeout 1h";
+  rsachat ask '#ops' 'who takes it?' --choices me,later --from alice,bob --timeout 1h";
 
 const MORE: &str = "\
 Examples:
   rsachat ask bob 'deploy?' --choices yes,no && ./deploy.sh
-  rsachat ask '#ops' 'who takes it?' --choices me,later --from bob,carol --timeout 1h
+  rsachat ask '#ops' 'who takes it?' --choices me,later --from alice,bob --timeout 1h
 
 The first answer counts that comes from somebody whose answer does, with the key
 that is trusted. In a room rsachat ask says there what it was, and who gave it, or
