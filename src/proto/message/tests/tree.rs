@@ -100,28 +100,30 @@ impl Tree {
         }
     }
 
-    /// How many items there are.
-    pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Array(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
-            Self::Map(entries) => 1 + entries.iter().map(|(key, value)| key.size() + value.size()).sum::<usize>(),
-            Self::Tagged(_, item) => 1 + item.size(),
-            _ => 1,
-        }
+    /// Whether `again` is this with map entries left out, and with `2: false`, `3: false` or `5: false` added: the defaults of
+    /// the protocol.
+    pub(super) fn covers(&self, again: &Self) -> bool {
+        let is_default =
+            |key: &Self, value: &Self| matches!((key, value), (Self::Unsigned(2 | 3 | 5), Self::Bool(false)));
+        self.has(again, &is_default)
     }
 
-    /// Whether `again` is this with map entries left out, and with `3: false` or `5: false` added: the defaults of the
-    /// protocol.
-    pub(super) fn covers(&self, again: &Self) -> bool {
-        match (self, again) {
-            (Self::Array(items), Self::Array(again)) => {
-                items.len() == again.len() && items.iter().zip(again).all(|(item, again)| item.covers(again))
+    /// Whether `part` is this with map entries left out.
+    pub(super) fn contains(&self, part: &Self) -> bool {
+        self.has(part, &|_, _| false)
+    }
+
+    /// Whether `part` is this with map entries left out, and with those added that `may` be.
+    fn has(&self, part: &Self, may: &impl Fn(&Self, &Self) -> bool) -> bool {
+        match (self, part) {
+            (Self::Array(items), Self::Array(parts)) => {
+                items.len() == parts.len() && items.iter().zip(parts).all(|(item, part)| item.has(part, may))
             }
-            (Self::Map(entries), Self::Map(again)) => again.iter().all(|(key, again)| {
-                let default = matches!((key, again), (Self::Unsigned(2 | 3 | 5), Self::Bool(false)));
-                entries.iter().find(|(known, _)| known == key).map_or(default, |(_, value)| value.covers(again))
+            (Self::Map(entries), Self::Map(parts)) => parts.iter().all(|(key, part)| {
+                let entry = entries.iter().find(|(known, _)| known == key);
+                entry.map_or_else(|| may(key, part), |(_, value)| value.has(part, may))
             }),
-            _ => self == again,
+            _ => self == part,
         }
     }
 
