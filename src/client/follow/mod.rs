@@ -21,7 +21,7 @@ const ASKED: usize = 8;
 /// Where to begin in a room of which nothing is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With the last ones: so many.
+    /// With the last ones of what the server had before the first connection: so many.
     Last(u32),
     /// With what the server got so long before the first connection, or after that.
     Ago(Duration),
@@ -214,15 +214,13 @@ impl Follower {
                 *until = all.max(*until);
                 Vec::new()
             }
-            None => match self.start {
-                Start::Last(count) => self.begin(room, Seq(all.0.saturating_sub(count.into())), all),
-                Start::Ago(_) | Start::Since(_) if all == Seq(0) => self.begin(room, all, all),
-                Start::Ago(_) | Start::Since(_) => {
-                    self.rooms.insert(room, Place::Searching { low: Seq(0), high: all.next(), until: all });
-                    self.waiting.push_back(room);
-                    Vec::new()
-                }
-            },
+            None if all == Seq(0) => self.begin(room, all, all),
+            // Also for the last ones: in a room that is entered later, what is new is told by its time.
+            None => {
+                self.rooms.insert(room, Place::Searching { low: Seq(0), high: all.next(), until: all });
+                self.waiting.push_back(room);
+                Vec::new()
+            }
         }
     }
 
@@ -264,7 +262,8 @@ impl Follower {
                 }
                 let (low, high, until) = (*low, *high, *until);
                 if low.next() >= high {
-                    return self.begin(room, Seq(high.0.saturating_sub(1)), until);
+                    let before = if let Start::Last(count) = self.start { count } else { 0 };
+                    return self.begin(room, Seq(high.0.saturating_sub(1).saturating_sub(before.into())), until);
                 }
                 self.waiting.push_back(room);
                 Vec::new()

@@ -146,22 +146,25 @@ fn whoever_begins_now_gets_nothing_of_what_was_said_before() {
 
 #[test]
 fn who_speaks_for_the_first_time_is_heard_from_his_first_word() {
-    let mut follower = Follower::new(&BTreeMap::new(), Start::Ago(Duration::ZERO));
-    let mut server = Server::new(1..=2);
-    server.serve(&mut follower, online(1, 10));
-    server.serve(&mut follower, message(1, Arrival::Missed));
-    server.serve(&mut follower, message(2, Arrival::Missed));
-    server.serve(&mut follower, entered(Visit::First, 2));
-    assert_eq!((server.begun, server.handed()), (Some(0), vec![1, 2]));
+    for start in [Start::Ago(Duration::ZERO), Start::Last(0), Start::Last(1)] {
+        let mut follower = Follower::new(&BTreeMap::new(), start);
+        let mut server = Server::new(1..=2);
+        server.serve(&mut follower, online(1, 10));
+        server.serve(&mut follower, message(1, Arrival::Missed));
+        server.serve(&mut follower, message(2, Arrival::Missed));
+        server.serve(&mut follower, entered(Visit::First, 2));
+        assert_eq!((server.begun, server.handed()), (Some(0), vec![1, 2]), "{start:?}");
+    }
 }
 
 #[test]
 fn the_last_ones_come_and_what_is_said_meanwhile_behind_them() {
     let mut follower = Follower::new(&BTreeMap::new(), Start::Last(5));
-    let mut server = Server::new(1..=9);
-    server.serve(&mut follower, online(1, 0));
+    let mut server = Server::new(1..=10);
+    server.serve(&mut follower, online(1, 85));
+    // One was said before the room was entered.
     server.serve(&mut follower, entered(Visit::First, 9));
-    assert_eq!((server.begun, server.handed()), (Some(4), vec![5, 6, 7, 8, 9]));
+    assert_eq!((server.begun, server.handed()), (Some(3), vec![4, 5, 6, 7, 8, 9]));
     server.serve(&mut follower, message(10, Arrival::Live));
     assert_eq!(server.handed(), [10]);
 }
