@@ -152,6 +152,11 @@ impl Asks {
         self.making().any(|room| room == name)
     }
 
+    /// Whether this room is on its way to be made, and to be private.
+    pub(super) fn is_making_private(&self, name: RoomName) -> bool {
+        self.open.iter().any(|open| matches!(open.ask, Ask::Create { room, private: true } if room == name))
+    }
+
     /// Whether the server was asked to let us out of this room, and has not answered.
     pub(super) fn is_leaving(&self, name: RoomName) -> bool {
         let leaves = |open: &Open| matches!(&open.ask, Ask::Do(Request::Leave(leave)) if leave.room == name);
@@ -227,7 +232,9 @@ impl Asks {
                 Ask::Do(Request::InviteUser(_)) => !self.is_inviting(),
                 Ask::Do(Request::Leave(leave)) if under_way(leave.room, open.order) => false,
                 Ask::Do(request) => over(request).is_none_or(|room| !self.waits(open.order, room)),
-                Ask::Whois { .. } | Ask::Rooms { .. } | Ask::Create { .. } => true,
+                // One that is to be private takes a while: no open one of this name may come before it.
+                Ask::Create { room, .. } => !self.waits(open.order, *room),
+                Ask::Whois { .. } | Ask::Rooms { .. } => true,
             };
             let signed = matches!(open.signature, Signature::No | Signature::There(_));
             room && signed && open.asked.is_none() && open.not_before.is_none_or(|due| due <= now)

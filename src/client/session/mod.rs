@@ -89,8 +89,10 @@ pub struct Session {
     ticket: Option<HeldTicket>,
     rooms: BTreeMap<RoomName, Room>,
     asks: Asks,
-    // Rooms in which something was said before it is known whether the user is in them; none once that is known.
-    unsure: Option<BTreeSet<RoomName>>,
+    // The server has told once which rooms the user is in.
+    was_online: bool,
+    // Rooms in which something was said before it is known whether the user is in them.
+    hopes: BTreeSet<RoomName>,
     // Rooms that are left, and are to be joined afterwards.
     rejoin: BTreeSet<RoomName>,
     // Those that wait for an answer, oldest first.
@@ -206,7 +208,8 @@ impl Session {
             backoff: Backoff::default(),
             ticket: None,
             asks: Asks::default(),
-            unsure: Some(BTreeSet::new()),
+            was_online: false,
+            hopes: BTreeSet::new(),
             rejoin: BTreeSet::new(),
             requests: BTreeMap::new(),
             next_request: 1,
@@ -328,6 +331,10 @@ impl Session {
                 let refused = |code, text| Some(Fate::Refused(id, body.clone(), posts::here(code, text)));
                 let fate = match self.rooms.get_mut(&room) {
                     _ if self.leaving.is_some() => refused(ErrorCode::ShuttingDown, "you are leaving"),
+                    // Where he is already everybody could read what is meant for the private one.
+                    Some(_) if self.asks.is_making_private(room) && !self.hopes.contains(&room) => {
+                        refused(ErrorCode::Conflict, "you are in a room of this name that is not the one to be made")
+                    }
                     Some(room) if !matches!(room.entry, Entry::Refused) => room.posts.push(id, body, urgent, order),
                     _ => refused(ErrorCode::Forbidden, "you are not in this room"),
                 };
@@ -339,11 +346,7 @@ impl Session {
             Command::Join { room } if self.asks.leaves(room) => drop(self.rejoin.insert(room)),
             Command::Join { room } => {
                 if self.may_join(room) {
-                    let room = self.know(room);
-                    if let Entry::Refused = room.entry {
-                        room.settled = false;
-                        room.entry = Entry::Outside(None);
-                    }
+                    self.know(room);
                 } else {
                     let refused = posts::here(ErrorCode::Conflict, "you are in too many rooms");
                     self.event(Event::NotEntered { room, refused });
@@ -468,6 +471,7 @@ impl Session {
         if self.is_online() {
             self.ask_for_keys(now);
             self.sign(now);
+            self.give_up_hope();
             self.refuse_outside();
             self.ask(now);
             self.flush();

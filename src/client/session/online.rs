@@ -106,18 +106,33 @@ impl Session {
     }
 
     /// Is in a room from now on, as soon as the server lets us.
-    pub(super) fn know(&mut self, room: RoomName) -> &mut Room {
-        self.rooms.entry(room).or_insert_with(|| Room::new(room, &self.known))
+    pub(super) fn know(&mut self, name: RoomName) {
+        self.hopes.remove(&name);
+        let room = self.rooms.entry(name).or_insert_with(|| Room::new(name, &self.known));
+        if let Entry::Refused = room.entry {
+            room.settled = false;
+            room.entry = Entry::Outside(None);
+        }
     }
 
-    /// Something is said in a room before the server has told whether the user is in it.
+    /// Something is said in a room before it is known whether the user is in it: the server has not told yet, or is making it.
     pub(super) fn hope_for(&mut self, room: RoomName) {
-        let is_new = self.unsure.is_some() && self.is_about(room) && !self.rooms.contains_key(&room);
-        if is_new && self.may_join(room) {
+        let may_be = !self.was_online || self.asks.is_making(room);
+        let is_strange = self.rooms.get(&room).is_none_or(|room| matches!(room.entry, Entry::Refused));
+        if may_be && self.is_about(room) && is_strange && self.may_join(room) {
             self.know(room);
-            if let Some(unsure) = &mut self.unsure {
-                unsure.insert(room);
+            if !room.is_direct() {
+                self.hopes.insert(room);
             }
+        }
+    }
+
+    /// Refuses what was said in rooms that the user turns out not to be in.
+    pub(super) fn give_up_hope(&mut self) {
+        let lost: Vec<RoomName> = self.hopes.iter().copied().filter(|room| !self.asks.is_making(*room)).collect();
+        for room in lost {
+            self.hopes.remove(&room);
+            self.is_no_member(room);
         }
     }
 
@@ -155,6 +170,7 @@ impl Session {
         self.settings.invite = None;
         connection.welcome = Some((welcome.clone(), now));
         self.offline = None;
+        self.was_online = true;
         self.forget_unnamed(&welcome.rooms);
         for room in welcome.rooms.clone() {
             if self.is_about(room) && self.may_join(room) {
@@ -162,7 +178,7 @@ impl Session {
             }
         }
         let named = match &self.settings.purpose {
-            Purpose::Chat => self.unsure.take().unwrap_or_default(),
+            Purpose::Chat => BTreeSet::new(),
             Purpose::Follow { rooms, .. } => rooms.clone(),
             Purpose::Speak => BTreeSet::from([self.settings.room]),
         };

@@ -1,7 +1,7 @@
 //! Being in several rooms: coming into them, by the user's will or another's, and leaving them.
 
 use super::*;
-use crate::proto::message::{Join, Kick, Leave, Membership, Position, RoomList, Rooms};
+use crate::proto::message::{Create, Join, Kick, Leave, Membership, Position, RoomList, Rooms};
 
 fn dev() -> RoomName {
     "#dev".parse().unwrap()
@@ -140,6 +140,91 @@ fn what_was_said_before_leaving_is_said_before_also_where_one_is_not_in_yet() {
         assert!(matches!(request, Request::Leave(_)), "{request:?}");
         world.tell(&[done(id)]);
     }
+}
+
+#[test]
+fn what_is_said_in_a_room_that_is_being_made_is_said_when_it_is_made() {
+    let create = Ask::Create { room: dev(), private: false };
+    let say = || Command::Post { room: dev(), body: text("the first"), urgent: false };
+    // Before the first connection, and later.
+    for early in [true, false] {
+        for made in [true, false] {
+            let mut world = if early { World::with(settings()) } else { World::in_lobby(0) };
+            world.command(Command::Ask(create.clone()));
+            world.command(say());
+            if early {
+                world.pass(Duration::from_secs(1));
+            }
+            let (id, _) = world.take(|request| matches!(request, Request::Create(_)));
+            world.requests.clear();
+            world.events();
+            if !made {
+                world.refuse(id, ErrorCode::Conflict, None);
+                let events = world.events();
+                let [Event::Answered { answer: Err(_), .. }, Event::Refused { body, .. }, Event::NotEntered { .. }] =
+                    &events[..]
+                else {
+                    panic!("{events:?}");
+                };
+                assert_eq!(body.text(), "the first");
+                continue;
+            }
+            world.tell(&[done(id)]);
+            let (id, request) = world.request();
+            assert!(matches!(request, Request::Join(Join { room, .. }) if room == dev()), "{request:?}");
+            world.tell(&[joined_dev(id, 0)]);
+            assert_eq!(world.posts().remove(0).1, "the first");
+        }
+    }
+}
+
+#[test]
+fn what_is_meant_for_a_private_room_is_not_said_in_an_open_one_of_its_name() {
+    let mut world = in_both();
+    world.command(Command::Ask(Ask::Create { room: dev(), private: true }));
+    let (id, _) = world.take(|request| matches!(request, Request::Create(_)));
+    let say = |what| Command::Post { room: dev(), body: text(what), urgent: false };
+    world.command(say("a secret"));
+    world.refuse(id, ErrorCode::Conflict, None);
+    assert!(world.posts().is_empty());
+    world.command(say("no secret"));
+    assert_eq!(world.posts().remove(0).1, "no secret");
+}
+
+#[test]
+fn a_room_that_was_refused_is_entered_once_the_user_is_in_it() {
+    let create = |world: &mut World| {
+        world.command(Command::Ask(Ask::Create { room: dev(), private: false }));
+        let (id, _) = world.request();
+        world.tell(&[done(id)]);
+    };
+    let invite = |world: &mut World| world.tell(&[membership(true)]);
+    for bring_in in [&create as &dyn Fn(&mut World), &invite] {
+        let mut world = World::in_lobby(0);
+        world.command(Command::Join { room: dev() });
+        let (id, _) = world.request();
+        world.refuse(id, ErrorCode::NotFound, None);
+        bring_in(&mut world);
+        let (id, request) = world.request();
+        assert!(matches!(request, Request::Join(Join { room, .. }) if room == dev()), "{request:?}");
+        world.tell(&[joined_dev(id, 0)]);
+        assert!(world.events().iter().any(|event| matches!(event, Event::Entered { info, .. } if info.room == dev())));
+    }
+}
+
+#[test]
+fn of_two_rooms_of_one_name_the_first_is_made() {
+    let mut world = World::with(settings());
+    for private in [true, false] {
+        world.command(Command::Ask(Ask::Create { room: dev(), private }));
+    }
+    world.pass(Duration::from_secs(1));
+    let (first, request) = world.take(|request| matches!(request, Request::Create(_)));
+    assert!(matches!(request, Request::Create(Create { roster: Some(_), .. })), "{request:?}");
+    assert!(!world.requests.iter().any(|(_, request)| matches!(request, Request::Create(_))));
+    world.tell(&[done(first)]);
+    let (_, request) = world.take(|request| matches!(request, Request::Create(_)));
+    assert!(matches!(request, Request::Create(Create { roster: None, .. })), "{request:?}");
 }
 
 #[test]
