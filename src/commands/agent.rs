@@ -82,7 +82,7 @@ fn files(args: &AgentArgs, paths: &ClientPaths) -> Result<Vec<PathBuf>, Error> {
     let Some(user) = args.user.or(config.username) else {
         return Err(Error::usage("whose key?").hint("--user NAME, --identity FILE, or username in user_config.json"));
     };
-    link::identity(None, &config, paths, user).map(|file| vec![file]).ok_or_else(|| link::no_identity(user))
+    link::identity(None, &config, paths, user).map(|file| vec![file]).ok_or_else(|| link::no_identity(user, paths))
 }
 
 /// The keys, each with SHA-256 over its file.

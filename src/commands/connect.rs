@@ -99,7 +99,7 @@ fn new_key(paths: &ClientPaths, user: UserName) -> KeygenArgs {
 /// There is no private key: offers to make one. It is of no use before the server's admin has its public half.
 fn offer_key(term: &Term, paths: &ClientPaths, user: UserName) -> Result<(), Error> {
     if !term.asks() {
-        return Err(link::no_identity(user));
+        return Err(link::no_identity(user, paths));
     }
     if !term.confirm(&format!("There is no private key for {user}. Make one?"), true, "--identity FILE")? {
         return Err(Error::failure("without a private key nobody gets in").hint("--identity FILE names one"));

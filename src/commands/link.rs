@@ -121,8 +121,9 @@ pub(super) fn tickets(
 }
 
 /// The user has no private key, and nobody can be asked.
-pub(super) fn no_identity(user: UserName) -> Error {
-    let error = Error::usage(format_args!("there is no private key for {user}"));
+pub(super) fn no_identity(user: UserName, paths: &ClientPaths) -> Error {
+    let data = paths.new_identity_dir().display();
+    let error = Error::usage(format_args!("there is no private key for {user}, neither here nor in {data}"));
     error.hint(format_args!("--identity FILE names one; rsachat keygen {user} makes one"))
 }
 

@@ -50,7 +50,7 @@ impl Party {
         }
         let checked = check(user, &config)?;
         let file = link::identity(args.identity.as_deref(), &config, &paths, user);
-        let file = file.ok_or_else(|| link::no_identity(user))?;
+        let file = file.ok_or_else(|| link::no_identity(user, &paths))?;
         let key = own_key(term, &paths, &file, args.passphrase_file.as_deref())?;
         let trusted = server_key::find(term, args.server_key.as_deref(), fingerprint, &config, &paths, &server)?;
         let own = key.public().clone();
