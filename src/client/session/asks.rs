@@ -125,6 +125,12 @@ impl Asks {
         decisions.filter(|open| over(&open.ask)).map(|open| open.order).min().unwrap_or(u64::MAX)
     }
 
+    /// Whether this room was to be made already, before that.
+    fn makes(&self, order: u64, room: RoomName) -> bool {
+        let mut earlier = self.open.iter().take_while(|open| open.order < order);
+        earlier.any(|open| matches!(open.ask, Ask::Create { room: made, .. } if made == room))
+    }
+
     /// Whether what is done to a room has to wait for something that was to be done to it before: that it is made, and what
     /// takes a while to be signed.
     fn waits(&self, order: u64, room: RoomName) -> bool {
@@ -233,7 +239,7 @@ impl Asks {
                 Ask::Do(Request::Leave(leave)) if under_way(leave.room, open.order) => false,
                 Ask::Do(request) => over(request).is_none_or(|room| !self.waits(open.order, room)),
                 // One that is to be private takes a while: no open one of this name may come before it.
-                Ask::Create { room, .. } => !self.waits(open.order, *room),
+                Ask::Create { room, .. } => !self.makes(open.order, *room),
                 Ask::Whois { .. } | Ask::Rooms { .. } => true,
             };
             let signed = matches!(open.signature, Signature::No | Signature::There(_));

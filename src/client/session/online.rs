@@ -412,8 +412,8 @@ impl Session {
         for (name, room) in &mut self.rooms {
             if let Entry::Outside(due) = room.entry
                 && due.is_none_or(|due| due <= now)
-                // Its signature takes a while.
-                && !self.asks.is_making(*name)
+                // Its signature takes a while. Where we are already, that may wait for what is to be known of the room.
+                && (room.visited || !self.asks.is_making(*name))
             {
                 let id = next_id();
                 connection.outgoing.push(&room.join(*name, id, reads, speaks_only));

@@ -55,6 +55,21 @@ fn decisions_are_made_one_after_the_other() {
 }
 
 #[test]
+fn a_room_that_one_is_in_is_entered_again_although_it_is_to_be_made() {
+    let mut kept = Kept { roster: Roster::new(ops()), statements: Vec::new() };
+    kept.add(Change::Found { owner: alice() }, test_keys::alice());
+    let mut world = World::in_ops(&kept);
+    world.rooms = vec![lobby(), ops()];
+    world.command(Command::Ask(invite("bob")));
+    world.cut();
+    // Its signature waits for that of the first, and that for the room.
+    world.command(Command::Ask(Ask::Create { room: ops(), private: true }));
+    world.requests.clear();
+    world.come_back();
+    world.take(|request| matches!(request, Request::Join(message::Join { room, .. }) if *room == ops()));
+}
+
+#[test]
 fn what_is_done_to_a_room_waits_until_it_is_made() {
     let mut world = World::in_lobby(0);
     let topic = Request::SetTopic(SetTopic { room: ops(), topic: "work".to_owned() });
