@@ -52,17 +52,20 @@ impl Term {
         password.interact().map(Zeroizing::new).map_err(failed)
     }
 
-    /// Asks for a new secret twice, without echo, until both are the same. May be empty.
+    /// Asks for a new secret twice, without echo, until both are the same and not empty.
     ///
     /// # Errors
     /// As [`Term::confirm`].
     pub fn new_password(&self, question: &str, flag: &str) -> Result<Zeroizing<String>, Error> {
         loop {
             let first = self.password(question, flag)?;
-            if first.is_empty() || *first == *self.password("The same again", flag)? {
+            if first.is_empty() {
+                self.warn(format_args!("the passphrase is empty; try again, or use {flag}"));
+            } else if *first == *self.password("The same again", flag)? {
                 return Ok(first);
+            } else {
+                self.warn("they differ; try again");
             }
-            self.warn("they differ; try again");
         }
     }
 

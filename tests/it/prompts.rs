@@ -36,6 +36,19 @@ fn end(mut session: OsSession) -> (String, i32) {
 }
 
 #[test]
+fn an_empty_passphrase_is_asked_again_with_what_makes_a_key_without_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut session = start(rsachat(dir.path(), &["keygen", "alice", "--bits", "2048"]));
+    type_secret(&mut session, "New passphrase for key_alice.private.pem", "");
+    session.expect("the passphrase is empty").unwrap();
+    session.expect("--no-passphrase").unwrap();
+    type_secret(&mut session, "New passphrase for key_alice.private.pem", "battery");
+    type_secret(&mut session, "The same again", "battery");
+    let (text, code) = end(session);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn a_new_passphrase_is_asked_twice_and_not_shown() {
     let dir = tempfile::tempdir().unwrap();
     let mut session = start(rsachat(dir.path(), &["keygen", "alice", "--bits", "2048"]));
